@@ -1,0 +1,76 @@
+"""Vocabulary of the product: ids, tenancy, events, decisions, labels, errors, time. Nothing here does I/O."""
+
+from core.canonical import GENESIS, Json, canonical, commitment, digest
+from core.clock import Clock, SystemClock, parse_timestamp, timestamp
+from core.content import Content, ContentClass, ContentRef
+from core.decisions import (
+    Action,
+    ActionKind,
+    Decision,
+    Effect,
+    Fact,
+    Facts,
+    Lane,
+    Permit,
+    action_digest,
+)
+from core.ids import (
+    ID_PATTERN,
+    PUBLISHER,
+    ApprovalId,
+    ContentId,
+    ConversationId,
+    DocumentId,
+    PrincipalId,
+    RunId,
+    TenantId,
+    derived_id,
+    new_id,
+)
+from core.labels import PRISTINE, Confidentiality, Integrity, Label, join_all
+from core.tenancy import Actor, Principal, PrincipalKind, Role, TenantContext
+
+__all__ = [
+    "GENESIS",
+    "ID_PATTERN",
+    "PRISTINE",
+    "PUBLISHER",
+    "Action",
+    "ActionKind",
+    "Actor",
+    "ApprovalId",
+    "Clock",
+    "Confidentiality",
+    "Content",
+    "ContentClass",
+    "ContentId",
+    "ContentRef",
+    "ConversationId",
+    "Decision",
+    "DocumentId",
+    "Effect",
+    "Fact",
+    "Facts",
+    "Integrity",
+    "Json",
+    "Label",
+    "Lane",
+    "Permit",
+    "Principal",
+    "PrincipalId",
+    "PrincipalKind",
+    "Role",
+    "RunId",
+    "SystemClock",
+    "TenantContext",
+    "TenantId",
+    "action_digest",
+    "canonical",
+    "commitment",
+    "derived_id",
+    "digest",
+    "join_all",
+    "new_id",
+    "parse_timestamp",
+    "timestamp",
+]

@@ -1,0 +1,98 @@
+"""Writing and reading one run: the only code that makes events."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from core import GENESIS, Actor, Clock, Content, RunId, SystemClock, timestamp
+from core.errors import Conflict, NotFound
+from core.events import Body, Event, Stored
+from data.ports import TenantData
+
+
+class RunWriter:
+    """The single writer of a run, for as long as nobody else appends: then `append` raises `Conflict`, for good.
+
+    Attributes:
+        events: all events of the run so far, in order.
+    """
+
+    def __init__(self, data: TenantData, run: RunId, *, actor: Actor, clock: Clock | None = None) -> None:
+        self.data = data
+        self.run = run
+        self.actor = actor
+        self.events: list[Stored] = []
+        self._clock = clock or SystemClock()
+
+    @classmethod
+    async def load(cls, data: TenantData, run: RunId, *, actor: Actor, clock: Clock | None = None) -> Self:
+        """Take up an existing run.
+
+        Raises:
+            NotFound: the tenant has no such run.
+        """
+        writer = cls(data, run, actor=actor, clock=clock)
+        writer.events = await read_run(data, run)
+        return writer
+
+    @property
+    def seq(self) -> int:
+        """Sequence number of the last event, 0 before the first."""
+        return len(self.events)
+
+    async def append(
+        self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
+    ) -> list[Stored]:
+        """Append `bodies` as the run's next events, atomically; on disk when this returns.
+
+        Raises:
+            Conflict: somebody else has appended to the run since it was read.
+        """
+        stored = self._seal(bodies, actor or self.actor)
+        await self.data.log.append(stored, content)
+        self.events.extend(stored)
+        return stored
+
+    def _seal(self, bodies: Sequence[Body], actor: Actor) -> list[Stored]:
+        at = timestamp(self._clock.now())
+        prev = self.events[-1].hash if self.events else GENESIS
+        stored: list[Stored] = []
+        for number, body in enumerate(bodies, start=self.seq + 1):
+            event = Event(
+                tenant=self.data.context.tenant, run=self.run, seq=number, at=at, actor=actor, prev=prev, body=body
+            )
+            stored.append(Stored.seal(event))
+            prev = stored[-1].hash
+        return stored
+
+
+async def read_run(data: TenantData, run: RunId) -> list[Stored]:
+    """Return all events of a run.
+
+    Raises:
+        NotFound: the tenant has no such run.
+    """
+    events: list[Stored] = []
+    while page := await data.log.read(run, after=len(events)):
+        events.extend(page)
+    if not events:
+        raise NotFound("There is no such run. Check the id, and that you are signed in to the right organisation.")
+    return events
+
+
+async def append_shared(
+    data: TenantData, run: RunId, bodies: Sequence[Body], *, actor: Actor, attempts: int = 20
+) -> list[Stored]:
+    """Append to a log that many processes write, such as the access log of the day, behind whatever came first.
+
+    Raises:
+        Conflict: `attempts` others were faster.
+    """
+    for _ in range(attempts):
+        writer = RunWriter(data, run, actor=actor)
+        while page := await data.log.read(run, after=writer.seq):
+            writer.events.extend(page)
+        try:
+            return await writer.append(bodies)
+        except Conflict:
+            continue
+    raise Conflict("Too many writers at once; try again in a moment.", code="conflict.sequence")
