@@ -67,6 +67,8 @@ class Limits(_Body):
     steps: int
     tool_calls: int
     tokens: int
+    output_tokens: int
+    """Of one model call."""
     cost_micros: int
     seconds: int
 

@@ -11,6 +11,7 @@ from data.ports import (
     Page,
     Passage,
     Platform,
+    RawEvent,
     Reader,
     Record,
     Records,
@@ -21,11 +22,18 @@ from data.ports import (
     Versioned,
     Views,
 )
+from data.projections import Projector, rebuild_differences
+from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_run
+from data.verification import Broken, Verdict, verify_all, verify_one, verify_run
 
 __all__ = [
+    "APPROVALS",
     "MAX_APPEND_BYTES",
     "MAX_APPEND_EVENTS",
+    "RUNS",
+    "ApprovalSummary",
+    "Broken",
     "ContentStore",
     "FeedItem",
     "Hit",
@@ -34,16 +42,24 @@ __all__ = [
     "Page",
     "Passage",
     "Platform",
+    "Projector",
+    "RawEvent",
     "Reader",
     "Record",
     "Records",
     "Row",
     "RunLog",
+    "RunSummary",
     "RunWriter",
     "Store",
     "TenantData",
+    "Verdict",
     "Versioned",
     "Views",
     "append_shared",
     "read_run",
+    "rebuild_differences",
+    "verify_all",
+    "verify_one",
+    "verify_run",
 ]

@@ -43,6 +43,15 @@ class Page(Generic[T]):
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """A stored event before anything is believed of it, for verification: where it stands, its bytes, their hash."""
+
+    seq: int
+    data: bytes
+    hash: str
+
+
 class RunLog(Protocol):
     async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
         """Append consecutive events of one run, all or none; durable on return, `content` no later than the events.
@@ -54,7 +63,15 @@ class RunLog(Protocol):
         ...
 
     async def read(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[Stored]:
-        """Return the run's events after sequence number `after`, in order; none if the tenant has no such run."""
+        """Return the run's events after sequence number `after`, in order; none if the tenant has no such run.
+
+        Raises:
+            Defect: an event is not as it was written (code `defect.chain`).
+        """
+        ...
+
+    async def raw(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[RawEvent]:
+        """Return what `read` would, as it is on disk: nothing is parsed and nothing checked."""
         ...
 
 
@@ -242,6 +259,20 @@ class Platform(Protocol):
 
     async def due(self, view: str, *, states: Sequence[str], limit: int = 1000) -> Sequence[Row]:
         """Return rows of all tenants in any of `states`, oldest first: the runs that somebody must carry on."""
+        ...
+
+    async def scan(self, view: str, *, after: tuple[TenantId, str] | None = None, limit: int = 500) -> Sequence[Row]:
+        """Return all tenants' rows behind `after`, ordered by tenant and key: to compare a view with its rebuild."""
+        ...
+
+    async def runs(
+        self, *, after: tuple[TenantId, RunId] | None = None, limit: int = 1000
+    ) -> Sequence[tuple[TenantId, RunId]]:
+        """Return all tenants' runs behind `after`, ordered by tenant and run: the walk over all chains."""
+        ...
+
+    async def raw(self, tenant: TenantId, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[RawEvent]:
+        """Return a run's events as `RunLog.raw` does."""
         ...
 
 

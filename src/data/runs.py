@@ -10,10 +10,13 @@ from data.ports import TenantData
 
 
 class RunWriter:
-    """The single writer of a run, for as long as nobody else appends: then `append` raises `Conflict`, for good.
+    """The single writer of a run, for as long as nobody else appends: then `commit` raises `Conflict`, for good.
+
+    Events are staged and then committed together, so that the outcome of one step and the decision of the next are
+    one append.
 
     Attributes:
-        events: all events of the run so far, in order.
+        events: all events of the run so far, in order; those after `durable` are staged and not yet on disk.
     """
 
     def __init__(self, data: TenantData, run: RunId, *, actor: Actor, clock: Clock | None = None) -> None:
@@ -21,6 +24,8 @@ class RunWriter:
         self.run = run
         self.actor = actor
         self.events: list[Stored] = []
+        self.durable = 0
+        self._content: list[Content] = []
         self._clock = clock or SystemClock()
 
     @classmethod
@@ -32,36 +37,52 @@ class RunWriter:
         """
         writer = cls(data, run, actor=actor, clock=clock)
         writer.events = await read_run(data, run)
+        writer.durable = len(writer.events)
         return writer
 
     @property
     def seq(self) -> int:
-        """Sequence number of the last event, 0 before the first."""
+        """Sequence number of the last event, staged ones included; 0 before the first."""
         return len(self.events)
 
-    async def append(
+    def stage(
         self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
     ) -> list[Stored]:
-        """Append `bodies` as the run's next events, atomically; on disk when this returns.
+        """Make `bodies` the run's next events; they are on disk after the next `commit`."""
+        at = timestamp(self._clock.now())
+        staged: list[Stored] = []
+        for body in bodies:
+            event = Event(
+                tenant=self.data.context.tenant,
+                run=self.run,
+                seq=self.seq + 1,
+                at=at,
+                actor=actor or self.actor,
+                prev=self.events[-1].hash if self.events else GENESIS,
+                body=body,
+            )
+            staged.append(Stored.seal(event))
+            self.events.append(staged[-1])
+        self._content.extend(content)
+        return staged
+
+    async def commit(self) -> None:
+        """Append everything staged, atomically; on disk when this returns.
 
         Raises:
             Conflict: somebody else has appended to the run since it was read.
         """
-        stored = self._seal(bodies, actor or self.actor)
-        await self.data.log.append(stored, content)
-        self.events.extend(stored)
-        return stored
+        if staged := self.events[self.durable :]:
+            await self.data.log.append(staged, self._content)
+            self.durable = self.seq
+            self._content = []
 
-    def _seal(self, bodies: Sequence[Body], actor: Actor) -> list[Stored]:
-        at = timestamp(self._clock.now())
-        prev = self.events[-1].hash if self.events else GENESIS
-        stored: list[Stored] = []
-        for number, body in enumerate(bodies, start=self.seq + 1):
-            event = Event(
-                tenant=self.data.context.tenant, run=self.run, seq=number, at=at, actor=actor, prev=prev, body=body
-            )
-            stored.append(Stored.seal(event))
-            prev = stored[-1].hash
+    async def append(
+        self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
+    ) -> list[Stored]:
+        """Stage `bodies` and commit them together with whatever was staged before."""
+        stored = self.stage(bodies, content, actor=actor)
+        await self.commit()
         return stored
 
 
@@ -91,6 +112,7 @@ async def append_shared(
         writer = RunWriter(data, run, actor=actor)
         while page := await data.log.read(run, after=writer.seq):
             writer.events.extend(page)
+        writer.durable = writer.seq
         try:
             return await writer.append(bodies)
         except Conflict:

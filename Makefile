@@ -1,0 +1,53 @@
+# Two commands do all: `make up` runs the product, `make test` passes the tests. Each sets itself up.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup up demo bench test check format pins clean
+
+help:
+	@echo "make up      run the product on this machine, with two demo companies"
+	@echo "make test    pass the tests"
+	@echo "make check   lint, format, types, layering"
+	@echo "make demo    walk through the whole story and check every step"
+	@echo "make bench   measure"
+
+setup: $(STAMP)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mandate needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[^ ]+' requirements-dev.txt)"
+	$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+up: setup
+	$(BIN)/mandate up
+
+demo: setup
+	$(BIN)/mandate demo
+
+bench: setup
+	$(BIN)/mandate bench
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+pins: setup
+	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade --extra local --extra dev pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .mandate

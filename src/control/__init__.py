@@ -1,0 +1,89 @@
+"""The control plane: tenants and identities, policies and the gate, agents, budgets, evidence of access."""
+
+from control import contexts
+from control.access import APPENDS_PER_SECOND, MANY, AccessLog, log_run
+from control.agents import AgentManifest, Prompt, load_agents
+from control.app import create_app
+from control.budgets import Budgets, Reservation
+from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
+from control.calls import AssertedCall, Calls
+from control.directory import Binding, Directory, tenant_id
+from control.gate import (
+    ActionRequest,
+    AgentFacts,
+    Approval,
+    ApprovalNeeded,
+    Gate,
+    Granted,
+    Refused,
+    Ruling,
+    Situation,
+    Verdict,
+)
+from control.keys import StoreKeys
+from control.policy import Question, Ruleset
+from control.policy_store import Policies
+from control.policy_text import Layer, Rule, parse_layer, publisher_text
+from control.records import (
+    PERSONAL_ACCOUNTS,
+    Amount,
+    BindingRecord,
+    BudgetRecord,
+    MemberRecord,
+    PolicyRecord,
+    ServiceKeyRecord,
+    TenantRecord,
+    binding_key,
+)
+
+__all__ = [
+    "ADMIN_ROLE",
+    "APPENDS_PER_SECOND",
+    "MANY",
+    "NOBODY",
+    "PERSONAL_ACCOUNTS",
+    "AccessLog",
+    "ActionRequest",
+    "AgentFacts",
+    "AgentManifest",
+    "Amount",
+    "Approval",
+    "ApprovalNeeded",
+    "AssertedCall",
+    "Binding",
+    "BindingRecord",
+    "BudgetRecord",
+    "Budgets",
+    "Caller",
+    "Calls",
+    "ControlServices",
+    "Directory",
+    "Gate",
+    "Granted",
+    "Layer",
+    "MemberRecord",
+    "Policies",
+    "PolicyRecord",
+    "Prompt",
+    "Question",
+    "Refused",
+    "Reservation",
+    "Rule",
+    "Ruleset",
+    "Ruling",
+    "ServiceCaller",
+    "ServiceKeyRecord",
+    "Situation",
+    "StoreKeys",
+    "TenantRecord",
+    "UserCaller",
+    "Verdict",
+    "binding_key",
+    "contexts",
+    "create_app",
+    "load_agents",
+    "log_run",
+    "parse_layer",
+    "publisher_text",
+    "tenant_id",
+]

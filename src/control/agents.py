@@ -1,0 +1,154 @@
+"""Agents as data: `agents/<name>/agent.yaml` and the prompt files beside it, read strictly when the program starts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from core import Confidentiality, canonical, digest
+from core.errors import Defect
+from core.events import Limits
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+_Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+_FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*\.(md|txt)$")]
+_Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+
+MAX_FILE_BYTES = 100_000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Owner(_Strict):
+    """Who answers for the agent: a role or a team at each side, not a person's name."""
+
+    publisher: _Text
+    customer: _Text
+
+
+class DataUse(_Strict):
+    collections: tuple[_Name, ...]
+    confidentiality_ceiling: Confidentiality
+
+
+class PromptFiles(_Strict):
+    system: _FileName
+
+
+class Retrieval(_Strict):
+    passages: Annotated[int, Field(ge=1, le=50)]
+
+
+class History(_Strict):
+    turns: Annotated[int, Field(ge=0, le=100)]
+
+
+def _positive(limits: Limits) -> Limits:
+    """A limit of nothing is a mistake, except that an agent may go without tools."""
+    values: dict[str, int] = limits.model_dump()
+    if any(value < (name != "tool_calls") for name, value in values.items()):
+        raise ValueError("every limit must be greater than 0")
+    return limits
+
+
+class _Agent(_Strict):
+    name: _Name
+    version: _Version
+    title: _Text
+    owner: Owner
+    purpose: _Text
+    intended_use: Annotated[tuple[_Text, ...], Field(min_length=1)]
+    prohibited_use: Annotated[tuple[_Text, ...], Field(min_length=1)]
+    data: DataUse
+    tools: tuple[_Name, ...]
+    model: _Name
+    retrieval: Retrieval
+    limits: Annotated[Limits, AfterValidator(_positive)]
+    history: History
+    disclosure: _Text
+    objection: _Text
+
+
+class _File(_Agent):
+    prompts: PromptFiles
+
+
+class Prompt(_Strict):
+    """A prompt as the model gets it, and the SHA-256 of its UTF-8 text in hex."""
+
+    file: str
+    text: str
+    sha256: str
+
+
+class AgentManifest(_Agent):
+    """All that makes an agent.
+
+    Attributes:
+        tools: names of registered tools; it can call no other.
+        model: logical name, as in the environment's catalogue.
+        disclosure: what people are told they talk to.
+        objection: how somebody affected by the agent can object.
+        digest: SHA-256 in hex over the manifest and its prompts.
+    """
+
+    system: Prompt
+    digest: str
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """Prompt file name to SHA-256, as a run's first event has it."""
+        return {self.system.file: self.system.sha256}
+
+
+def load_agents(folder: Path) -> Mapping[str, AgentManifest]:
+    """Return all agents in `folder` by name. Reads files: call it when the program starts.
+
+    Raises:
+        Defect: a manifest or a prompt is missing or wrong (code `defect.agent`); names the file and the keys.
+    """
+    agents = [_load(path) for path in sorted(folder.glob("*/agent.yaml"))]
+    if not agents:
+        raise _broken(folder, "there is no <name>/agent.yaml in it")
+    return MappingProxyType({agent.name: agent for agent in agents})
+
+
+def _load(path: Path) -> AgentManifest:
+    try:
+        raw: object = yaml.safe_load(_read(path))
+        manifest = _File.model_validate(raw)
+    except yaml.YAMLError:
+        raise _broken(path, "it is not valid YAML") from None
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors())
+        raise _broken(path, found) from None
+    if manifest.name != path.parent.name:
+        raise _broken(path, f"name: it must be that of its folder, `{path.parent.name}`")
+    text = _read(path.parent / manifest.prompts.system)
+    system = Prompt(file=manifest.prompts.system, text=text, sha256=digest(text.encode()))
+    if not text.strip():
+        raise _broken(path.parent / system.file, "it is empty")
+    whole = digest(canonical([manifest.model_dump(mode="json"), {system.file: system.sha256}]))
+    fields = manifest.model_dump(exclude={"prompts"})
+    return AgentManifest.model_validate({**fields, "system": system, "digest": whole})
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_FILE_BYTES:
+            raise _broken(path, f"it is longer than {MAX_FILE_BYTES} bytes")
+        return data.decode()
+    except OSError:
+        raise _broken(path, "it cannot be read; is it there?") from None
+    except UnicodeDecodeError:
+        raise _broken(path, "it is not UTF-8 text") from None
+
+
+def _broken(path: Path, what: str) -> Defect:
+    return Defect(f"The agent in {path.parent.name}/{path.name} cannot be used: {what}.", code="defect.agent")

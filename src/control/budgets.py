@@ -1,0 +1,131 @@
+"""What a tenant may spend in a month: set aside before a model is called, settled after, exact among all processes."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from control.batches import Batches
+from control.records import BUDGET_KEY, Amount, BudgetRecord
+from core import Clock, TenantId
+from core.errors import BudgetSpent, Conflict, Defect, PreconditionFailed
+from data import TenantData, Versioned
+
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    key: str
+    amount: Amount
+
+
+@dataclass(slots=True)
+class _Change:
+    data: TenantData
+    kind: Literal["reserve", "settle"]
+    key: str
+    amount: Amount
+    refused: str = ""
+
+
+class Budgets:
+    """Reserve and settle on one record per tenant, each durable on return.
+
+    Changes that come at the same time in one process go in one write; between processes the record's ETag decides.
+
+    Args:
+        clock: says which month it is (UTC).
+        limits: by plan, what a tenant may spend in a month, in millionths of the catalogue's currency and in tokens.
+    """
+
+    def __init__(self, clock: Clock, limits: Mapping[str, Amount]) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._known: dict[TenantId, Versioned[BudgetRecord]] = {}
+        self._batches: Batches[TenantId, _Change] = Batches(self._commit)
+
+    async def reserve(self, data: TenantData, key: str, micros: int, *, tokens: int = 0) -> Reservation:
+        """Set `micros` and `tokens` aside under `key`, one key for each attempt at a call.
+
+        Reserving again under a key that is not settled replaces the amount, so a resumed run does not pay twice.
+
+        Raises:
+            BudgetSpent: not that much is left (`budget.spent`, `budget.tokens`); nothing was set aside.
+        """
+        if micros < 0 or tokens < 0:
+            raise Defect("A reservation cannot be negative.")
+        change = _Change(data, "reserve", key, Amount(micros=micros, tokens=tokens))
+        await self._batches.add(data.context.tenant, change)
+        if change.refused:
+            raise BudgetSpent(
+                "Too little is left of the organisation's budget for this month. Ask its owner to raise it.",
+                code=change.refused,
+            )
+        return Reservation(key, change.amount)
+
+    async def settle(self, data: TenantData, key: str, actual_micros: int, *, tokens: int = 0) -> None:
+        """Replace what was set aside under `key` by what it really cost. A second time changes nothing."""
+        if actual_micros < 0 or tokens < 0:
+            raise Defect("A cost cannot be negative.")
+        change = _Change(data, "settle", key, Amount(micros=actual_micros, tokens=tokens))
+        await self._batches.add(data.context.tenant, change)
+
+    async def left(self, data: TenantData) -> int:
+        """Return the millionths that are neither spent nor set aside; never below 0."""
+        return max(0, (await self._current(data))[0].left.micros)
+
+    async def _commit(self, tenant: TenantId, changes: Sequence[_Change]) -> None:
+        for _ in range(_ATTEMPTS):
+            known = self._known.pop(tenant, None)
+            before, etag = await self._current(changes[0].data, known)
+            after = _apply(before, changes)
+            if after == before:
+                if known:  # what another process did since may make a difference
+                    continue
+                return
+            try:
+                new = await changes[0].data.records.put(BUDGET_KEY, after, etag=etag)
+            except PreconditionFailed:
+                # Another process was faster, so progress is made; not to fall over each other again, wait a little.
+                await asyncio.sleep(random.uniform(0, 0.005))  # noqa: S311 - spreads retries, guards nothing
+                continue
+            self._known[tenant] = Versioned(BUDGET_KEY, after, new)
+            return
+        raise Conflict("Too many processes change the budget at once; try again in a moment.", retry_after=1)
+
+    async def _current(
+        self, data: TenantData, known: Versioned[BudgetRecord] | None = None
+    ) -> tuple[BudgetRecord, str | None]:
+        """Return the record as it is to be read now: this month's, under the limit of the tenant's plan."""
+        limit = self._limits.get(data.context.plan)
+        if limit is None:
+            raise Defect(f"The plan `{data.context.plan}` has no budget; add it to the settings.", code="defect.plan")
+        month = self._clock.now().strftime("%Y-%m")
+        found = known or await data.records.get(BudgetRecord, BUDGET_KEY)
+        if found is None:
+            return BudgetRecord(month=month, limit=limit), None
+        spent = found.value.spent if found.value.month == month else Amount()
+        return found.value.model_copy(update={"month": month, "limit": limit, "spent": spent}), found.etag
+
+
+def _apply(record: BudgetRecord, changes: Sequence[_Change]) -> BudgetRecord:
+    """Return the record after `changes`, in order; a reservation for which too little is left is marked as refused."""
+    spent, left, reserved = record.spent, record.left, dict(record.reserved)
+    for change in changes:
+        change.refused = ""
+        held = reserved.get(change.key)
+        rest = left.plus(held or Amount()).minus(change.amount)
+        if change.kind == "settle":
+            if held is None:
+                continue
+            spent = spent.plus(change.amount)
+            del reserved[change.key]
+        else:
+            change.refused = "budget.spent" if rest.micros < 0 else "budget.tokens" if rest.tokens < 0 else ""
+            if change.refused:
+                continue
+            reserved[change.key] = change.amount
+        left = rest
+    return record.model_copy(update={"spent": spent, "reserved": reserved})

@@ -1,0 +1,66 @@
+"""Short-lived copies of records, so that the store is not asked at every step."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from core import Clock
+from core.errors import Unavailable
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+LIFETIME = timedelta(seconds=5)
+"""How long another process may go on with what it read before a change."""
+
+_LOAD_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Entry(Generic[V]):
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    value: V | None = None
+    at: datetime | None = None
+
+
+class Cache(Generic[K, V]):
+    """Values that are at most `LIFETIME` old; each is loaded once, however many ask. Keys carry the tenant."""
+
+    def __init__(self, clock: Clock, *, size: int = 10_000) -> None:
+        self._clock = clock
+        self._size = size
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+
+    async def get(self, key: K, load: Callable[[V | None], Awaitable[V]]) -> V:
+        """Return the value, from `load(value that grew old)` where there is no fresh one. Errors are not kept.
+
+        Raises:
+            Unavailable: loading took longer than ten seconds.
+        """
+        entry = self._entries.setdefault(key, _Entry())
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+        try:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                return await self._fresh(entry, load)
+        except TimeoutError:
+            raise Unavailable("The directory does not answer; try again in a moment.", retry_after=5) from None
+
+    async def _fresh(self, entry: _Entry[V], load: Callable[[V | None], Awaitable[V]]) -> V:
+        async with entry.lock:
+            if entry.value is None or entry.at is None or not self._is_young(entry.at):
+                entry.value = await load(entry.value)
+                entry.at = self._clock.now()
+            return entry.value
+
+    def forget(self, key: K) -> None:
+        """Drop a value that this process has changed."""
+        self._entries.pop(key, None)
+
+    def _is_young(self, at: datetime) -> bool:
+        # A clock that was set back must not keep a value alive.
+        return timedelta(0) <= self._clock.now() - at < LIFETIME

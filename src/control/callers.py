@@ -1,0 +1,133 @@
+"""Who calls the control plane, what that lets them do, and the record that is kept when they are refused."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fastapi import Request
+
+from control import contexts
+from control.access import AccessLog
+from control.directory import Directory
+from control.policy_store import Policies
+from core import Actor, PrincipalKind, Role, TenantContext
+from core.errors import Forbidden, MandateError, Unauthenticated
+from data import Store
+from web import correlation_of
+
+ADMIN_ROLE = "control.admin"
+"""App role of the publisher's own services that may onboard tenants."""
+
+NOBODY = Actor(kind=PrincipalKind.USER, id="prn_nobody")
+"""Stands for a caller who could not prove who they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserCaller:
+    """A person, vouched for by a service token and a signed assertion."""
+
+    context: TenantContext
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCaller:
+    """One of the publisher's services in its own name; `roles` are the app roles of its token."""
+
+    service: str
+    roles: frozenset[str]
+
+
+Caller: TypeAlias = UserCaller | ServiceCaller
+
+
+@dataclass(frozen=True, slots=True)
+class ControlServices:
+    """What the routes work with.
+
+    Attributes:
+        authenticate: returns who calls, or raises `Unauthenticated` or `Forbidden`; what it raises is recorded here.
+        version: of the code.
+    """
+
+    store: Store
+    directory: Directory
+    policies: Policies
+    access: AccessLog
+    authenticate: Callable[[Request], Awaitable[Caller]]
+    version: str
+
+
+def services(request: Request) -> ControlServices:
+    """Return what `create_app` was given."""
+    found = request.app.state.services
+    assert isinstance(found, ControlServices)
+    return found
+
+
+async def member(request: Request) -> TenantContext:
+    """Dependency: any member of a tenant.
+
+    Raises:
+        Forbidden: a service calls in its own name.
+    """
+    caller = await _caller(request)
+    if isinstance(caller, UserCaller):
+        return caller.context
+    raise await _refusal(
+        request, contexts.publisher("", caller.service), "This belongs to a tenant; call it for a member."
+    )
+
+
+async def reader(request: Request) -> TenantContext:
+    """Dependency: who may read the tenant's settings."""
+    return await _holding(request, Role.OWNER, Role.ADMIN, Role.AUDITOR)
+
+
+async def admin(request: Request) -> TenantContext:
+    """Dependency: who may change the tenant's settings."""
+    return await _holding(request, Role.OWNER, Role.ADMIN)
+
+
+async def publisher(request: Request) -> TenantContext:
+    """Dependency: a service of the publisher that may onboard tenants.
+
+    Raises:
+        Forbidden: anybody else, whatever their role in a tenant.
+    """
+    caller = await _caller(request)
+    match caller:
+        case ServiceCaller(service=service, roles=roles):
+            context = contexts.publisher(correlation_of(request.scope), service)
+            if ADMIN_ROLE in roles:
+                return context
+        case UserCaller(context=context):
+            pass
+    raise await _refusal(request, context, "Only the publisher's own services may do this.")
+
+
+async def _holding(request: Request, *roles: Role) -> TenantContext:
+    context = await member(request)
+    if context.has(*roles):
+        return context
+    raise await _refusal(
+        request, context, f"This needs one of the roles {', '.join(roles)}; ask an owner of your tenant."
+    )
+
+
+async def _caller(request: Request) -> Caller:
+    try:
+        return await services(request).authenticate(request)
+    except (Unauthenticated, Forbidden) as error:
+        await _record(request, None, error, NOBODY)
+        raise
+
+
+async def _refusal(request: Request, context: TenantContext, message: str) -> Forbidden:
+    error = Forbidden(message)
+    await _record(request, context, error, context.principal.actor)
+    return error
+
+
+async def _record(request: Request, context: TenantContext | None, error: MandateError, actor: Actor) -> None:
+    operation = f"{request.method} {request.scope['route'].path}"
+    await services(request).access.refused(context, error.code, operation, actor)

@@ -1,0 +1,81 @@
+"""The only place where a `TenantContext` is made, and from what: every function names the proof that it relies on."""
+
+from collections.abc import Iterable
+
+from control.records import TenantRecord
+from core import PUBLISHER, Principal, PrincipalId, PrincipalKind, Role, TenantContext, TenantId
+from core.errors import Defect
+from core.events import RunOpened, Stored
+from web import VerifiedAssertion
+
+_PLATFORM = Principal(id=PrincipalId("svc_platform"), kind=PrincipalKind.SERVICE)
+
+
+def from_assertion(assertion: VerifiedAssertion) -> TenantContext:
+    """Return the authority that another of our services vouches for; its signature was verified."""
+    return TenantContext(
+        tenant=assertion.tenant,
+        principal=Principal(
+            id=assertion.principal,
+            kind=assertion.kind,
+            roles=frozenset(assertion.roles),
+            groups=frozenset(assertion.groups),
+        ),
+        plan=assertion.plan,
+        region=assertion.region,
+        correlation=assertion.correlation,
+        chain=tuple(assertion.chain),
+    )
+
+
+def from_run(tenant: TenantId, first: Stored) -> TenantContext:
+    """Return the authority under which a run was opened, to carry it on: its first event is the stored proof.
+
+    Raises:
+        Defect: `first` is not the first event of a run of `tenant`.
+    """
+    event, opened = first.event, first.event.body
+    if event.tenant != tenant or event.seq != 1 or not isinstance(opened, RunOpened):
+        raise Defect("A run was to be carried on without its first event.")
+    return TenantContext(
+        tenant=tenant,
+        principal=Principal(
+            id=PrincipalId(event.actor.id),
+            kind=event.actor.kind,
+            roles=frozenset(opened.roles),
+            groups=frozenset(opened.groups),
+        ),
+        plan=opened.plan,
+        region=opened.region,
+        correlation=opened.correlation,
+        chain=opened.chain,
+    )
+
+
+def from_directory(
+    tenant: TenantRecord, member: PrincipalId, *, roles: Iterable[Role], groups: Iterable[str], correlation: str
+) -> TenantContext:
+    """Return the authority of a person whose token was verified and whose binding was found."""
+    return TenantContext(
+        tenant=tenant.id,
+        principal=Principal(id=member, kind=PrincipalKind.USER, roles=frozenset(roles), groups=frozenset(groups)),
+        plan=tenant.plan,
+        region=tenant.region,
+        correlation=correlation,
+    )
+
+
+def publisher(correlation: str, service: str = "") -> TenantContext:
+    """Return the platform's own authority over its own records: the directory, and what has no tenant.
+
+    `service` is the one of our services whose token was verified; without it the platform acts by itself.
+    """
+    principal = Principal(id=PrincipalId(f"svc_{service}"), kind=PrincipalKind.SERVICE) if service else _PLATFORM
+    return TenantContext(tenant=PUBLISHER, principal=principal, plan="", region="", correlation=correlation)
+
+
+def platform(tenant: TenantRecord, correlation: str) -> TenantContext:
+    """Return the platform's own authority in a tenant that the directory holds, for its members' records."""
+    return TenantContext(
+        tenant=tenant.id, principal=_PLATFORM, plan=tenant.plan, region=tenant.region, correlation=correlation
+    )

@@ -1,0 +1,186 @@
+"""Who belongs to which tenant: identities, bindings, members."""
+
+from dataclasses import dataclass
+
+from control import contexts
+from control.cache import Cache
+from control.records import (
+    PERSONAL_ACCOUNTS,
+    BindingRecord,
+    MemberRecord,
+    TenantRecord,
+    binding_key,
+)
+from core import (
+    PUBLISHER,
+    Clock,
+    Confidentiality,
+    Content,
+    ContentClass,
+    PrincipalId,
+    Role,
+    TenantContext,
+    TenantId,
+    canonical,
+    derived_id,
+    new_id,
+)
+from core.errors import Conflict, Defect, Forbidden, NotFound, PreconditionFailed
+from data import Page, Records, Store, TenantData, Versioned
+from web import VerifiedToken
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    key: str
+    is_new: bool
+
+
+class Directory:
+    """Finds the tenant and the member behind a verified token; onboards tenants.
+
+    What another process changes is seen within five seconds.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._tenants: Cache[str, TenantRecord] = Cache(clock)
+        self._members: Cache[tuple[TenantId, str], tuple[bytes, PrincipalId]] = Cache(clock)
+
+    @property
+    def _records(self) -> Records:
+        return self._store.tenant(contexts.publisher("directory")).records
+
+    async def resolve(self, token: VerifiedToken, *, correlation: str) -> TenantContext:
+        """Return the authority of the person whose token this is; a first visit makes them a member.
+
+        Raises:
+            Forbidden: no tenant is bound to the identity (`access.unbound`), the tenant is not active
+                (`access.suspended`), the person has no role (`access.no_role`), or no person (`access.not_a_user`).
+        """
+        if token.is_app:
+            raise Forbidden("Sign in as a person; an application cannot use this.", code="access.not_a_user")
+        tenant = await self._tenant_of(token)
+        if tenant.status != "active":
+            raise Forbidden(
+                "Your organisation's subscription is not active; ask its owner to renew it.", code="access.suspended"
+            )
+        roles = [role for role in Role if role in token.roles]
+        if not roles:
+            raise Forbidden(
+                "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
+            )
+        groups = [tenant.groups[group] for group in token.groups if group in tenant.groups]
+        member = await self._member(tenant, token, correlation)
+        return contexts.from_directory(tenant, member, roles=roles, groups=groups, correlation=correlation)
+
+    async def tenant(self, tenant: TenantId) -> TenantRecord:
+        """Return what the directory knows of a tenant.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        found = await self._records.get(TenantRecord, tenant)
+        if found is None:
+            raise NotFound("There is no such tenant.")
+        return found.value
+
+    async def tenants(self, cursor: str | None = None, limit: int = 100) -> Page[Versioned[TenantRecord]]:
+        return await self._records.list(TenantRecord, cursor=cursor, limit=limit)
+
+    async def bindings(self, cursor: str | None = None, limit: int = 100) -> Page[Versioned[BindingRecord]]:
+        return await self._records.list(BindingRecord, cursor=cursor, limit=limit)
+
+    async def create_tenant(self, record: TenantRecord) -> bool:
+        """Write a tenant, and return whether it is new. Repeating it changes nothing.
+
+        Raises:
+            Conflict: the tenant is there with other settings.
+        """
+        try:
+            await self._records.put(record.id, record, etag=None)
+        except PreconditionFailed:
+            if await self.tenant(record.id) == record:
+                return False
+            raise Conflict("This tenant exists with other settings.", code="conflict.tenant") from None
+        return True
+
+    async def bind(self, tid: str, tenant: TenantId, *, oid: str = "") -> Binding:
+        """Bind an organisation, or the person `oid` where `tid` is that of personal accounts, to a tenant.
+
+        Repeating it changes nothing.
+
+        Raises:
+            Conflict: the identity is bound to another tenant.
+            NotFound: there is no such tenant.
+        """
+        if (tid == PERSONAL_ACCOUNTS) != bool(oid):
+            raise Defect("A personal account is bound by its object id, an organisation without one.")
+        await self.tenant(tenant)
+        key = binding_key(tid, oid)
+        try:
+            await self._records.put(key, BindingRecord(tenant=tenant), etag=None)
+        except PreconditionFailed:
+            found = await self._records.get(BindingRecord, key)
+            if found and found.value.tenant == tenant:
+                return Binding(key, is_new=False)
+            raise Conflict("This identity is bound to another tenant.", code="conflict.binding") from None
+        return Binding(key, is_new=True)
+
+    async def _tenant_of(self, token: VerifiedToken) -> TenantRecord:
+        key = binding_key(token.tenant_id, token.object_id)
+
+        async def load(_: TenantRecord | None) -> TenantRecord:
+            binding = await self._records.get(BindingRecord, key)
+            if binding is None:
+                raise Forbidden(
+                    "Your organisation does not use this app yet; its owner can subscribe on the Marketplace.",
+                    code="access.unbound",
+                )
+            return await self.tenant(binding.value.tenant)
+
+        return await self._tenants.get(key, load)
+
+    async def _member(self, tenant: TenantRecord, token: VerifiedToken, correlation: str) -> PrincipalId:
+        data = self._store.tenant(contexts.platform(tenant, correlation))
+        profile = canonical({"name": token.name, "username": token.username})
+
+        async def load(_: tuple[bytes, PrincipalId] | None) -> tuple[bytes, PrincipalId]:
+            return profile, await _enrol(data, token.object_id, profile)
+
+        key = (tenant.id, token.object_id)
+        known, member = await self._members.get(key, load)
+        if known != profile:
+            self._members.forget(key)
+            _, member = await self._members.get(key, load)
+        return member
+
+
+async def _enrol(data: TenantData, oid: str, profile: bytes) -> PrincipalId:
+    """Return the member's id, minting it at the first visit; keeps the stored profile up to date."""
+    found = await data.records.get(MemberRecord, oid)
+    if found and await data.content.matches(found.value.profile, profile):
+        return found.value.principal
+    member = found.value.principal if found else PrincipalId(new_id("prn"))
+    content = Content.new(
+        profile, kind=ContentClass.PROFILE, owner=member, confidentiality=Confidentiality.CONFIDENTIAL
+    )
+    await data.content.put([content])
+    record = MemberRecord(principal=member, profile=content.ref)
+    try:
+        await data.records.put(oid, record, etag=found.etag if found else None)
+    except PreconditionFailed:
+        # The same person came in at the same time, elsewhere: theirs counts, ours is removed again.
+        await data.content.erase([content.ref.id])
+        winner = await data.records.get(MemberRecord, oid)
+        if winner is None:
+            raise Conflict("The member was changed at the same time; try again.") from None
+        return winner.value.principal
+    if found:
+        await data.content.erase([found.value.profile.id])
+    return member
+
+
+def tenant_id(reference: str) -> TenantId:
+    """Return the one tenant id that belongs to the publisher's reference, such as a subscription's id."""
+    return TenantId(derived_id("ten", PUBLISHER, reference))

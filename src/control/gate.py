@@ -1,0 +1,266 @@
+"""The one gate. Every effect is decided here, and the decision is on disk before its permit exists."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from control.policy import Question
+from control.policy_store import Policies
+from core import (
+    ActionKind,
+    ApprovalId,
+    Confidentiality,
+    Content,
+    ContentRef,
+    Decision,
+    Fact,
+    Facts,
+    Json,
+    Label,
+    Lane,
+    Permit,
+    PrincipalId,
+    PrincipalKind,
+    Role,
+    TenantContext,
+    action_digest,
+    canonical,
+)
+from core.errors import Defect
+from core.events import Body, DecisionMade
+from data import RunWriter, TenantData
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """Who acts, and with what they were equipped. A person who acts themselves has no name here, and no tools."""
+
+    name: str = ""
+    kind: PrincipalKind = PrincipalKind.AGENT
+    tools: frozenset[str] = frozenset()
+    collections: frozenset[str] = frozenset()
+    confidentiality_ceiling: Confidentiality = Confidentiality.RESTRICTED
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What holds for all actions of one step.
+
+    Attributes:
+        label: the join of all that is in the context: who could have written it, who may read it.
+        entitled: whether the tenant's subscription is active and includes this.
+    """
+
+    label: Label
+    budget_left_micros: int
+    entitled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A colleague's yes that this run has consumed, and what exactly they said yes to."""
+
+    id: ApprovalId
+    tool: str
+    arguments_commitment: str
+    policy_version: str
+    requester: PrincipalId
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """One action that somebody wants to happen.
+
+    Attributes:
+        arguments: what the permit is bound to.
+        facts: the action's own facts, by the names in the schema; what the gate knows itself may not be among them.
+        stored_arguments: `canonical(arguments)` as content, which an approval is bound to.
+    """
+
+    kind: ActionKind
+    target: str
+    step: int
+    arguments: Json
+    facts: Facts
+    call: int = 0
+    stored_arguments: ContentRef | None = None
+    argument_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
+    approval: Approval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    seq: int
+    decision: Decision
+    permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalNeeded:
+    seq: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    seq: int
+    decision: Decision
+
+
+Verdict: TypeAlias = Granted | ApprovalNeeded | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was decided about a request, and the number that its event gets; nothing is allowed by it yet.
+
+    Attributes:
+        approval: the approval that lets it go ahead.
+    """
+
+    request: ActionRequest
+    seq: int
+    decision: Decision
+    approval: ApprovalId | None
+
+    @property
+    def lane(self) -> Lane:
+        """`approval` means that one is still missing."""
+        return Lane.AUTOMATIC if self.approval else self.decision.lane
+
+    def event(self) -> DecisionMade:
+        return DecisionMade(
+            step=self.request.step,
+            call=self.request.call,
+            kind=self.request.kind,
+            target=self.request.target,
+            arguments=self.request.stored_arguments,
+            argument_labels=dict(self.request.argument_labels),
+            decision=self.decision,
+            approval=self.approval,
+        )
+
+
+class Gate:
+    def __init__(self, *, policies: Policies, environment: str) -> None:
+        self._policies = policies
+        self._environment = environment
+
+    async def policy_version(self, data: TenantData) -> str:
+        """Return the version of the policies in force for the tenant, by which a decision now would be made."""
+        return (await self._policies.ruleset(data)).version
+
+    async def authorize(
+        self,
+        run: RunWriter,
+        agent: AgentFacts,
+        requests: Sequence[ActionRequest],
+        *,
+        situation: Situation,
+        preceding: Sequence[Body] = (),
+        content: Sequence[Content] = (),
+        following: Callable[[Sequence[Ruling]], Sequence[Body]] = lambda _: (),
+    ) -> list[Verdict]:
+        """Decide all requests, and write down, in one append, `preceding`, one decision each, then `following`.
+
+        Args:
+            run: whose context says who asks.
+            agent: who acts.
+            requests: in the order in which their verdicts are returned.
+            situation: what holds for all of them.
+            preceding: the outcome of the step before.
+            content: what the bodies refer to.
+            following: given all rulings, returns what the decisions cause in the run, such as that it is parked.
+
+        Raises:
+            Conflict: somebody else writes the run; nothing is allowed.
+            Defect: a request states a fact that only the gate may state.
+            Unprocessable: the tenant's stored policies cannot be read.
+        """
+        rules = await self._policies.ruleset(run.data)
+        first = run.seq + len(preceding) + 1
+        rulings: list[Ruling] = []
+        for seq, request in enumerate(requests, start=first):
+            decision = rules.decide(self._question(run, agent, situation, request))
+            rulings.append(Ruling(request, seq, decision, await _approved(run.data, request, decision)))
+        decided = [ruling.event() for ruling in rulings]
+        await run.append([*preceding, *decided, *following(rulings)], content)
+        return [_verdict(run, ruling) for ruling in rulings]
+
+    def _question(self, run: RunWriter, agent: AgentFacts, situation: Situation, request: ActionRequest) -> Question:
+        known = self._who(run, agent) | _situation(situation) | _what(run.data.context, agent, request)
+        if clash := known.keys() & request.facts.keys():
+            raise Defect(f"An action stated what only the gate may state: {', '.join(sorted(clash))}.")
+        principal = run.data.context.principal
+        name = agent.name if agent.kind is PrincipalKind.AGENT else principal.id
+        return Question(
+            principal=(agent.kind, name), kind=request.kind, target=request.target, facts={**known, **request.facts}
+        )
+
+    def _who(self, run: RunWriter, agent: AgentFacts) -> dict[str, Fact]:
+        context = run.data.context
+        by_user = context.principal.kind is PrincipalKind.USER
+        return {
+            "environment": self._environment,
+            "plan": context.plan,
+            "user_roles": tuple(sorted(context.principal.roles)),
+            "user_groups": tuple(sorted(context.principal.groups)),
+            "principal_kind": context.principal.kind.value,
+            "on_behalf_of_user": by_user and agent.kind is not PrincipalKind.USER,
+            "agent": agent.name,
+            "agent_tools": tuple(sorted(agent.tools)),
+            "same_tenant": all(stored.event.tenant == context.tenant for stored in run.events[:1]),
+        }
+
+
+def _situation(situation: Situation) -> dict[str, Fact]:
+    return {
+        "context_integrity": situation.label.integrity.value,
+        "context_confidentiality": situation.label.confidentiality.value,
+        "confidentiality_rank": situation.label.confidentiality.rank,
+        "budget_left_micros": situation.budget_left_micros,
+        "entitled": situation.entitled,
+    }
+
+
+def _what(context: TenantContext, agent: AgentFacts, request: ActionRequest) -> dict[str, Fact]:
+    match request.kind:
+        case ActionKind.CALL_MODEL:
+            return {"step": request.step}
+        case ActionKind.RETRIEVE:
+            return {
+                "agent_collections": tuple(sorted(agent.collections)),
+                "confidentiality_ceiling": agent.confidentiality_ceiling.rank,
+            }
+        case ActionKind.CALL_TOOL:
+            return {"tool": request.target}
+        case ActionKind.INGEST:
+            return {"collection": request.target, "by_admin": context.has(Role.OWNER, Role.ADMIN)}
+
+
+async def _approved(data: TenantData, request: ActionRequest, decision: Decision) -> ApprovalId | None:
+    """Return the request's approval if it is for exactly this: tool, arguments, policies and requester."""
+    approval, arguments = request.approval, request.stored_arguments
+    if decision.lane is not Lane.APPROVAL or approval is None or arguments is None:
+        return None
+    asked = (request.target, arguments.commitment, decision.policy_version, data.context.principal.id)
+    given = (approval.tool, approval.arguments_commitment, approval.policy_version, approval.requester)
+    # What the approver read must be what the permit will be bound to.
+    same = asked == given and await data.content.matches(arguments, canonical(request.arguments))
+    return approval.id if same else None
+
+
+def _verdict(run: RunWriter, ruling: Ruling) -> Verdict:
+    match ruling.lane:
+        case Lane.AUTOMATIC:
+            return Granted(ruling.seq, ruling.decision, _permit(run, ruling.request, ruling.seq))
+        case Lane.APPROVAL:
+            return ApprovalNeeded(ruling.seq, ruling.decision)
+        case Lane.NEVER:
+            return Refused(ruling.seq, ruling.decision)
+
+
+def _permit(run: RunWriter, request: ActionRequest, seq: int) -> Permit:
+    tenant = run.data.context.tenant
+    bound = action_digest(tenant, run.run, request.kind, request.target, request.arguments)
+    return Permit(tenant=tenant, run=run.run, decision_seq=seq, digest=bound)

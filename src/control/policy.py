@@ -1,0 +1,119 @@
+"""The rules of the gate: three layers of Cedar in one set, each able only to tighten the one above.
+
+The lane of an action is Cedar's answer together with the strictest `@lane` among the policies that gave it. Whatever
+is not a clear answer is `never`: an error in any policy, a fact that is missing, misspelt or unknown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+import cedarpy
+import orjson
+
+from control.policy_text import Layer, Rule, parse_layer, schema
+from core import ActionKind, Decision, Facts, Json, Lane, PrincipalKind, canonical, digest
+
+NOTHING_PERMITS = "No policy permits this."
+NOT_EVALUATED = "The policies could not be evaluated for this action, so it was refused."
+
+_PRINCIPALS = {PrincipalKind.AGENT: "Agent", PrincipalKind.USER: "User", PrincipalKind.SERVICE: "Service"}
+_RESOURCES = {
+    ActionKind.CALL_MODEL: "Model",
+    ActionKind.RETRIEVE: "Collection",
+    ActionKind.CALL_TOOL: "Tool",
+    ActionKind.INGEST: "Collection",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the rules are asked: who does what to what, and every fact that the action's context must have."""
+
+    principal: tuple[PrincipalKind, str]
+    kind: ActionKind
+    target: str
+    facts: Facts
+
+    def request(self) -> dict[str, object]:
+        kind, name = self.principal
+        return {
+            "principal": {"type": f"Mandate::{_PRINCIPALS[kind]}", "id": name},
+            "action": {"type": "Mandate::Action", "id": self.kind.value},
+            "resource": {"type": f"Mandate::{_RESOURCES[self.kind]}", "id": self.target},
+            "context": orjson.dumps(self.facts).decode(),
+        }
+
+
+class Ruleset:
+    """The layers merged and parsed once. Immutable.
+
+    Attributes:
+        rules: policy id to what its annotations say, in order of layer and text.
+        version: SHA-256 in hex of all policies in canonical form; layout and comments do not count.
+    """
+
+    def __init__(self, layers: Mapping[Layer, Sequence[Rule]]) -> None:
+        self.rules = {rule.id: rule for layer in Layer for rule in layers.get(layer, ())}
+        self._order = {rule: place for place, rule in enumerate(self.rules)}
+        merged: dict[str, object] = {
+            "templates": {},
+            "templateLinks": [],
+            "staticPolicies": {rule.id: rule.policy for rule in self.rules.values()},
+        }
+        text = canonical(cast("Json", merged))  # Cedar's JSON has no fractions
+        self.version = digest(text)
+        self._policies = cedarpy.PolicySet.from_json_str(text.decode(), release_gil=True)
+
+    @classmethod
+    def compose(cls, *, publisher: str, environment: str = "", tenant: str = "") -> "Ruleset":
+        """Parse, check and merge the three texts. Takes milliseconds: keep it off the event loop.
+
+        Raises:
+            Unprocessable: see `parse_layer`.
+        """
+        texts = {Layer.PUBLISHER: publisher, Layer.ENVIRONMENT: environment, Layer.TENANT: tenant}
+        return cls({layer: parse_layer(layer, text) for layer, text in texts.items()})
+
+    def decide(self, question: Question) -> Decision:
+        """Answer; about 0.2 ms at 30 policies."""
+        # Without the schema Cedar skips a forbid that errors, and allows.
+        result = cedarpy.is_authorized(  # pyright: ignore[reportUnknownMemberType] - cedarpy: bare dict
+            question.request(), self._policies, _no_entities(), schema()
+        )
+        reasons = self._by_strictness(result.diagnostics.reasons)
+        if result.diagnostics.errors:
+            return self._answer(question, Lane.NEVER, self._named_in(result.diagnostics.errors), NOT_EVALUATED)
+        match result.decision:
+            case cedarpy.Decision.Deny:
+                return self._answer(question, Lane.NEVER, reasons, NOTHING_PERMITS if not reasons else None)
+            case cedarpy.Decision.Allow if any(self.rules[rule].layer is Layer.PUBLISHER for rule in reasons):
+                return self._answer(question, self.rules[reasons[0]].lane, reasons)
+            case cedarpy.Decision.Allow:
+                return self._answer(question, Lane.NEVER, [], NOTHING_PERMITS)
+            case _:
+                return self._answer(question, Lane.NEVER, [], NOT_EVALUATED)
+
+    def _by_strictness(self, rules: Sequence[str]) -> list[str]:
+        return sorted(rules, key=lambda rule: (-self.rules[rule].lane.strictness, self._order[rule]))
+
+    def _named_in(self, errors: Sequence[str]) -> list[str]:
+        return [rule for rule in self.rules if any(f"`{rule}`" in error for error in errors)]
+
+    def _answer(self, question: Question, lane: Lane, rules: Sequence[str], reason: str | None = None) -> Decision:
+        return Decision(
+            lane=lane,
+            policies=tuple(rules),
+            reason=reason or self.rules[rules[0]].reason,
+            policy_version=self.version,
+            facts=dict(question.facts),
+        )
+
+
+@cache
+def _no_entities() -> cedarpy.Entities:
+    """Return the empty set of entities: all that a policy may use is in the request."""
+    return cedarpy.Entities.from_json_str(  # pyright: ignore[reportUnknownMemberType] - cedarpy: bare dict
+        "[]", schema()
+    )

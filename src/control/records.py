@@ -1,0 +1,119 @@
+"""What the control plane keeps: one typed record each, with the key under which it is found."""
+
+from functools import reduce
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core import ContentRef, PrincipalId, TenantId
+from data import Record
+
+PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The one Entra tenant of all personal Microsoft accounts: it says nothing about who somebody works for."""
+
+
+class _Strict(Record):
+    kind: ClassVar[str] = ""
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TenantRecord(_Strict):
+    """A customer, in the publisher's tenant. Key: its id.
+
+    Attributes:
+        groups: Entra group object id to our name of the group.
+        stamp: the deployment that holds its data.
+    """
+
+    kind: ClassVar[str] = "tenant"
+    id: TenantId
+    name: str
+    plan: str
+    region: str
+    status: Literal["active", "suspended", "closed"] = "active"
+    groups: dict[str, str] = Field(default={})
+    stamp: str = "local"
+    mode: Literal["publisher_hosted", "customer_hosted", "hybrid"] = "publisher_hosted"
+
+
+class BindingRecord(_Strict):
+    """Which tenant an identity belongs to, in the publisher's tenant. Key: see `binding_key`."""
+
+    kind: ClassVar[str] = "binding"
+    tenant: TenantId
+
+
+class MemberRecord(_Strict):
+    """A person, in their tenant. Key: the Entra object id. Their name is content, and can be erased."""
+
+    kind: ClassVar[str] = "member"
+    principal: PrincipalId
+    profile: ContentRef
+
+
+class ServiceKeyRecord(_Strict):
+    """A public key that one of our processes signs with, in the publisher's tenant. Key: `kid`."""
+
+    kind: ClassVar[str] = "service_key"
+    kid: str
+    service: str
+    public: str
+    expires: str
+
+
+class PolicyRecord(_Strict):
+    """The tenant's own layer of policies. Key: `POLICY_KEY`.
+
+    Attributes:
+        version: SHA-256 in hex of `text`.
+    """
+
+    kind: ClassVar[str] = "policy"
+    text: str
+    version: str
+
+
+POLICY_KEY = "tenant"
+
+
+class Amount(BaseModel):
+    """Money in millionths of the catalogue's currency, and tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    micros: int = 0
+    tokens: int = 0
+
+    def plus(self, other: "Amount") -> "Amount":
+        return Amount(micros=self.micros + other.micros, tokens=self.tokens + other.tokens)
+
+    def minus(self, other: "Amount") -> "Amount":
+        return Amount(micros=self.micros - other.micros, tokens=self.tokens - other.tokens)
+
+
+class BudgetRecord(_Strict):
+    """What the tenant has spent this month and has set aside. Key: `BUDGET_KEY`.
+
+    Attributes:
+        month: such as `2026-11`, in UTC; `spent` starts at nothing in each.
+        reserved: by the caller's key; carried over into the next month until it is settled.
+    """
+
+    kind: ClassVar[str] = "budget"
+    month: str
+    limit: Amount
+    spent: Amount = Amount()
+    reserved: dict[str, Amount] = Field(default={})
+
+    @property
+    def left(self) -> Amount:
+        """What is neither spent nor set aside; below 0 where a call cost more than was set aside for it."""
+        return reduce(Amount.minus, self.reserved.values(), self.limit.minus(self.spent))
+
+
+BUDGET_KEY = "current"
+
+
+def binding_key(tid: str, oid: str) -> str:
+    """Return the key of an identity's binding: the organisation, or the person where the account is personal."""
+    return f"person/{tid}/{oid}" if tid == PERSONAL_ACCOUNTS else f"org/{tid}"

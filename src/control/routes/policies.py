@@ -1,0 +1,160 @@
+"""A tenant's own layer of policies: read, check, change."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
+
+from control.callers import ControlServices, admin, reader, services
+from control.policy import Ruleset
+from core import TenantContext
+from core.errors import BadRequest, PreconditionFailed
+from web import problem_responses
+
+router = APIRouter(prefix="/v1/policies", tags=["policies"])
+
+Services = Annotated[ControlServices, Depends(services)]
+
+_ETAG = re.compile(r'"([\x21\x23-\x7e]{1,128})"')
+_ETAG_HEADER: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "Give it as If-Match on PUT."}}
+
+
+class PolicyText(BaseModel):
+    """Policies in Cedar."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": PolicyText.model_json_schema()},
+            "text/plain": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+class PolicySummary(BaseModel):
+    id: str
+    lane: str
+    reason: str
+
+
+class PoliciesView(BaseModel):
+    """The tenant's own policies.
+
+    Attributes:
+        text: as it was saved; empty if the tenant has none of its own.
+        version: SHA-256 of `text`, empty if there is none.
+        in_force: version of the whole rule set, as decisions name it.
+    """
+
+    text: str
+    version: str
+    in_force: str
+
+
+class CheckedPolicies(BaseModel):
+    """What would be in force, from the publisher's policies to the tenant's."""
+
+    in_force: str
+    policies: list[PolicySummary]
+
+
+async def policy_text(request: Request) -> str:
+    """Dependency: the policies in the body, JSON or plain text."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    match media_type:
+        case "text/plain":
+            try:
+                return body.decode()
+            except UnicodeDecodeError:
+                raise BadRequest("The policies are not UTF-8 text.") from None
+        case "application/json":
+            try:
+                return PolicyText.model_validate_json(body).text
+            except ValidationError as error:
+                located = [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
+                raise RequestValidationError(located) from None
+        case _:
+            raise HTTPException(415)
+
+
+def expected_etag(
+    if_match: Annotated[str | None, Header(max_length=200)] = None,
+    if_none_match: Annotated[str | None, Header(max_length=200)] = None,
+) -> str | None:
+    """Dependency: the ETag that the policies must have now; None if there must be none.
+
+    Raises:
+        PreconditionFailed: neither header says what the caller has seen.
+    """
+    found = _ETAG.fullmatch(if_match or "")
+    if found and if_none_match is None:
+        return found.group(1)
+    if if_match is None and if_none_match == "*":
+        return None
+    raise PreconditionFailed(
+        "Say what you have seen: If-Match with the ETag that you read, or `If-None-Match: *` if there were no policies."
+    )
+
+
+@router.get("", responses={200: {"headers": _ETAG_HEADER}} | problem_responses(401, 403, 422, 503))
+async def read_policies(
+    context: Annotated[TenantContext, Depends(reader)], deps: Services, response: Response
+) -> PoliciesView:
+    """Return the tenant's own policies. Roles: owner, admin, auditor."""
+    data = deps.store.tenant(context)
+    stored = await deps.policies.read(data)
+    rules = await deps.policies.ruleset(data)
+    if stored is None:
+        return PoliciesView(text="", version="", in_force=rules.version)
+    response.headers["ETag"] = f'"{stored.etag}"'
+    return PoliciesView(text=stored.value.text, version=stored.value.version, in_force=rules.version)
+
+
+@router.put(
+    "",
+    responses={200: {"headers": _ETAG_HEADER}} | problem_responses(400, 401, 403, 412, 413, 415, 422, 503),
+    openapi_extra=_BODY,
+)
+async def write_policies(
+    context: Annotated[TenantContext, Depends(admin)],
+    etag: Annotated[str | None, Depends(expected_etag)],
+    text: Annotated[str, Depends(policy_text)],
+    deps: Services,
+    response: Response,
+) -> PoliciesView:
+    """Put policies in force that tighten the publisher's. Roles: owner, admin.
+
+    They may hold `forbid`, and `permit` with `@lane("approval")`; each needs `@id`, `@lane` and `@reason`.
+    """
+    data = deps.store.tenant(context)
+    saved = await deps.policies.save(data, text, etag=etag)
+    await deps.access.admin(context, saved.value.kind, saved.key, saved.value.version)
+    response.headers["ETag"] = f'"{saved.etag}"'
+    rules = await deps.policies.ruleset(data)
+    return PoliciesView(text=saved.value.text, version=saved.value.version, in_force=rules.version)
+
+
+@router.post("/check", responses=problem_responses(400, 401, 403, 413, 415, 422, 503), openapi_extra=_BODY)
+async def check_policies(
+    _: Annotated[TenantContext, Depends(reader)], text: Annotated[str, Depends(policy_text)], deps: Services
+) -> CheckedPolicies:
+    """Check policies without saving them. Roles: owner, admin, auditor."""
+    return _checked(await deps.policies.check(text))
+
+
+def _checked(rules: Ruleset) -> CheckedPolicies:
+    return CheckedPolicies(
+        in_force=rules.version,
+        policies=[PolicySummary(id=rule.id, lane=rule.lane, reason=rule.reason) for rule in rules.rules.values()],
+    )

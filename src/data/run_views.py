@@ -1,0 +1,232 @@
+"""The two views that the product lists: runs, and approvals. Each is a pure fold of events into rows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from core import Actor, ApprovalId, ContentRef, ConversationId, Effect, Json, RunId, canonical
+from core.events import (
+    ApprovalRequested,
+    ApprovalResolved,
+    Event,
+    ModelFinished,
+    PassagesIndexed,
+    PassagesRetrieved,
+    RunEnded,
+    RunKind,
+    RunOpened,
+    RunParked,
+    RunResumed,
+    RunState,
+    ToolFinished,
+    Usage,
+)
+from data.ports import Row
+
+ApprovalState = Literal["pending", "approved", "denied", "expired", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A view and how it is made.
+
+    Attributes:
+        name: of its checkpoint; a new name builds it anew.
+        key: the key of the row that an event is about, None if it is about none.
+        fold: the row with further events of its run in it, in order; None if they change nothing.
+
+    Both functions are given the run's row in `RUNS` too, with these events in it or later ones: from it they may take
+    only what does not change any more.
+    """
+
+    name: str
+    view: str
+    key: Callable[[Event, Row | None], str | None]
+    fold: Callable[[Row | None, Sequence[Event], Row | None], Row | None]
+
+
+class _Summary(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunSummary(_Summary):
+    """One line of the list of runs: the body of a row of `RUNS`."""
+
+    run: RunId
+    kind: RunKind
+    agent: str
+    state: RunState
+    requester: str
+    conversation: ConversationId | None
+    opened_at: str
+    updated_at: str
+    ended_at: str = ""
+    code: str = ""
+    usage: Usage = Usage()
+    steps: int = 0
+    parked_until: str = ""
+    deadline: str
+    approval: ApprovalId | None = None
+    """The last that it asked for."""
+
+
+class ApprovalSummary(_Summary):
+    """One line of the inbox: the body of a row of `APPROVALS`.
+
+    Attributes:
+        requester: whose run it is.
+        agent: which proposed it.
+        arguments: what exactly is asked for, in the content store.
+    """
+
+    approval: ApprovalId
+    run: RunId
+    step: int
+    call: int
+    tool: str
+    effect: Effect
+    arguments: ContentRef
+    requester: str
+    agent: str
+    policy_version: str
+    requested_at: str
+    expires_at: str
+    verdict: ApprovalState = "pending"
+    approver: Actor | None = None
+    reason: ContentRef | None = None
+    resolved_at: str = ""
+
+
+def _run_key(event: Event, _: Row | None) -> str:
+    return event.run
+
+
+def _fold_run(row: Row | None, events: Sequence[Event], _: Row | None) -> Row | None:
+    summary = RunSummary.model_validate_json(row.body) if row else _opened(events[0])
+    if summary is None:
+        return None
+    for event in events:
+        summary = _run_after(summary, event)
+    return Row(
+        tenant=events[-1].tenant,
+        key=summary.run,
+        sort=f"{summary.opened_at} {summary.run}",
+        owner=summary.requester,
+        state=summary.state,
+        run=summary.run,
+        seq=events[-1].seq,
+        body=_body(summary),
+    )
+
+
+def _opened(event: Event) -> RunSummary | None:
+    body = event.body
+    if not isinstance(body, RunOpened):
+        return None
+    # A log of accesses or of administrative acts has no end, and nothing in it is to be carried on.
+    state = RunState.COMPLETED if body.kind in (RunKind.ACCESS, RunKind.ADMIN) else RunState.RUNNING
+    return RunSummary(
+        run=event.run,
+        kind=body.kind,
+        agent=body.agent,
+        state=state,
+        requester=event.actor.id,
+        conversation=body.conversation,
+        opened_at=event.at,
+        updated_at=event.at,
+        deadline=body.deadline,
+    )
+
+
+def _run_after(summary: RunSummary, event: Event) -> RunSummary:
+    usage, changes = summary.usage, dict[str, object]()
+    match event.body:
+        case RunParked(until=until):
+            changes = {"state": RunState.PARKED, "parked_until": until}
+        case RunResumed():
+            changes = {"state": RunState.RUNNING, "parked_until": ""}
+        case RunEnded(state=state, code=code) as body:
+            changes = {"state": state, "code": code, "ended_at": event.at, "parked_until": ""}
+            usage = usage if body.usage == Usage() else body.usage
+        case ModelFinished(step=step) as body:
+            changes = {"steps": max(summary.steps, step)}
+            usage = usage.plus(body.usage)
+        case PassagesRetrieved() | PassagesIndexed() as body:
+            usage = usage.plus(body.usage)
+        case ToolFinished():
+            usage = usage.plus(Usage(tool_calls=1))
+        case ApprovalRequested(approval=approval):
+            changes = {"approval": approval}
+        case _:
+            pass
+    return summary.model_copy(update={**changes, "usage": usage, "updated_at": event.at})
+
+
+def _approval_key(event: Event, run: Row | None) -> str | None:
+    body = event.body
+    if isinstance(body, ApprovalRequested | ApprovalResolved):
+        return body.approval
+    if isinstance(body, RunEnded) and run:
+        return RunSummary.model_validate_json(run.body).approval
+    return None
+
+
+def _fold_approval(row: Row | None, events: Sequence[Event], run: Row | None) -> Row | None:
+    summary = ApprovalSummary.model_validate_json(row.body) if row else _requested(events[0], run)
+    if summary is None:
+        return None
+    for event in events:
+        summary = _approval_after(summary, event)
+    return Row(
+        tenant=events[-1].tenant,
+        key=summary.approval,
+        sort=f"{summary.requested_at} {summary.approval}",
+        owner=summary.requester,
+        state=summary.verdict,
+        run=summary.run,
+        seq=events[-1].seq,
+        body=_body(summary),
+    )
+
+
+def _requested(event: Event, run: Row | None) -> ApprovalSummary | None:
+    body = event.body
+    if not isinstance(body, ApprovalRequested) or run is None:
+        return None
+    opened = RunSummary.model_validate_json(run.body)
+    return ApprovalSummary(
+        approval=body.approval,
+        run=event.run,
+        step=body.step,
+        call=body.call,
+        tool=body.tool,
+        effect=body.effect,
+        arguments=body.arguments,
+        requester=opened.requester,
+        agent=opened.agent,
+        policy_version=body.policy_version,
+        requested_at=event.at,
+        expires_at=body.expires_at,
+    )
+
+
+def _approval_after(summary: ApprovalSummary, event: Event) -> ApprovalSummary:
+    match event.body:
+        case ApprovalResolved(verdict=verdict, approver=approver, reason=reason):
+            changes = {"verdict": verdict, "approver": approver, "reason": reason, "resolved_at": event.at}
+        case RunEnded() if summary.verdict == "pending":  # a run that was cancelled or ran out of time asks no longer
+            changes = {"verdict": "superseded", "resolved_at": event.at}
+        case _:
+            return summary
+    return summary.model_copy(update=changes)
+
+
+def _body(summary: _Summary) -> bytes:
+    body: dict[str, Json] = summary.model_dump(mode="json")
+    return canonical(body)
+
+
+RUNS = Projection(name="runs-1", view="runs", key=_run_key, fold=_fold_run)
+APPROVALS = Projection(name="approvals-1", view="approvals", key=_approval_key, fold=_fold_approval)

@@ -1,0 +1,197 @@
+"""The threads between the event loop and the file: one that writes, in groups, and a few that read.
+
+A caller hands over a function of a connection and awaits what it returns. Nobody who reads waits for the writer.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from core.errors import Timeout, Unavailable
+from data.sqlite.connections import Connection, as_ours, open_reader, open_writer
+
+GROUP = 256
+"""Most submissions in one transaction."""
+
+WAITING = 4096
+"""Most submissions of either kind that may wait; beyond, callers are told to come back."""
+
+READERS = 4
+BOUND_SECONDS = 20.0
+"""Longest that anybody waits: more than SQLite waits for another process's transaction, twice."""
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    work: Work[object]
+    future: "asyncio.Future[object]"
+    result: object = None
+    error: Exception | None = None
+
+
+class Database:
+    """Reads and writes of one file, from the event loop that opened it."""
+
+    def __init__(self, writer: "_Threads", readers: "_Threads") -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` within a transaction that it may share with others; on disk when this returns.
+
+        If `work` raises, what it did is undone, what others did is not, and its error is raised here.
+
+        Raises:
+            Unavailable: too many are waiting, or the file cannot be written.
+            Timeout: no answer within the bound; whether it was written is not known.
+        """
+        return await self._writer.run(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on a connection that only reads.
+
+        Raises:
+            Unavailable: too many are waiting, or the file cannot be read.
+            Timeout: no answer within the bound.
+        """
+        return await self._readers.run(work)
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncGenerator[Database]:
+    """Open the file for as long as the context lasts; on leaving it, what was submitted is still done."""
+    write_connection = await asyncio.to_thread(open_writer, path)
+    read_connections = [await asyncio.to_thread(open_reader, path) for _ in range(READERS)]
+    writer = _Threads("store-writer", [write_connection], _write_groups)
+    readers = _Threads("store-reader", read_connections, _read_one_by_one)
+    try:
+        yield Database(writer, readers)
+    finally:
+        await readers.close()
+        await writer.close()  # last, so that it is the one which empties the WAL into the file
+
+
+class _Threads:
+    """One thread per connection, all taking jobs from one queue."""
+
+    def __init__(
+        self,
+        name: str,
+        connections: list[Connection],
+        loop_body: Callable[[Connection, "_Threads"], None],
+    ) -> None:
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._waiting = 0  # touched on the event loop only
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=loop_body, args=(connection, self), name=name, daemon=True)
+            for connection in connections
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, work: Work[T]) -> T:
+        if self._closed or self._waiting >= WAITING:
+            raise Unavailable("The store is busy; try again in a moment.", code="dependency.store", retry_after=1)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting += 1
+        self.jobs.put(_Job(work, future))  # pyright: ignore[reportArgumentType] - the job fulfils it with what its own work returned
+        try:
+            async with asyncio.timeout(BOUND_SECONDS):
+                return await future
+        except TimeoutError as error:
+            raise Timeout("The store did not answer in time; try again.", code="timeout.store") from error
+
+    def settle(self, jobs: list[_Job]) -> None:
+        """Give the jobs' outcomes to those who wait; called on a thread, once per group."""
+        self._loop.call_soon_threadsafe(self._settle, jobs)
+
+    def _settle(self, jobs: list[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for job in jobs:
+            if job.future.done():
+                continue  # the caller has gone
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(job.error)
+
+    async def close(self) -> None:
+        self._closed = True
+        for _ in self._threads:
+            self.jobs.put(None)  # behind everything that was submitted
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+
+def _read_one_by_one(connection: Connection, threads: _Threads) -> None:
+    while (job := threads.jobs.get()) is not None:
+        _do(job, connection)
+        threads.settle([job])
+    connection.close()
+
+
+def _write_groups(connection: Connection, threads: _Threads) -> None:
+    while (first := threads.jobs.get()) is not None:
+        group = [first, *_others(threads.jobs)]
+        try:
+            _commit(connection, group)
+        except Exception as error:  # noqa: BLE001 - the group's outcome, whatever it is, belongs to those who wait
+            for job in group:
+                job.error = job.error or as_ours(error)
+        threads.settle(group)
+    connection.close()
+
+
+def _others(jobs: queue.SimpleQueue[_Job | None]) -> Iterator[_Job]:
+    """Yield what waits already, without waiting for more."""
+    for _ in range(GROUP - 1):
+        try:
+            job = jobs.get_nowait()
+        except queue.Empty:
+            return
+        if job is None:
+            jobs.put(None)  # the signal to end is for the next round
+            return
+        yield job
+
+
+def _commit(connection: Connection, group: list[_Job]) -> None:
+    """Do the whole group in one transaction: one wait for the disk, and no outcome is told before it."""
+    with _transaction(connection):
+        for job in group:
+            connection.execute("SAVEPOINT job")
+            _do(job, connection)
+            if not connection.in_transaction:  # SQLite itself has given up, as it does when the disk is full
+                raise job.error or apsw.AbortError()
+            connection.execute("RELEASE job")
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Generator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _do(job: _Job, connection: Connection) -> None:
+    try:
+        job.result = job.work(connection)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is its caller's
+        job.error = as_ours(error)

@@ -1,0 +1,75 @@
+"""Knowledge: passages, found by vector and by full text, trimmed to what the reader may read before they are ranked."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from core import DocumentId, TenantContext
+from data.ports import Hit, Passage, Reader
+from data.sqlite.connections import Connection
+from data.sqlite.database import Database
+from data.sqlite.passages import (
+    bump_version,
+    find_passage,
+    matching,
+    numbered_passage,
+    remove_passages,
+    write_passage,
+)
+from data.sqlite.ranking import Access, Indexes, fuse
+
+CHUNK = 50
+"""Passages written in one go, so that a large document does not keep other writers waiting."""
+
+DEPTH = 50
+"""How far down each of the two rankings is read before they are fused."""
+
+
+class SqliteKnowledge:
+    def __init__(self, database: Database, context: TenantContext, indexes: Indexes) -> None:
+        self._database = database
+        self._tenant = context.tenant
+        self._indexes = indexes
+
+    async def index(self, passages: Sequence[Passage]) -> None:
+        def write(connection: Connection, chunk: Sequence[Passage]) -> None:
+            for passage in chunk:
+                write_passage(connection, self._tenant, passage)
+            bump_version(connection, self._tenant)
+
+        for start in range(0, len(passages), CHUNK):
+            chunk = passages[start : start + CHUNK]
+            await self._database.write(lambda connection, chunk=chunk: write(connection, chunk))
+
+    async def search(
+        self, *, text: str, vector: bytes, reader: Reader, collections: Sequence[str], limit: int
+    ) -> Sequence[Hit]:
+        depth = max(DEPTH, limit)
+
+        def work(connection: Connection) -> Sequence[Hit]:
+            with connection:  # one snapshot: what is ranked is what is returned
+                index = self._indexes.current(connection, self._tenant, len(vector) // 4)
+                allowed = index.allowed(reader, frozenset(collections))
+                found = matching(connection, self._tenant, text)
+                by_text = list(islice((number for number in found if index.permits(allowed, number)), depth))
+                by_vector = index.nearest(vector, allowed, depth)
+                return [
+                    Hit(numbered_passage(connection, self._tenant, number), score, rank_vector, rank_text)
+                    for number, score, rank_vector, rank_text in fuse(by_vector, by_text)[:limit]
+                ]
+
+        return await self._database.read(work)
+
+    async def get(self, passage: str, reader: Reader) -> Passage | None:
+        found = await self._database.read(lambda connection: find_passage(connection, self._tenant, passage))
+        if found is None or not Access.of(found).readable(reader):
+            return None
+        return found
+
+    async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
+        def work(connection: Connection) -> int:
+            removed = remove_passages(connection, self._tenant, document, keep)
+            if removed:
+                bump_version(connection, self._tenant)
+            return removed
+
+        return await self._database.write(work)

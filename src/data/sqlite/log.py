@@ -1,0 +1,164 @@
+"""Run log and content: an append writes both, the content first."""
+
+import hmac
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from core import GENESIS, Clock, Content, ContentId, ContentRef, RunId, TenantContext, TenantId, commitment, timestamp
+from core.errors import Conflict, Defect, NotFound, TooLarge
+from core.events import Stored
+from data.ports import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, RawEvent
+from data.sqlite.connections import Connection
+from data.sqlite.database import Database
+
+RawRow = tuple[int, bytes, str]
+
+
+class SqliteRunLog:
+    def __init__(self, database: Database, context: TenantContext, clock: Clock) -> None:
+        self._database = database
+        self._tenant = context.tenant
+        self._clock = clock
+
+    async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
+        _check(events, self._tenant)
+        run, first = events[0].event.run, events[0].event
+        at = timestamp(self._clock.now())
+
+        def work(connection: Connection) -> None:
+            if _head(connection, self._tenant, run) != (first.seq - 1, first.prev):
+                raise Conflict("Somebody else has written to this run; read it again.", code="conflict.sequence")
+            insert_content(connection, self._tenant, content, at)
+            connection.executemany(
+                "INSERT INTO events (tenant, run, seq, hash, data) VALUES (?, ?, ?, ?, ?)",
+                [(self._tenant, run, stored.event.seq, stored.hash, stored.data) for stored in events],
+            )
+
+        await self._database.write(work)
+
+    async def read(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[Stored]:
+        def work(connection: Connection) -> Sequence[Stored]:
+            return [parse(data, hash_) for _, data, hash_ in raw_rows(connection, self._tenant, run, after, limit)]
+
+        return await self._database.read(work)
+
+    async def raw(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[RawEvent]:
+        def work(connection: Connection) -> Sequence[RawEvent]:
+            return [RawEvent(*row) for row in raw_rows(connection, self._tenant, run, after, limit)]
+
+        return await self._database.read(work)
+
+
+class SqliteContentStore:
+    def __init__(self, database: Database, context: TenantContext, clock: Clock) -> None:
+        self._database = database
+        self._tenant = context.tenant
+        self._clock = clock
+
+    async def put(self, content: Sequence[Content]) -> None:
+        at = timestamp(self._clock.now())
+        await self._database.write(lambda connection: insert_content(connection, self._tenant, content, at))
+
+    async def get(self, ref: ContentRef) -> bytes:
+        found = await self._database.read(lambda connection: self._find(connection, ref.id))
+        if found is None:
+            raise NotFound("This content is not there any more.")
+        key, data = found
+        if not _commits(ref, key, data):
+            raise Defect("Stored content is not what the log says it is.", code="defect.commitment")
+        return data
+
+    async def matches(self, ref: ContentRef, data: bytes) -> bool:
+        found = await self._database.read(lambda connection: self._find(connection, ref.id))
+        return found is not None and _commits(ref, found[0], data)
+
+    async def erase(self, ids: Sequence[ContentId]) -> int:
+        def work(connection: Connection) -> int:
+            erased = 0
+            for id_ in ids:
+                connection.execute("DELETE FROM content WHERE tenant = ? AND id = ?", (self._tenant, id_))
+                erased += connection.changes()
+            return erased
+
+        return await self._database.write(work)
+
+    def _find(self, connection: Connection, id_: ContentId) -> tuple[bytes, bytes] | None:
+        return connection.execute(
+            "SELECT key, data FROM content WHERE tenant = ? AND id = ?", (self._tenant, id_)
+        ).fetchone()
+
+
+def insert_content(connection: Connection, tenant: TenantId, content: Sequence[Content], at: str) -> None:
+    """Write content that is new; the same content once more changes nothing.
+
+    Raises:
+        Conflict: the id is taken by something else.
+    """
+    for item in content:
+        connection.execute(
+            "INSERT INTO content (tenant, id, kind, owner, confidentiality, at, key, data)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (tenant, item.ref.id, item.ref.kind, item.owner, item.confidentiality, at, item.key, item.data),
+        )
+        if connection.changes():
+            continue
+        taken = connection.execute(
+            "SELECT key, data FROM content WHERE tenant = ? AND id = ?", (tenant, item.ref.id)
+        ).fetchone()
+        if taken != (item.key, item.data):
+            raise Conflict("There is other content under this id.", code="conflict.content")
+
+
+def raw_rows(connection: Connection, tenant: TenantId, run: RunId, after: int, limit: int) -> list[RawRow]:
+    return list(
+        connection.execute(
+            "SELECT seq, data, hash FROM events WHERE tenant = ? AND run = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (tenant, run, after, limit),
+        )
+    )
+
+
+def parse(data: bytes, expected_hash: str) -> Stored:
+    """Read a stored event back.
+
+    Raises:
+        Defect: the bytes are not those that were written (code `defect.chain`).
+    """
+    try:
+        stored = Stored.parse(data)
+    except ValidationError:
+        stored = None  # its message would quote the bytes
+    if stored is None or stored.hash != expected_hash:
+        raise Defect("A stored event has been changed; verify the evidence to see which.", code="defect.chain")
+    return stored
+
+
+def _head(connection: Connection, tenant: TenantId, run: RunId) -> tuple[int, str]:
+    head: tuple[int, str] | None = connection.execute(
+        "SELECT seq, hash FROM events WHERE tenant = ? AND run = ? ORDER BY seq DESC LIMIT 1", (tenant, run)
+    ).fetchone()
+    return head or (0, GENESIS)
+
+
+def _check(events: Sequence[Stored], tenant: TenantId) -> None:
+    if not events:
+        raise Defect("An append needs an event.", code="defect.append")
+    if len(events) > MAX_APPEND_EVENTS or sum(len(stored.data) for stored in events) > MAX_APPEND_BYTES:
+        raise TooLarge(f"At most {MAX_APPEND_EVENTS} events and {MAX_APPEND_BYTES} bytes go into one append.")
+    previous = None
+    for stored in events:
+        event = stored.event
+        if event.tenant != tenant:
+            raise Defect("An event of another tenant was refused.", code="defect.tenant")
+        if previous and (event.run, event.seq, event.prev) != (
+            previous.event.run,
+            previous.event.seq + 1,
+            previous.hash,
+        ):
+            raise Defect("The events of an append must follow one another in one run.", code="defect.append")
+        previous = stored
+
+
+def _commits(ref: ContentRef, key: bytes, data: bytes) -> bool:
+    return hmac.compare_digest(commitment(key, data), ref.commitment)

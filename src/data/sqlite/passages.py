@@ -1,0 +1,152 @@
+"""Passages on disk: their rows, and a full-text table per tenant.
+
+Each tenant has a full-text table of its own, since the rarity of a word is counted over a whole table: in a shared one
+the ranking of one tenant would tell about the words of another.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from core import ID_PATTERN, PUBLISHER, DocumentId, Label, PrincipalId, TenantId
+from core.errors import Defect
+from core.labels import Confidentiality, Integrity
+from data.ports import Passage
+from data.sqlite.connections import Connection
+
+MAX_TERMS = 32
+"""Words of a question that are searched for."""
+
+_TENANT = re.compile(rf"{ID_PATTERN}|{PUBLISHER}")
+_COLUMNS = "id, document, collection, ordinal, heading, text, vector, integrity, confidentiality, readers, owner"
+_Columns = tuple[str, DocumentId, str, int, str, str, bytes, str, str, str, PrincipalId]
+
+
+def write_passage(connection: Connection, tenant: TenantId, passage: Passage) -> None:
+    """Write a passage in the place of any of the same id."""
+    table = _full_text(tenant)
+    if not _exists(connection, table):
+        # No copy of the text (`content=''`), and what is deleted leaves no trace in the index.
+        connection.execute(
+            f"CREATE VIRTUAL TABLE {table} USING fts5"
+            "(heading, text, content='', tokenize='porter unicode61 remove_diacritics 2')"
+        )
+        connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - our name
+    _delete(connection, tenant, "id = ?", (passage.id,))
+    connection.execute(
+        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our names
+        (tenant, *_columns(passage)),
+    )
+    connection.execute(
+        f"INSERT INTO {table} (rowid, heading, text) VALUES (?, ?, ?)",  # noqa: S608 - our name
+        (connection.last_insert_rowid(), passage.heading, passage.text),
+    )
+
+
+def remove_passages(connection: Connection, tenant: TenantId, document: DocumentId, keep: int) -> int:
+    """Remove the document's passages of ordinal `keep` and above, and return how many there were."""
+    return _delete(connection, tenant, "document = ? AND ordinal >= ?", (document, keep))
+
+
+def bump_version(connection: Connection, tenant: TenantId) -> None:
+    """Tell all who hold the tenant's passages in memory that they have changed."""
+    connection.execute(
+        "INSERT INTO passage_versions (tenant, version) VALUES (?, 1) ON CONFLICT DO UPDATE SET version = version + 1",
+        (tenant,),
+    )
+
+
+def version_of(connection: Connection, tenant: TenantId) -> int:
+    found: tuple[int] | None = connection.execute(
+        "SELECT version FROM passage_versions WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    return found[0] if found else 0
+
+
+def find_passage(connection: Connection, tenant: TenantId, id_: str) -> Passage | None:
+    return _select(connection, "id = ?", (tenant, id_))
+
+
+def numbered_passage(connection: Connection, tenant: TenantId, number: int) -> Passage:
+    """Return a passage that the same snapshot has named."""
+    found = _select(connection, "number = ?", (tenant, number))
+    if found is None:
+        raise Defect("The full-text index names a passage that is not there.", code="defect.index")
+    return found
+
+
+def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[int]:
+    """Yield the numbers of the passages that hold any of the text's words, best first."""
+    table, query = _full_text(tenant), words_query(text)
+    if query and _exists(connection, table):
+        sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"  # noqa: S608 - our name
+        for (number,) in connection.execute(sql, (query,)):
+            yield number
+
+
+def words_query(text: str) -> str:
+    """Return an FTS5 query for any of the first words of `text`; quoted, so that none is taken for an operator."""
+    words = dict.fromkeys(match.group().casefold() for match in re.finditer(r"\w+", text))
+    return " OR ".join(f'"{word}"' for word in list(words)[:MAX_TERMS])
+
+
+def _full_text(tenant: TenantId) -> str:
+    if not _TENANT.fullmatch(tenant):
+        raise Defect("A tenant id that is not one of ours was refused.", code="defect.tenant")
+    return f"search_{tenant}"
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    """Ask the file: what a connection remembers of the schema may be older than another process's table."""
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone() is not None
+
+
+def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequence[str | int]) -> int:
+    where = f"tenant = ? AND {which}"
+    found: list[tuple[int, str, str]] = list(
+        connection.execute(f"SELECT number, heading, text FROM passages WHERE {where}", (tenant, *values))  # noqa: S608 - our text
+    )
+    table = _full_text(tenant)
+    for row in found:
+        connection.execute(f"INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', ?, ?, ?)", row)  # noqa: S608 - our name
+        connection.execute("DELETE FROM passages WHERE number = ?", row[:1])
+    return len(found)
+
+
+def _select(connection: Connection, which: str, values: tuple[str, str | int]) -> Passage | None:
+    found: _Columns | None = connection.execute(
+        f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}",  # noqa: S608 - our text
+        values,
+    ).fetchone()
+    if found is None:
+        return None
+    id_, document, collection, ordinal, heading, text, vector, integrity, confidentiality, readers, owner = found
+    return Passage(
+        id=id_,
+        document=document,
+        collection=collection,
+        ordinal=ordinal,
+        heading=heading,
+        text=text,
+        vector=vector,
+        label=Label(integrity=Integrity(integrity), confidentiality=Confidentiality(confidentiality)),
+        readers=tuple(orjson.loads(readers)),
+        owner=owner,
+    )
+
+
+def _columns(passage: Passage) -> _Columns:
+    return (
+        passage.id,
+        passage.document,
+        passage.collection,
+        passage.ordinal,
+        passage.heading,
+        passage.text,
+        passage.vector,
+        passage.label.integrity,
+        passage.label.confidentiality,
+        orjson.dumps(passage.readers).decode(),
+        passage.owner,
+    )

@@ -1,0 +1,81 @@
+"""Who may read which passage, and how two rankings become one."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core import TenantId
+from data.ports import Passage, Reader
+from data.sqlite.connections import Connection
+from data.sqlite.passages import version_of
+
+if TYPE_CHECKING:
+    from data.sqlite.vectors import Index
+
+MAX_CACHED_BYTES = 256 * 1024 * 1024
+RANK_CONSTANT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What decides who may read a passage. Few differ, so each is asked once and not per passage."""
+
+    collection: str
+    owner: str
+    readers: frozenset[str]
+
+    @classmethod
+    def of(cls, passage: Passage) -> "Access":
+        return cls(passage.collection, passage.owner, frozenset(passage.readers))
+
+    def readable(self, reader: Reader) -> bool:
+        return not self.readers or not self.readers.isdisjoint(reader.groups) or self.owner == reader.principal
+
+
+class Indexes:
+    """The tenants' indexes that searches hold in memory; the one searched longest ago goes when there is too much."""
+
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._held: OrderedDict[tuple[TenantId, int], Index] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def current(self, connection: Connection, tenant: TenantId, dimension: int) -> "Index":
+        """Return the index as of the connection's snapshot, read from disk if anybody has written since."""
+        from data.sqlite.vectors import load_index  # noqa: PLC0415 - numpy is slow to import, and only searches need it
+
+        version, key = version_of(connection, tenant), (tenant, dimension)
+        with self._lock:
+            held = self._held.get(key)
+            if held and held.version == version:
+                self._held.move_to_end(key)
+                return held
+        index = load_index(connection, tenant, version, dimension)
+        with self._lock:
+            self._held[key] = index
+            self._held.move_to_end(key)
+            while len(self._held) > 1 and sum(i.matrix.nbytes for i in self._held.values()) > self._max_bytes:
+                self._held.popitem(last=False)
+        return index
+
+
+def fuse(by_vector: Sequence[int], by_text: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Fuse two rankings by reciprocal rank (Cormack, Clarke and Buettcher 2009).
+
+    Returns:
+        Number, score in millionths, rank by vector and by text (0 where not found that way), best first.
+    """
+    vector_ranks = {number: rank for rank, number in enumerate(by_vector, start=1)}
+    text_ranks = {number: rank for rank, number in enumerate(by_text, start=1)}
+    fused = [
+        (number, _score(vector_ranks.get(number, 0)) + _score(text_ranks.get(number, 0)))
+        for number in vector_ranks | text_ranks
+    ]
+    fused.sort(key=lambda item: (-item[1], item[0]))
+    return [(number, score, vector_ranks.get(number, 0), text_ranks.get(number, 0)) for number, score in fused]
+
+
+def _score(rank: int) -> int:
+    return round(1_000_000 / (RANK_CONSTANT + rank)) if rank else 0

@@ -1,0 +1,71 @@
+"""The SQLite store, put together."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import Clock, SystemClock, TenantContext
+from core.errors import Timeout, Unavailable
+from data.ports import Store
+from data.sqlite.connections import SCHEMA_VERSION
+from data.sqlite.database import Database, open_database
+from data.sqlite.knowledge import SqliteKnowledge
+from data.sqlite.log import SqliteContentStore, SqliteRunLog
+from data.sqlite.platform import SqlitePlatform
+from data.sqlite.ranking import Indexes
+from data.sqlite.records import SqliteRecords
+from data.sqlite.views import SqliteViews
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteTenantData:
+    context: TenantContext
+    log: SqliteRunLog
+    content: SqliteContentStore
+    records: SqliteRecords
+    knowledge: SqliteKnowledge
+    views: SqliteViews
+
+
+class SqliteStore:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._indexes = Indexes()
+        self._platform = SqlitePlatform(database)
+
+    def tenant(self, context: TenantContext) -> SqliteTenantData:
+        return SqliteTenantData(
+            context=context,
+            log=SqliteRunLog(self._database, context, self._clock),
+            content=SqliteContentStore(self._database, context, self._clock),
+            records=SqliteRecords(self._database, context),
+            knowledge=SqliteKnowledge(self._database, context, self._indexes),
+            views=SqliteViews(self._database, context),
+        )
+
+    @property
+    def platform(self) -> SqlitePlatform:
+        return self._platform
+
+    async def ready(self) -> None:
+        try:
+            await self._platform.head()
+            # Writes the number that is there already: nothing changes, yet it takes the lock and reaches the disk.
+            await self._database.write(lambda connection: connection.pragma("user_version", SCHEMA_VERSION))
+        except Timeout as error:
+            raise Unavailable(error.message, code="dependency.store", retry_after=1) from error
+
+
+@asynccontextmanager
+async def open_store(path: Path, *, clock: Clock | None = None) -> AsyncGenerator[Store]:
+    """Open the store in the file at `path`, which is made if it is not there; its folder must be.
+
+    Up to a few processes may have the same file open. On leaving the context everything submitted is on disk.
+
+    Raises:
+        Unavailable: the file cannot be opened, or a newer version of the product wrote it.
+    """
+    async with open_database(path) as database:
+        yield SqliteStore(database, clock or SystemClock())

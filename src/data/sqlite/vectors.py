@@ -1,0 +1,80 @@
+"""A tenant's passages in memory, as one matrix: which the reader may read, and which of them are nearest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from core import TenantId
+from data.ports import Reader
+from data.sqlite.connections import Connection
+from data.sqlite.ranking import Access
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The passages of one tenant as they were at `version`, one place in each array for each.
+
+    Attributes:
+        numbers: of the passages.
+        places: passage number to place.
+        access: the different accesses that occur.
+        access_of: which of them each passage has.
+        comparable: whether its vector has the dimension of the question's; where not, its line in `matrix` is zero.
+        matrix: float32, passages by dimensions.
+    """
+
+    version: int
+    numbers: NDArray[np.int64]
+    places: dict[int, int]
+    access: list[Access]
+    access_of: NDArray[np.intp]
+    comparable: Mask
+    matrix: NDArray[np.float32]
+
+    def allowed(self, reader: Reader, collections: frozenset[str]) -> Mask:
+        """Return which passages `reader` may read in `collections`."""
+        answers = [access.collection in collections and access.readable(reader) for access in self.access]
+        return np.array(answers, dtype=np.bool_)[self.access_of]
+
+    def nearest(self, vector: bytes, allowed: Mask, depth: int) -> list[int]:
+        """Return the numbers of the `depth` nearest allowed passages, nearest first."""
+        candidates = np.flatnonzero(allowed & self.comparable)
+        scores = (self.matrix @ np.frombuffer(vector, dtype="<f4"))[candidates]
+        if len(candidates) > depth:
+            best = np.argpartition(-scores, depth)[:depth]
+            candidates, scores = candidates[best], scores[best]
+        return self.numbers[candidates[np.lexsort((self.numbers[candidates], -scores))]].tolist()
+
+    def permits(self, allowed: Mask, number: int) -> bool:
+        return bool(allowed[self.places[number]])
+
+
+def load_index(connection: Connection, tenant: TenantId, version: int, dimension: int) -> Index:
+    found: list[tuple[int, str, str, str, bytes]] = list(
+        connection.execute(
+            "SELECT number, collection, owner, readers, vector FROM passages WHERE tenant = ?",
+            (tenant,),
+        )
+    )
+    numbers = [number for number, *_ in found]
+    accesses: dict[tuple[str, str, str], int] = {}
+    access_of = [
+        accesses.setdefault((collection, owner, readers), len(accesses)) for _, collection, owner, readers, _ in found
+    ]
+    comparable = np.array([dimension > 0 and len(vector) == 4 * dimension for *_, vector in found], dtype=np.bool_)
+    matrix = np.zeros((len(found), dimension), dtype=np.float32)
+    for place in np.flatnonzero(comparable).tolist():
+        matrix[place] = np.frombuffer(found[place][4], dtype="<f4")
+    return Index(
+        version=version,
+        numbers=np.array(numbers, dtype=np.int64),
+        places={number: place for place, number in enumerate(numbers)},
+        access=[Access(c, owner, frozenset(orjson.loads(readers))) for c, owner, readers in accesses],
+        access_of=np.array(access_of, dtype=np.intp),
+        comparable=comparable,
+        matrix=matrix,
+    )

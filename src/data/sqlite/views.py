@@ -1,0 +1,74 @@
+"""Views: the rows that projections write and requests list."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from core import RunId, TenantContext, TenantId
+from data.ports import Page, Row
+from data.sqlite.connections import Connection
+from data.sqlite.cursors import decode_cursor, encode_cursor
+from data.sqlite.database import Database
+
+_COLUMNS = "tenant, key, sort, owner, state, run, seq, body"
+
+
+class SqliteViews:
+    def __init__(self, database: Database, context: TenantContext) -> None:
+        self._database = database
+        self._tenant = context.tenant
+
+    async def get(self, view: str, key: str) -> Row | None:
+        return await self._database.read(lambda connection: find_row(connection, view, self._tenant, key))
+
+    async def list(
+        self,
+        view: str,
+        *,
+        owner: str | None = None,
+        states: Sequence[str] = (),
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page[Row]:
+        conditions = ["tenant = ?", "view = ?"]
+        values: list[str | int] = [self._tenant, view]
+        if owner is not None:
+            conditions.append("owner = ?")
+            values.append(owner)
+        if states:
+            conditions.append("state IN (SELECT value FROM json_each(?))")
+            values.append(orjson.dumps(states).decode())
+        if cursor:
+            conditions.append("(sort, key) < (?, ?)")
+            values += decode_cursor(cursor, 2)
+        where = " AND ".join(conditions)
+
+        def work(connection: Connection) -> Page[Row]:
+            found = select_rows(connection, f"WHERE {where} ORDER BY sort DESC, key DESC LIMIT ?", (*values, limit + 1))
+            rows = found[:limit]
+            return Page(rows, encode_cursor(rows[-1].sort, rows[-1].key) if len(found) > limit else None)
+
+        return await self._database.read(work)
+
+
+def find_row(connection: Connection, view: str, tenant: TenantId, key: str) -> Row | None:
+    found = select_rows(connection, "WHERE tenant = ? AND view = ? AND key = ?", (tenant, view, key))
+    return found[0] if found else None
+
+
+def select_rows(connection: Connection, rest: str, values: Sequence[str | int]) -> list[Row]:
+    """Return the rows that `rest`, our own SQL from `WHERE` on, selects."""
+    found: list[tuple[TenantId, str, str, str, str, RunId, int, bytes]] = list(
+        connection.execute(f"SELECT {_COLUMNS} FROM view_rows {rest}", tuple(values))  # noqa: S608 - no value is in the text
+    )
+    return [Row(*columns) for columns in found]
+
+
+def write_row(connection: Connection, view: str, row: Row) -> None:
+    """Write the row unless one that knows as much or more of its run is there."""
+    connection.execute(
+        f"INSERT INTO view_rows (view, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - no value is in the text
+        " ON CONFLICT DO UPDATE SET sort = excluded.sort, owner = excluded.owner, state = excluded.state,"
+        " run = excluded.run, seq = excluded.seq, body = excluded.body WHERE excluded.seq > seq",
+        (view, row.tenant, row.key, row.sort, row.owner, row.state, row.run, row.seq, row.body),
+    )

@@ -1,0 +1,105 @@
+"""What is published (discovery, keys), and what the platform offers its own processes (managed identity, rotation)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel
+
+from core import Json
+from emulators.identity.oauth import OAuthError
+from emulators.identity.provider import Provider
+
+IdentityHeader = Annotated[str | None, Header(alias="X-IDENTITY-HEADER")]
+
+
+class ManagedIdentityToken(BaseModel):
+    """What App Service and Container Apps answer; `expires_on` is seconds since 1970, as text.
+
+    https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
+    """
+
+    access_token: str
+    expires_on: str
+    resource: str
+    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
+    client_id: str
+
+
+class Rotated(BaseModel):
+    """The id of the key that signs from now on."""
+
+    kid: str
+
+
+def discovery_routes(provider: Provider) -> APIRouter:
+    """Return the routes that anybody may read."""
+    router = APIRouter(tags=["discovery"])
+
+    @router.get("/{tid}/v2.0/.well-known/openid-configuration")
+    async def configuration(tid: str) -> dict[str, Json]:
+        """Describe the provider (OpenID Connect Discovery 1.0)."""
+        provider.directory.tenants(tid)
+        return _configuration(provider.base, tid, provider.api)
+
+    @router.get("/{tid}/discovery/v2.0/keys")
+    async def keys(tid: str) -> dict[str, Json]:
+        """Return the public keys that sign tokens."""
+        provider.directory.tenants(tid)
+        return provider.keys.published(f"{provider.base}/{{tenantid}}/v2.0")
+
+    return router
+
+
+def platform_routes(provider: Provider) -> APIRouter:
+    """Return the routes that need the platform's header secret."""
+    router = APIRouter(tags=["platform"])
+
+    @router.get("/msi/token")
+    async def managed_identity_token(
+        api_version: Annotated[str, Query(alias="api-version")] = "",
+        resource: str = "",
+        client_id: str = "",
+        header: IdentityHeader = None,
+    ) -> ManagedIdentityToken:
+        """Give a service the token of its managed identity."""
+        provider.check_header(header)
+        if api_version != "2019-08-01":
+            raise OAuthError("invalid_request", "The api-version must be 2019-08-01.")
+        service = provider.services.get(client_id)
+        if service is None:
+            raise OAuthError("invalid_request", "There is no managed identity of this client_id.")
+        provider.check_resource(resource)
+        return ManagedIdentityToken(
+            access_token=provider.issuer.service_token(service, resource),
+            expires_on=str(provider.issuer.expires_on()),
+            resource=resource,
+            client_id=client_id,
+        )
+
+    @router.post("/local/rotate")
+    async def rotate(header: IdentityHeader = None) -> Rotated:
+        """Sign with a new key from now on."""
+        provider.check_header(header)
+        return Rotated(kid=await provider.keys.rotate())
+
+    return router
+
+
+def _configuration(base: str, tid: str, api: str) -> dict[str, Json]:
+    here = f"{base}/{tid}"
+    issuing = "{tenantid}" if tid in {"common", "organizations"} else tid
+    return {
+        "issuer": f"{base}/{issuing}/v2.0",
+        "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
+        "token_endpoint": f"{here}/oauth2/v2.0/token",
+        "end_session_endpoint": f"{here}/oauth2/v2.0/logout",
+        "jwks_uri": f"{here}/discovery/v2.0/keys",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "none"],
+        "code_challenge_methods_supported": ["S256"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access", f"{api}/access", f"{api}/.default"],
+    }

@@ -1,0 +1,47 @@
+"""How an endpoint answers: a strict model straight to JSON, described once for the API's readers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict
+
+from web import problem_responses
+
+_ALWAYS = (400, 401, 403, 429, 500, 503)
+"""What any endpoint with a signed-in caller may answer."""
+
+
+class Given(BaseModel):
+    """A body that we are given: nothing is guessed, nothing unknown let through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Told(BaseModel):
+    """A body that we answer with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(model.model_dump_json(), status, headers, media_type="application/json")
+
+
+def described(
+    model: type[BaseModel],
+    *problems: int,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    says: str = "As asked",
+) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses=`: the model, its headers by name and meaning, and the problems.
+
+    A route that answers with several models joins several of these with `|`.
+    """
+    told: dict[str, Any] = {"model": model, "description": says}
+    if headers:
+        told["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
+        }
+    return {status: told, **problem_responses(*_ALWAYS, *problems)}

@@ -1,0 +1,99 @@
+"""Who is asking, and what that lets them do: an endpoint's parameter `me: Admin` is its policy."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.models import HTTPBearer
+from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
+from starlette.exceptions import HTTPException
+
+from core import Role, TenantContext
+from core.errors import BadRequest, Forbidden
+from interaction.dependencies import InteractionDependencies, dependencies_of
+from telemetry import span
+from web import bearer_token, correlation_of
+
+
+class SignedIn(SecurityBase):
+    """Dependency: a person with one of `roles`, proved by their access token. It is all that a request passes first.
+
+    Raises:
+        Unauthenticated: there is no token, or it proves nothing.
+        Forbidden: no tenant is theirs, or they hold none of the roles.
+        RateLimited: too fast.
+        BadRequest: the query has a parameter that the endpoint does not know, or one of them twice.
+    """
+
+    def __init__(self, *roles: Role) -> None:
+        self.scheme_name = "bearer"
+        self.model = HTTPBearer(
+            bearerFormat="JWT", description="An access token of your organisation's Microsoft Entra ID for this app."
+        )
+        self._roles = roles
+
+    async def __call__(self, request: Request) -> AsyncGenerator[TenantContext]:
+        context = await self._admit(request, await dependencies_of(request))
+        route: APIRoute = request.scope["route"]
+        _check_query(request, route)
+        if route.body_field:
+            _check_media_type(request)
+        with span(operation(request), context, span_kind="server"):
+            yield context
+
+    async def _admit(self, request: Request, deps: InteractionDependencies) -> TenantContext:
+        token = await deps.validator.verify(bearer_token(request.headers.get("authorization")))
+        context = await deps.directory.resolve(token, correlation=correlation_of(request.scope))
+        request.state.context = context
+        deps.limits.take(context)
+        if not context.has(*self._roles):
+            wanted = " or ".join(self._roles)
+            raise Forbidden(f"This needs the role {wanted}. Ask an admin of your organisation.", code="access.role")
+        return context
+
+
+Me = Annotated[TenantContext, Depends(SignedIn(*Role))]
+"""Any member."""
+
+User = Annotated[TenantContext, Depends(SignedIn(Role.USER, Role.APPROVER, Role.ADMIN, Role.OWNER))]
+"""Who may make things happen: everybody but an auditor."""
+
+Approver = Annotated[TenantContext, Depends(SignedIn(Role.APPROVER, Role.OWNER))]
+
+Admin = Annotated[TenantContext, Depends(SignedIn(Role.ADMIN, Role.OWNER))]
+
+Overseer = Annotated[TenantContext, Depends(SignedIn(Role.AUDITOR, Role.ADMIN, Role.OWNER))]
+"""Who may see what all members do."""
+
+
+def oversees(context: TenantContext) -> bool:
+    return context.has(Role.AUDITOR, Role.ADMIN, Role.OWNER)
+
+
+def operation(request: Request) -> str:
+    """Return method and template of the route, never the address that was asked for."""
+    route: APIRoute = request.scope["route"]
+    return f"{request.method} {route.path}"
+
+
+def _check_query(request: Request, route: APIRoute) -> None:
+    if not request.scope["query_string"]:
+        return
+    known = _query_names(route.dependant)
+    given = [name for name, _ in request.query_params.multi_items()]
+    if not known.issuperset(given) or len(given) != len(set(given)):
+        allowed = ", ".join(sorted(known)) or "none"
+        raise BadRequest(f"The query has a parameter too many. There may be, once each: {allowed}.", code="request.query")
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {parameter.alias for parameter in dependant.query_params}
+    return names.union(*(_query_names(inner) for inner in dependant.dependencies))
+
+
+def _check_media_type(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415)

@@ -1,0 +1,66 @@
+"""What the edge is given by the composition root, and how an endpoint gets hold of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from control import AccessLog, AgentManifest, Directory
+from core import Clock, RunId, TenantContext
+from data import Store, TenantData, Verdict
+from interaction.rates import RateLimits
+from tools import Registry
+from web import TokenValidator
+
+
+class Peer(Protocol):
+    """Another of our services, as `web.PeerClient` reaches it."""
+
+    async def call(
+        self, context: TenantContext, method: str, path: str, *, body: bytes = b"", deadline: datetime
+    ) -> bytes: ...
+
+    def stream(
+        self,
+        context: TenantContext,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        deadline: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionDependencies:
+    """Attributes:
+    version: of the code.
+    verify: checks a run's chain from the bytes on disk; raises `NotFound` if there is no such run.
+    environment: its name, for people to see where they are.
+    """
+
+    store: Store
+    directory: Directory
+    validator: TokenValidator
+    access: AccessLog
+    agents: Mapping[str, AgentManifest]
+    orchestration: Peer
+    control: Peer
+    limits: RateLimits
+    registry: Registry
+    clock: Clock
+    version: str
+    verify: Callable[[TenantData, RunId], Awaitable[Verdict]]
+    environment: str
+
+
+async def dependencies_of(request: Request) -> InteractionDependencies:
+    dependencies: InteractionDependencies = request.app.state.dependencies
+    return dependencies
+
+
+Deps = Annotated[InteractionDependencies, Depends(dependencies_of)]

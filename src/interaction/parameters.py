@@ -1,0 +1,110 @@
+"""The parameters that endpoints share, each read strictly and described for the API's readers."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from fastapi import Header, Path, Query
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, RunId, TenantContext, derived_id, new_id
+from core.errors import NotFound
+
+T = TypeVar("T", bound=str)
+
+COLLECTION_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
+
+_KIND = r"[a-z]{2,4}"
+_ETAG = r'^"[\x21\x23-\x7e]{1,128}"$'
+
+
+def no_such(thing: str) -> NotFound:
+    """Return the one answer for what does not exist and for what is somebody else's."""
+    return NotFound(
+        f"There is no such {thing} for you. Check the id, and that you are signed in to the right organisation."
+    )
+
+
+def _pattern(prefix: str) -> str:
+    assert ID_PATTERN.startswith(r"[a-z]{2,4}_")
+    return f"^{prefix}{ID_PATTERN.removeprefix(_KIND)}$"
+
+
+def _shaped(prefix: str, thing: str) -> Callable[[T], T]:
+    shape = re.compile(_pattern(prefix)[1:-1])
+
+    def check(value: T) -> T:
+        if not shape.fullmatch(value):
+            raise no_such(thing)
+        return value
+
+    return check
+
+
+def _collection(value: str) -> str:
+    if not re.fullmatch(COLLECTION_PATTERN[1:-1], value):
+        raise no_such("collection")
+    return value
+
+
+def _digits(value: object) -> object:
+    # The validator would also take `1.0` or ` 1 `, which the description does not promise.
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value, re.ASCII):
+        raise ValueError("give a whole number in digits")
+    return value
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("give `true` or `false`")
+    return value
+
+
+RunPath = Annotated[RunId, Path(json_schema_extra={"pattern": _pattern("run")}), AfterValidator(_shaped("run", "run"))]
+ApprovalPath = Annotated[
+    ApprovalId, Path(json_schema_extra={"pattern": _pattern("apr")}), AfterValidator(_shaped("apr", "approval"))
+]
+ConversationPath = Annotated[
+    ConversationId,
+    Path(json_schema_extra={"pattern": _pattern("cnv")}),
+    AfterValidator(_shaped("cnv", "conversation")),
+]
+DocumentPath = Annotated[
+    DocumentId, Path(json_schema_extra={"pattern": _pattern("doc")}), AfterValidator(_shaped("doc", "document"))
+]
+CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PATTERN}), AfterValidator(_collection)]
+
+ConversationField = Annotated[ConversationId, StringConstraints(pattern=_pattern("cnv"))]
+CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
+
+Cursor = Annotated[str | None, Query(max_length=1000, description="What the page before gave as `cursor`.")]
+Limit = Annotated[
+    int, BeforeValidator(_digits), Query(ge=1, le=100, description="A page holds so many at most, sometimes fewer.")
+]
+After = Annotated[
+    int | None, BeforeValidator(_digits), Query(ge=0, le=10**12 - 1, description="Number of the last event you have.")
+]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Your name for this request: sent again with the same key, it is done once.",
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        pattern=_ETAG,
+        description="The ETag that you read. Leave it out to create; then it must not exist.",
+    ),
+]
+
+
+def run_for(context: TenantContext, key: str | None) -> RunId:
+    """Return the run's id: that of the first attempt where a key was sent, else a new one."""
+    if key is None:
+        return RunId(new_id("run"))
+    return RunId(derived_id("run", context.tenant, context.principal.id, key))

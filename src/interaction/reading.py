@@ -1,0 +1,51 @@
+"""Who may read a run."""
+
+from collections.abc import Sequence
+
+from core import Role, RunId, TenantContext
+from core.errors import NotFound
+from core.events import ApprovalRequested, ApprovalResolved, RunEnded, Stored
+from data import Store, read_run
+from interaction.authority import oversees
+from interaction.parameters import no_such
+
+
+async def readable_run(store: Store, context: TenantContext, run: RunId) -> list[Stored]:
+    """Return all events of a run that the caller may read.
+
+    Raises:
+        NotFound: there is none, or it is not theirs to see: the two look the same.
+    """
+    try:
+        events = await read_run(store.tenant(context), run)
+    except NotFound:
+        raise no_such("run") from None
+    if not may_read_run(context, events):
+        raise no_such("run")
+    return events
+
+
+async def own_run(store: Store, context: TenantContext, run: RunId) -> None:
+    """Check that the caller asked for the run themselves; raises as `readable_run`."""
+    first = await store.tenant(context).log.read(run, limit=1)
+    if not first or first[0].event.actor != context.principal.actor:
+        raise no_such("run")
+
+
+def may_read_run(context: TenantContext, events: Sequence[Stored]) -> bool:
+    """Return whether a member of the run's tenant may read it.
+
+    Its requester may; who oversees the tenant may; an approver may where there is an approval that they can decide
+    or have decided.
+    """
+    if events[0].event.actor == context.principal.actor or oversees(context):
+        return True
+    return context.has(Role.APPROVER) and _decides(context, events)
+
+
+def _decides(context: TenantContext, events: Sequence[Stored]) -> bool:
+    bodies = [stored.event.body for stored in events]
+    asked = {body.approval for body in bodies if isinstance(body, ApprovalRequested)}
+    resolved = {body.approval: body.approver for body in bodies if isinstance(body, ApprovalResolved)}
+    waiting = asked - resolved.keys() and not isinstance(bodies[-1], RunEnded)
+    return bool(waiting) or context.principal.actor in resolved.values()

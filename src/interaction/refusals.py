@@ -1,0 +1,67 @@
+"""Refused access is evidence: whoever is told no at the edge is in the tenant's access log."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from control import NOBODY, AccessLog
+from core import TenantContext
+from core.errors import Forbidden, MandateError, NotFound, RateLimited, Unauthenticated
+from interaction.authority import operation
+from web import correlation_of, problem_response
+
+WAIT_SECONDS = 1.0
+"""How long an answer waits for its record. What takes longer is still written, after the answer."""
+
+_logger = logging.getLogger("mandate.interaction")
+
+
+class Refusals:
+    def __init__(self, access: AccessLog) -> None:
+        self._access = access
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def install(self, app: FastAPI) -> None:
+        for refusal in (Unauthenticated, Forbidden, NotFound, RateLimited):
+            app.add_exception_handler(refusal, self._refuse)
+
+    async def finish(self) -> None:
+        """Return once everything is written; each record has its own bound."""
+        await asyncio.gather(*self._under_way)
+
+    async def _refuse(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, MandateError)
+        if "route" in request.scope:
+            task = asyncio.create_task(self._record(request, error))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+            await asyncio.wait([task], timeout=WAIT_SECONDS)
+        return problem_response(error, correlation_of(request.scope))
+
+    async def _record(self, request: Request, error: MandateError) -> None:
+        context: TenantContext | None = getattr(request.state, "context", None)
+        actor = context.principal.actor if context else NOBODY
+        try:
+            await self._access.refused(context, error.code, operation(request), actor)
+        except MandateError as failure:
+            _logger.error("refusal.unrecorded", extra={"code": failure.code})  # noqa: TRY400 - its text is not for logs
+
+
+def name_all_methods(app: FastAPI, routes: Sequence[APIRoute]) -> None:
+    """Let 405 name every method of the path, where the framework names those of the first route that it found."""
+    explain = app.exception_handlers[HTTPException]
+
+    async def handler(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        found = [route for route in routes if route.path_regex.match(request.scope["path"])]
+        methods = sorted({method for route in found for method in route.methods})
+        named = HTTPException(error.status_code, headers={"Allow": ", ".join(methods)} if methods else error.headers)
+        answer = explain(request, named)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, handler)

@@ -1,0 +1,5 @@
+"""`python -m mandate`."""
+
+from mandate.cli import app
+
+app()

@@ -1,0 +1,161 @@
+"""The command line. Each command says what it does; what it does is elsewhere, and imported only when it is called."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    name="mandate",
+    help="A governed, multi-tenant AI agent app: every effect passes one gate and is written down before it happens.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+evidence = typer.Typer(help="Look into the evidence that every run leaves.", no_args_is_help=True)
+knowledge = typer.Typer(help="What the agents may read.", no_args_is_help=True)
+app.add_typer(evidence, name="evidence")
+app.add_typer(knowledge, name="knowledge")
+
+Folder = Annotated[Path | None, typer.Option(help="Where data is kept. Default: .mandate")]
+Port = Annotated[int, typer.Option(help="The port for people.")]
+Url = Annotated[str, typer.Option(help="Address of a running product.")]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+@app.command()
+def up(
+    port: Port = 8080,
+    folder: Folder = None,
+    services: Annotated[bool, typer.Option("--services", help="Run the product as three processes.")] = False,
+) -> None:
+    """Run the product and its emulators on this machine, with two demo companies, until Ctrl-C."""
+    from mandate.local.up import up as run
+    from mandate.settings import ROOT
+
+    _run(run(folder or ROOT / ".mandate", port, separate=services))
+
+
+@app.command()
+def chat(
+    user: Annotated[str, typer.Option(help="Whom to sign in as. Asks if it is left out.")] = "",
+    agent: Annotated[str, typer.Option(help="Whom to talk to.")] = "support",
+    url: Url = DEFAULT_URL,
+    message: Annotated[str, typer.Argument(help="Say this and leave; otherwise a conversation begins.")] = "",
+) -> None:
+    """Talk to an agent in the terminal: streamed, with its sources, and with the approvals that it asks for."""
+    from mandate.chat import chat as run
+
+    _run(run(url, user, agent, message))
+
+
+@app.command()
+def demo(
+    services: Annotated[bool, typer.Option("--services", help="Run the product as three processes.")] = False,
+    url: Annotated[str, typer.Option(help="Drive this product rather than one of its own.")] = "",
+) -> None:
+    """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
+    from mandate.demo import demo as run
+
+    _run(run(separate=services, url=url))
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option(help="A minute at most: fewer turns, one level of concurrency.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
+) -> None:
+    """Measure a product of its own against a bare FastAPI and aiohttp pass-through, in turns."""
+    from mandate.bench import bench as run
+
+    _run(run(quick=quick, as_json=as_json))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from mandate.version import VERSION
+
+    print(VERSION)
+
+
+@app.command()
+def serve(
+    service: Annotated[Literal["interaction", "control", "orchestration", "all"], typer.Argument()],
+    port: Annotated[
+        list[str] | None, typer.Option(help="NAME=PORT, to listen there on 127.0.0.1 rather than as declared.")
+    ] = None,
+) -> None:
+    """Run one service, or all in one process, as `environments/services.yaml` declares it."""
+    from mandate.serve import run
+
+    _run(run(service, dict(item.split("=", 1) for item in port or [])))
+
+
+@app.command(hidden=True)
+def emulate(
+    name: Annotated[Literal["identity", "model", "backoffice"], typer.Argument()],
+    port: Annotated[int, typer.Option()],
+    folder: Annotated[Path, typer.Option()],
+) -> None:
+    """Run one emulator. `mandate up` does."""
+    from mandate.local.emulate import emulate as run
+    from mandate.settings import Settings
+
+    _run(run(name, port, folder, Settings()))
+
+
+@evidence.command("verify")
+def verify(
+    folder: Folder = None,
+    run: Annotated[str, typer.Option(help="Only this run.")] = "",
+) -> None:
+    """Walk every chain of a local store and name the first event that is not as it was written."""
+    from mandate.evidence import verify as work
+    from mandate.settings import ROOT
+
+    _run(work(folder or ROOT / ".mandate", run))
+
+
+@knowledge.command("add")
+def add(
+    files: Annotated[list[Path], typer.Argument(exists=True, help="Markdown or text files, or folders of them.")],
+    collection: Annotated[str, typer.Option(help="Where they go.")],
+    user: Annotated[str, typer.Option(help="Whom to sign in as.")],
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Add documents to a collection; a file that has not changed is not taken in twice."""
+    from mandate.knowledge import add as work
+
+    _run(work(url, user, collection, files))
+
+
+def _run(work: Coroutine[None, None, int | None]) -> None:
+    """Run a command to its end; what it raises on purpose is told in a line, without a stack."""
+    from core.errors import MandateError
+
+    if os.environ.get("MANDATE_SUPERVISED"):
+        from mandate.supervision import end_with_parent
+
+        end_with_parent()
+    try:
+        code = _loop(work)
+    except MandateError as error:
+        print(f"{error.message} ({error.code})", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    raise typer.Exit(code or 0)
+
+
+def _loop(work: Coroutine[None, None, int | None]) -> int | None:
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop
+
+    return uvloop.run(work)

@@ -1,0 +1,271 @@
+"""The composition root: the only place that knows which adapters are in use, and how the services are put together."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import yaml
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+
+import control
+import interaction
+import orchestration
+from control import (
+    AccessLog,
+    AgentManifest,
+    Amount,
+    Budgets,
+    Calls,
+    ControlServices,
+    Directory,
+    Gate,
+    Policies,
+    StoreKeys,
+    load_agents,
+)
+from core import Clock, SystemClock
+from data import APPROVALS, RUNS, Projector, Store
+from data.sqlite import open_store
+from interaction import InteractionDependencies, RateLimits
+from mandate.services import CALL, Name, Services, local_client_id
+from mandate.settings import Settings
+from mandate.version import VERSION
+from models import Adapter, Catalogue, ModelRouter
+from models.azure_inference import AzureInferenceAdapter
+from models.openai import OpenAIAdapter
+from orchestration import OrchestrationDependencies
+from tools import Egress, Executor, Origin, Registry, open_session
+from tools.backoffice import backoffice_tools
+from web import AssertionSigner, AssertionVerifier, AzureServiceTokens, PeerClient, TokenValidator
+
+BACKOFFICE_SCOPE = "api://backoffice/.default"
+
+_NOWHERE = "https://nowhere.invalid"
+"""The edge only describes tools to people: it has no way to call one."""
+
+KEY_RENEWAL = timedelta(minutes=20)
+"""Well within the hour for which a published key is valid."""
+
+
+class Rate(BaseModel):
+    """Requests a second, and how many may come at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate: float
+    burst: int
+
+
+class Plan(BaseModel):
+    """What a tenant has bought; see `environments/plans.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget: Amount
+    per_person: Rate
+    per_tenant: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the services of one process share: the store, the network, time."""
+
+    settings: Settings
+    services: Services
+    store: Store
+    session: aiohttp.ClientSession
+    clock: Clock
+    directory: Directory
+    access: AccessLog
+    keys: StoreKeys
+    policies: Policies
+    plans: Mapping[str, Plan]
+    agents: Mapping[str, AgentManifest]
+
+    def validator(self, audience: str) -> TokenValidator:
+        return TokenValidator(
+            issuer_template=self.settings.identity_issuer,
+            jwks_uri=self.settings.identity_jwks,
+            audience=audience,
+            session=self.session,
+            clock=self.clock,
+        )
+
+    def calls(self, name: Name) -> Calls:
+        """Return what authenticates the calls to the internal service `name`."""
+        service = self.services.services[name]
+        return Calls(
+            validator=self.validator(service.audience),
+            verifier=AssertionVerifier(audience=name, keys=self.keys, clock=self.clock),
+            services={client_id(self.settings, caller): caller for caller in service.accepts},
+            role=CALL,
+        )
+
+    def tokens(self, name: Name) -> AzureServiceTokens:
+        return AzureServiceTokens(client_id(self.settings, self.services.services[name].identity))
+
+
+def client_id(settings: Settings, identity: str) -> str:
+    """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`."""
+    if settings.is_local:
+        return local_client_id(identity)
+    return os.environ[f"MANDATE_CLIENT_ID_{identity.upper()}"]
+
+
+@asynccontextmanager
+async def open_host(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[Host]:
+    """Open what the services of one process share, and close it again."""
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(Path(settings.store)))
+        connector = aiohttp.TCPConnector(ssl=_tls(settings), limit=0, keepalive_timeout=60)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        yield Host(
+            settings=settings,
+            services=Services.load(settings.root / "environments"),
+            store=store,
+            session=session,
+            clock=clock,
+            directory=Directory(store, clock),
+            access=AccessLog(store, clock, code=VERSION),
+            keys=StoreKeys(store, clock),
+            policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
+            plans=load_plans(settings),
+            agents=load_agents(settings.root / "agents"),
+        )
+
+
+def load_plans(settings: Settings) -> Mapping[str, Plan]:
+    raw = yaml.safe_load((settings.root / "environments" / "plans.yaml").read_text())
+    return {name: Plan.model_validate(plan) for name, plan in raw["plans"].items()}
+
+
+@asynccontextmanager
+async def compose(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
+    """Give the application of one service, with all that it needs, for as long as the context lasts."""
+    host.services.check(name)
+    match name:
+        case "control":
+            yield control.create_app(_control(host))
+        case "orchestration":
+            async with _orchestration(host) as dependencies:
+                yield orchestration.create_app(dependencies)
+        case "interaction":
+            async with _interaction(host) as dependencies:
+                yield interaction.create_app(dependencies)
+
+
+def _control(host: Host) -> ControlServices:
+    return ControlServices(
+        store=host.store,
+        directory=host.directory,
+        policies=host.policies,
+        access=host.access,
+        authenticate=host.calls("control").caller,
+        version=VERSION,
+    )
+
+
+@asynccontextmanager
+async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies]:
+    async with AsyncExitStack() as stack:
+        tokens = host.tokens("orchestration")
+        stack.push_async_callback(tokens.aclose)
+        tool_session = await stack.enter_async_context(
+            open_session(connector=aiohttp.TCPConnector(ssl=_tls(host.settings), keepalive_timeout=2))
+        )
+        origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
+        projector = Projector(host.store.platform, (RUNS, APPROVALS))
+        registry = Registry(backoffice_tools(host.settings.backoffice_url))
+        services = orchestration.Services(
+            store=host.store,
+            gate=Gate(policies=host.policies, environment=host.settings.environment),
+            budgets=Budgets(host.clock, {name: plan.budget for name, plan in host.plans.items()}),
+            models=model_router(host, tokens),
+            registry=registry,
+            executor=Executor(registry, Egress(tool_session, [origin], tokens.token), host.clock),
+            agents=host.agents,
+            clock=host.clock,
+            code_version=VERSION,
+        )
+        yield OrchestrationDependencies(
+            services=services,
+            directory=host.directory,
+            projector=projector,
+            calls=host.calls("orchestration"),
+            access=host.access,
+        )
+
+
+def model_router(host: Host, tokens: AzureServiceTokens) -> ModelRouter:
+    catalogue = Catalogue.load(
+        host.settings.folder / "models.yaml",
+        settings=os.environ,
+        local=host.settings.is_local,
+        today=host.clock.now().date(),
+    )
+    adapters: Mapping[str, Adapter] = {
+        "openai": OpenAIAdapter(host.session, tokens.token),
+        "azure-ai-inference": AzureInferenceAdapter(host.session, tokens.token),
+    }
+    return ModelRouter(catalogue, adapters, host.clock)
+
+
+@asynccontextmanager
+async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
+    signer = AssertionSigner("interaction", host.clock)
+    await host.keys.publish(signer.key)
+    tokens = host.tokens("interaction")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(tokens.aclose)
+        renewal = asyncio.create_task(_renew(host, signer))
+        stack.callback(renewal.cancel)
+        yield InteractionDependencies(
+            store=host.store,
+            directory=host.directory,
+            validator=host.validator(host.services.services["interaction"].audience),
+            access=host.access,
+            agents=host.agents,
+            orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
+            control=_peer(host, "control", host.settings.control_url, tokens, signer),
+            limits=RateLimits({name: (plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
+            registry=Registry(backoffice_tools(_NOWHERE)),
+            clock=host.clock,
+            version=VERSION,
+            environment=host.settings.environment,
+        )
+
+
+def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: AssertionSigner) -> PeerClient:
+    return PeerClient(
+        session=host.session,
+        base_url=url,
+        audience_service=name,
+        scope=f"{host.services.services[name].audience}/.default",
+        tokens=tokens,
+        signer=signer,
+        clock=host.clock,
+    )
+
+
+async def _renew(host: Host, signer: AssertionSigner) -> None:
+    """Publish the process's key again and again, each time for another hour."""
+    while True:
+        await asyncio.sleep(KEY_RENEWAL.total_seconds())
+        await host.keys.publish(signer.key)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if settings.ca_file:
+        context.load_verify_locations(settings.ca_file)
+    return context

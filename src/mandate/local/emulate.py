@@ -1,0 +1,158 @@
+"""`mandate emulate`: one emulator as a process of its own. Each refuses to start outside `local`."""
+
+import os
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import uvicorn
+from starlette.types import ASGIApp
+
+from core import SystemClock
+from core.errors import Forbidden
+from emulators.authority import LocalAuthority
+from mandate.client import CLIENT_ID, REDIRECT_URI
+from mandate.local.stack import Emulator
+from mandate.local.world import Company, load_companies
+from mandate.services import Services, local_client_id
+from mandate.settings import ROOT, Settings
+from telemetry import uvicorn_log_config
+from web import TokenValidator
+
+if TYPE_CHECKING:
+    from emulators import identity
+
+MODEL = "https://cognitiveservices.azure.com"
+BACKOFFICE = "api://backoffice"
+
+AUDIENCES: Mapping[str, str] = {"models.user": MODEL, "backoffice.call": BACKOFFICE}
+"""Roles of `services.yaml` on what is not ours, and the audience of tokens for it."""
+
+EMBEDDINGS = ROOT / ".mandate" / "embeddings"
+"""Vectors of passages by the hash of their text, so that a fresh start does not embed the same documents again."""
+
+Authorize = Callable[[str], Awaitable[None]]
+
+
+async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -> None:
+    """Serve one emulator on 127.0.0.1 until the process is told to stop."""
+    match name:
+        case "identity":
+            await _serve(_identity(settings, folder), port)
+        case "model":
+            async with _only(settings, MODEL, "models.user") as authorize:
+                await _serve(_model(authorize), port, folder)
+        case "backoffice":
+            async with _only(settings, BACKOFFICE, "backoffice.call") as authorize:
+                await _serve(_backoffice(authorize, folder, load_companies(settings.root)), port, folder)
+
+
+def _identity(settings: Settings, folder: Path) -> ASGIApp:
+    from emulators import identity  # noqa: PLC0415 - each process imports its own emulator only
+
+    companies = load_companies(settings.root)
+    return identity.create_app(
+        issuer_base=f"{os.environ['MANDATE_PUBLIC_URL']}/identity",
+        tenants=[
+            identity.DirectoryTenant(
+                tid=company.about.entra_tenant_id,
+                name=company.about.name,
+                users=[
+                    identity.DirectoryUser(
+                        username=user.username,
+                        name=user.name,
+                        object_id=user.object_id,
+                        roles=user.roles,
+                        groups=company.object_ids(user.groups),
+                    )
+                    for user in company.about.users
+                ],
+            )
+            for company in companies
+        ],
+        folder=folder / "identity",
+        services=_service_identities(Services.load(settings.root / "environments")),
+        clients=[identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])],
+        header_secret=os.environ["IDENTITY_HEADER"],
+    )
+
+
+def _service_identities(services: Services) -> "Mapping[str, identity.ServiceIdentity]":
+    """Give each identity the app roles that `services.yaml` says it has, and no others."""
+    from emulators import identity  # noqa: PLC0415 - each process imports its own emulator only
+
+    found: dict[str, identity.ServiceIdentity] = {}
+    for name in services.identity_names():
+        roles: dict[str, Sequence[str]] = {
+            service.audience: [service.accepts[name]]
+            for service in services.services.values()
+            if name in service.accepts
+        }
+        for service in services.services.values():
+            if service.identity == name:
+                roles |= {AUDIENCES[role]: [role] for role in service.roles if role in AUDIENCES}
+        client_id = local_client_id(name)
+        found[client_id] = identity.ServiceIdentity(
+            client_id=client_id, object_id=str(uuid.uuid5(uuid.UUID(client_id), "object")), name=name, roles=roles
+        )
+    return found
+
+
+def _model(authorize: Authorize) -> ASGIApp:
+    from emulators import model_endpoint  # noqa: PLC0415 - each process imports its own emulator only
+
+    EMBEDDINGS.mkdir(parents=True, exist_ok=True)
+    return model_endpoint.create_app(authorize=authorize, embedder=model_endpoint.E5Embedder(EMBEDDINGS))
+
+
+def _backoffice(authorize: Authorize, folder: Path, companies: Sequence[Company]) -> ASGIApp:
+    from emulators import backoffice  # noqa: PLC0415 - each process imports its own emulator only
+
+    return backoffice.create_app(
+        authorize=authorize,
+        folder=folder / "backoffice",
+        seeds={company.tenant: backoffice.load_seed(company.folder / "backoffice.yaml") for company in companies},
+    )
+
+
+@asynccontextmanager
+async def _only(settings: Settings, audience: str, role: str) -> AsyncGenerator[Authorize]:
+    """Give a check that lets in only services with a token for `audience` and the app role `role`."""
+    async with aiohttp.ClientSession() as session:
+        validator = TokenValidator(
+            issuer_template=settings.identity_issuer,
+            jwks_uri=settings.identity_jwks,
+            audience=audience,
+            session=session,
+            clock=SystemClock(),
+        )
+
+        async def authorize(token: str) -> None:
+            verified = await validator.verify(token)
+            if not verified.is_app or role not in verified.roles:
+                raise Forbidden("This token does not let its owner call this.", code="access.not_a_peer")
+
+        yield authorize
+
+
+async def _serve(app: ASGIApp, port: int, folder: Path | None = None) -> None:
+    """Serve over HTTPS, with a certificate of the local authority, where a folder is given that has one."""
+    certificate, key = LocalAuthority.open(folder / "authority").issue(["127.0.0.1"]) if folder else (None, None)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=uvicorn_log_config(),
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=75,
+    )
+    await uvicorn.Server(config).serve()

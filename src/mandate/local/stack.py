@@ -1,0 +1,208 @@
+"""The processes of a laptop: three emulators and the product, in one process group, each ended with its parent."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+
+from core.errors import Unavailable
+from emulators.authority import LocalAuthority
+from mandate.services import NAMES, Name
+from mandate.settings import ROOT
+
+Emulator = Literal["identity", "model", "backoffice"]
+Part = Emulator | Name | Literal["product"]
+
+EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice")
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+@dataclass(slots=True)
+class Stack:
+    """Everything that runs on a laptop, started and stopped piece by piece.
+
+    Attributes:
+        folder: where data, certificates and logs are.
+        port: the one port for people.
+        separate: the product as three processes rather than one.
+        extra: more environment for the product, such as another model endpoint.
+    """
+
+    folder: Path
+    port: int
+    separate: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict[str, str])
+    ports: dict[str, int] = field(default_factory=dict[str, int])
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    processes: dict[Part, asyncio.subprocess.Process] = field(default_factory=dict[Part, asyncio.subprocess.Process])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ca_file(self) -> Path:
+        return self.folder / "authority" / "ca.pem"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The processes of the product."""
+        return tuple[Part, ...](NAMES) if self.separate else ("product",)
+
+    def address(self, part: Emulator | Name) -> str:
+        scheme = "https" if part in ("model", "backoffice") else "http"
+        return f"{scheme}://127.0.0.1:{self.ports[part]}"
+
+    async def start(self) -> None:
+        """Start everything, emulators first; return when the product answers.
+
+        Raises:
+            Unavailable: something did not start; its log says why.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(LocalAuthority.open, self.folder / "authority")
+        for name in (*EMULATORS, *NAMES):
+            self.ports.setdefault(name, self.port if name == "interaction" else free_port())
+        await asyncio.gather(*(self.start_emulator(name) for name in EMULATORS))
+        await self.start_product()
+
+    async def start_emulator(self, name: Emulator) -> None:
+        await self._spawn(name, "emulate", name, "--port", str(self.ports[name]), "--folder", str(self.folder))
+        await self._answers(name, f"{self.address(name)}/healthz")
+
+    async def start_product(self) -> None:
+        for part in self.parts:
+            await self.start_part(part)
+
+    async def start_part(self, part: Part) -> None:
+        names = NAMES if part == "product" else (part,)
+        ports = [f"--port={name}={self.ports[name]}" for name in names if name in NAMES]
+        await self._spawn(part, "serve", "all" if part == "product" else part, *ports)
+        for name in names:
+            if name in NAMES:
+                await self._answers(part, f"{self.address(name)}/readyz")
+
+    async def kill_product(self) -> None:
+        """End the product as a power cut would: no signal that it could see."""
+        for part in self.parts:
+            await self.kill(part)
+
+    async def kill(self, part: Part) -> None:
+        process = self.processes.pop(part)
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+    async def stop(self) -> None:
+        """End everything in good order: the product first, then what it uses."""
+        for part in reversed(list(self.processes)):
+            process = self.processes.pop(part)
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    async def wait(self) -> Part:
+        """Return the first part that ends by itself."""
+        tasks = {asyncio.create_task(p.wait()): part for part, p in self.processes.items()}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return tasks[done.pop()]
+
+    def log_file(self, part: Part) -> Path:
+        return self.folder / "logs" / f"{part}.log"
+
+    async def _spawn(self, part: Part, *arguments: str) -> None:
+        log = self.log_file(part)
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as output:
+            self.processes[part] = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "mandate",
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,  # closes when this process ends, however it ends
+                stdout=output,
+                stderr=output,
+                env=self._environment(),
+            )
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MANDATE_", "AZURE_"))}
+        chosen = {name: value for name, value in os.environ.items() if name.startswith(_CHOSEN)}
+        wire = chosen.get("MANDATE_MODEL_ADAPTER", self.extra.get("MANDATE_MODEL_ADAPTER", "openai"))
+        return {
+            **kept,
+            "MANDATE_ENVIRONMENT": "local",
+            "MANDATE_SUPERVISED": "1",
+            "MANDATE_STORE": str(self.folder / "mandate.db"),
+            "MANDATE_IDENTITY_ISSUER": f"{self.url}/identity/{{tid}}/v2.0",
+            "MANDATE_IDENTITY_JWKS": f"{self.address('identity')}/common/discovery/v2.0/keys",
+            "MANDATE_FRONT_IDENTITY": self.address("identity"),
+            "MANDATE_PUBLIC_URL": self.url,
+            "MANDATE_ORCHESTRATION_URL": self.address("orchestration"),
+            "MANDATE_CONTROL_URL": self.address("control"),
+            "MANDATE_BACKOFFICE_URL": self.address("backoffice"),
+            "MANDATE_CA_FILE": str(self.ca_file),
+            "MODEL_ENDPOINT": self.address("model") + ("/models" if wire == "azure-ai-inference" else "/openai/v1"),
+            "IDENTITY_ENDPOINT": f"{self.address('identity')}/msi/token",
+            "IDENTITY_HEADER": self.secret,
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+            **chosen,
+            **self.extra,
+        }
+
+    async def _answers(self, part: Part, url: str) -> None:
+        """Wait until `url` answers 200; the certificate is checked by those who use it, not by this probe."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + START_SECONDS
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while loop.time() < end and self.processes[part].returncode is None:
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(url, ssl=False) as response:
+                        if response.status == 200:  # noqa: PLR2004 - OK
+                            return
+                await asyncio.sleep(0.05)
+        raise Unavailable(f"{part} did not start. Its log says why: {self.log_file(part)}", code="local.start")
+
+
+_CHOSEN = ("MANDATE_MODEL_", "MANDATE_EMBED_")
+"""Settings of the person's that reach the product; everything else that it is told comes from here."""
+
+
+@asynccontextmanager
+async def running(stack: Stack) -> AsyncGenerator[Stack]:
+    """Run a stack for as long as the context lasts."""
+    try:
+        await stack.start()
+        yield stack
+    finally:
+        await stack.stop()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def default_folder() -> Path:
+    return ROOT / ".mandate"

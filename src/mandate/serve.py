@@ -1,0 +1,110 @@
+"""`mandate serve`: one service, or all in one process, each on its own port and behind the same checks."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Literal
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mandate.compose import Host, compose, open_host
+from mandate.front import Front
+from mandate.services import NAMES, Name, Services
+from mandate.settings import Settings
+from mandate.version import VERSION
+from telemetry import configure, configure_logging, shutdown, uvicorn_log_config
+
+GRACE_SECONDS = 5
+
+_ANY = "0.0.0.0"  # noqa: S104 - in a container; what may reach it is for the network to say
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: several servers share one process, and one place stops them all."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def run(service: Name | Literal["all"], ports: Mapping[str, str]) -> None:
+    """Serve one service, or all, each at its port: `ports` on the loopback address, else as declared."""
+    settings = Settings()
+    declared = Services.load(settings.root / "environments").services
+    names = NAMES if service == "all" else (service,)
+    sockets: dict[Name, socket.socket] = {}
+    for name in names:
+        given = ports.get(name)
+        host = "127.0.0.1" if given or settings.is_local else _ANY
+        sockets[name] = _listen(host, int(given or declared[name].port))
+    await serve(names, sockets, settings)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((host, port))
+    return bound
+
+
+async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], settings: Settings) -> None:
+    """Serve `names` until the process is told to stop.
+
+    Args:
+        names: of the services.
+        sockets: bound, one for each service.
+        settings: of this process.
+    """
+    configure_logging(pretty=settings.is_local and sys.stderr.isatty())
+    configure("mandate-" + "-".join(names), VERSION, settings.environment, settings.otlp_endpoint)
+    async with open_host(settings) as host, AsyncExitStack() as stack:
+        servers: list[tuple[_Server, socket.socket]] = []
+        for name in NAMES:
+            if name not in names:
+                continue
+            app = await stack.enter_async_context(compose(name, host))
+            servers.append((_server(_fronted(name, app, host)), sockets[name]))
+        _stop_on_signals([server for server, _ in servers])
+        async with asyncio.TaskGroup() as group:
+            for server, bound in servers:
+                group.create_task(server.serve(sockets=[bound]))
+    await shutdown()
+
+
+def _server(app: ASGIApp) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_config=uvicorn_log_config(),
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=75,
+            h11_max_incomplete_event_size=64_000,
+        )
+    )
+
+
+def _fronted(name: Name, app: ASGIApp, host: Host) -> ASGIApp:
+    """On a laptop people see one port: behind it, besides the product, is the identity provider."""
+    if name == "interaction" and host.settings.front_identity:
+        return Front(app, host.settings.front_identity, host.session)
+    return app
+
+
+def _stop_on_signals(servers: Sequence[uvicorn.Server]) -> None:
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop)

@@ -1,0 +1,42 @@
+"""What a process is told by its environment. Names are those of `environments/services.yaml`."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Where `agents/` and `environments/` are."""
+
+
+class Settings(BaseSettings):
+    """Read once, at start. An unset setting that a service needs is named by `services.check`."""
+
+    model_config = SettingsConfigDict(env_prefix="MANDATE_", extra="ignore", frozen=True)
+
+    environment: Literal["local", "dev", "staging", "prod"] = "local"
+    store: str = ""
+    """Path of the SQLite file."""
+    identity_issuer: str = ""
+    """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
+    identity_jwks: str = ""
+    orchestration_url: str = ""
+    control_url: str = ""
+    backoffice_url: str = ""
+    ca_file: Path | None = None
+    """Certificate authority to trust besides the system's: the laptop's own."""
+    front_identity: str = ""
+    """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
+    otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    root: Path = ROOT
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of this environment's values."""
+        return self.root / "environments" / self.environment
+
+    @cached_property
+    def is_local(self) -> bool:
+        return self.environment == "local"

@@ -1,0 +1,108 @@
+"""What people who wait for a run see as it happens. Transport only: the log is the truth, this forgets everything."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from core import RunId, TenantId
+from core.events import RunEnded, RunParked, Stored
+
+QUEUE_LIMIT = 1000
+"""A follower that is this many items behind is cut off; it reconnects with its last event id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Text that the model is writing: no event, no id."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All text of the step so far, for somebody who joins in the middle."""
+
+    text: str
+
+
+Item = Stored | Delta | Snapshot
+
+
+@dataclass(slots=True)
+class Live:
+    """One run's followers in this process."""
+
+    text: str = ""
+    holders: int = 0
+    followers: set[asyncio.Queue[Item | None]] = field(default_factory=set[asyncio.Queue[Item | None]])
+
+    def event(self, stored: Stored) -> None:
+        self.text = ""
+        self._put(stored)
+
+    def delta(self, text: str) -> None:
+        self.text += text
+        self._put(Delta(text))
+
+    def _put(self, item: Item) -> None:
+        for queue in list(self.followers):
+            if queue.qsize() >= QUEUE_LIMIT:
+                self.followers.discard(queue)
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(item)
+
+
+class Hub:
+    """The followed runs of this process, by tenant and run."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[TenantId, RunId], Live] = {}
+
+    @contextmanager
+    def hold(self, tenant: TenantId, run: RunId) -> Generator[Live]:
+        """Keep the run's live side while it is carried on or followed."""
+        live = self._runs.setdefault((tenant, run), Live())
+        live.holders += 1
+        try:
+            yield live
+        finally:
+            live.holders -= 1
+            if not live.holders:
+                del self._runs[(tenant, run)]
+
+    @contextmanager
+    def follow(self, tenant: TenantId, run: RunId) -> Generator[asyncio.Queue[Item | None]]:
+        """Give a queue of what happens from now on; None in it means that the follower was too slow."""
+        with self.hold(tenant, run) as live:
+            queue: asyncio.Queue[Item | None] = asyncio.Queue()
+            if live.text:
+                queue.put_nowait(Snapshot(live.text))
+            live.followers.add(queue)
+            try:
+                yield queue
+            finally:
+                live.followers.discard(queue)
+
+
+async def drain(queue: asyncio.Queue[Item | None], within: float) -> list[Item | None]:
+    """Return what is in the queue, waiting at most `within` seconds for the first; neighbouring deltas are joined."""
+    try:
+        async with asyncio.timeout(within):
+            items = [await queue.get()]
+    except TimeoutError:
+        return []
+    while not queue.empty():
+        item, last = queue.get_nowait(), items[-1]
+        if isinstance(item, Delta) and isinstance(last, Delta):
+            items[-1] = Delta(last.text + item.text)
+        else:
+            items.append(item)
+    return items
+
+
+def closes(stored: Stored, *, when_parked: bool) -> bool:
+    """Return whether a stream ends with this event."""
+    body = stored.event.body
+    return isinstance(body, RunEnded) or (when_parked and isinstance(body, RunParked))

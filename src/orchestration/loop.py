@@ -1,0 +1,127 @@
+"""The loop of a turn: look at the state, do the next thing, until the run ends or must wait for a person.
+
+This file is the way of a turn. What comes next is decided in `state.next_step`; what may happen is decided by the gate;
+what happened is in the log before anybody is told.
+"""
+
+import logging
+import re
+from typing import assert_never
+
+from core.errors import BudgetSpent, Conflict, MandateError, Unavailable
+from core.events import (
+    AnswerGiven,
+    CancelRequested,
+    Citation,
+    ModelFinished,
+    RunResumed,
+    RunState,
+)
+from orchestration import approvals
+from orchestration.acting import act, give_up
+from orchestration.conversation import parse_model_message
+from orchestration.labelling import OWN_WORDS
+from orchestration.model_call import call_model, write_off
+from orchestration.retrieval import Search, parse_passages, retrieve
+from orchestration.state import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, message_of, next_step
+from orchestration.turn import Turn
+from telemetry import log, span
+
+_MARKER = re.compile(r"\[(\d{1,3})\]")
+
+
+async def carry_on(turn: Turn) -> None:
+    """Take the run as far as it goes: to its end, or to where a person must decide.
+
+    Whatever goes wrong ends the run in a named state. Two things do not: another writer who has taken the run over
+    (then it is theirs), and a store that does not answer (then nothing can be written, and the driver comes back).
+    """
+    try:
+        with span("invoke_agent", turn.context, operation="invoke_agent", agent=turn.agent.name, run=turn.writer.run):
+            await write_off(turn)
+            while not turn.progress.ended and await _advance(turn):
+                pass
+    except (Conflict, Unavailable) as error:
+        log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
+        return
+    except BudgetSpent as error:
+        turn.end(RunState.LIMIT_REACHED, error.code)
+    except MandateError as error:
+        turn.end(RunState.FAILED, error.code)
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong, the run ends in a named state
+        log(logging.ERROR, "A run broke off", context=turn.context, error=error, run=turn.writer.run)
+        turn.end(RunState.FAILED, "defect")
+    await turn.commit()
+
+
+async def _advance(turn: Turn) -> bool:
+    """Do the next thing, and return whether there is more to do."""
+    if turn.cancelled_by and not turn.progress.cancelled:
+        turn.stage([CancelRequested()], actor=turn.cancelled_by)
+    step = next_step(turn.progress, turn.services.clock.now(), turn.services.effect_of)
+    return await _take(turn, step)
+
+
+async def _take(turn: Turn, step: Next) -> bool:
+    match step:
+        case Retrieve():
+            await _retrieve(turn)
+        case CallModel():
+            await call_model(turn, step.step)
+        case Act():
+            await act(turn, step.proposal)
+        case Wait():
+            return await _wait(turn, step)
+        case Reply():
+            await _reply(turn, step.model)
+        case Unknown():
+            await give_up(turn, step.proposal)
+        case End():
+            turn.end(step.state, step.code)
+        case _:
+            assert_never(step)
+    return True
+
+
+async def _retrieve(turn: Turn) -> None:
+    question = (await turn.content(message_of(turn.progress))).decode()
+    search = Search(
+        question=question,
+        collections=turn.agent.data.collections,
+        limit=turn.agent.retrieval.passages,
+        deadline=turn.progress.deadline,
+        situation=await turn.situation(OWN_WORDS),
+    )
+    found = await retrieve(turn.services, turn.writer, turn.actor, search)
+    turn.sync()
+    if isinstance(found, tuple):
+        turn.stage([found[0]], [found[1]])
+    else:
+        turn.end(RunState.REFUSED, "refused.retrieval")
+
+
+async def _wait(turn: Turn, wait: Wait) -> bool:
+    """Take up what people have decided; otherwise leave the run parked, and on disk."""
+    resolved = await approvals.settle(turn, wait.approval)
+    if resolved is None:
+        await turn.commit()
+        return False
+    turn.stage([resolved, RunResumed(cause="approval")])
+    return True
+
+
+async def _reply(turn: Turn, model: ModelFinished) -> None:
+    """The model proposed nothing more: its text is the answer, its markers are citations of what it was shown."""
+    assert model.message is not None
+    text, _ = parse_model_message(await turn.content(model.message))
+    citations = tuple(await _citations(turn, text))
+    turn.stage([AnswerGiven(message=model.message, citations=citations, label=model.label)])
+    turn.end(RunState.COMPLETED)
+
+
+async def _citations(turn: Turn, text: str) -> list[Citation]:
+    if turn.progress.retrieved is None:
+        return []
+    shown = {p.number: p for p in parse_passages(await turn.content(turn.progress.retrieved.content))}
+    markers = dict.fromkeys(int(match.group(1)) for match in _MARKER.finditer(text))
+    return [Citation(marker=n, passage=shown[n].passage, document=shown[n].document) for n in markers if n in shown]

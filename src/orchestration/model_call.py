@@ -1,0 +1,164 @@
+"""One model call: budget reserved, decided, streamed, and written down whatever became of it."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+from control import ActionRequest, Granted
+from core import ActionKind, Content, ContentClass, Label, Permit
+from core.errors import Defect, MandateError
+from core.events import ModelFinished, Proposal, RunState, Usage
+from models import ChatRequest, ChatResult, ModelInterrupted, TextDelta, ToolOffer
+from orchestration.conversation import model_message, transcribe
+from orchestration.turn import Turn
+from telemetry import span
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A model call of a turn: what is asked, the label of all that is in it, and the most that it can cost."""
+
+    step: int
+    request: ChatRequest
+    label: Label
+    price: int
+    budget_key: str
+
+
+async def call_model(turn: Turn, step: int) -> None:
+    """Call the model for `step` and stage the outcome; the next decision's append, or the run's end, commits it.
+
+    Raises:
+        BudgetSpent: the tenant has nothing left to reserve.
+    """
+    call = await _prepare(turn, step)
+    budgets = turn.services.budgets
+    situation = await turn.situation(call.label)
+    await budgets.reserve(turn.data, call.budget_key, call.price)
+    (verdict,) = await turn.services.gate.authorize(turn.writer, turn.actor, [_action(turn, call)], situation=situation)
+    turn.sync()
+    if isinstance(verdict, Granted):
+        finished, content = await _outcome(turn, call, verdict.permit)
+        turn.stage([finished], content)
+        await budgets.settle(turn.data, call.budget_key, finished.usage.cost_micros)
+    else:
+        await budgets.settle(turn.data, call.budget_key, 0)
+        turn.end(RunState.REFUSED, "refused.model_call")
+
+
+async def write_off(turn: Turn) -> None:
+    """Close a model call that a crash cut short: it had no effect outside, but its tokens may have been spent."""
+    if decision := turn.progress.model_in_flight:
+        call = await _prepare(turn, decision.step)
+        turn.stage([_unanswered(call, "interrupted", "run.restarted", Usage(cost_micros=call.price))])
+        await turn.services.budgets.settle(turn.data, call.budget_key, call.price)
+
+
+async def _prepare(turn: Turn, step: int) -> _Call:
+    transcript = await transcribe(turn)
+    offers = turn.services.registry.offers(turn.agent.tools)
+    request = ChatRequest(
+        logical=turn.agent.model,
+        messages=tuple(transcript.messages),
+        tools=tuple(ToolOffer(offer.name, offer.description, offer.parameters) for offer in offers),
+        max_output_tokens=turn.agent.limits.output_tokens,
+    )
+    price = turn.services.models.price(
+        request.logical,
+        turn.context.plan,
+        turn.context.region,
+        request.estimated_tokens,
+        request.max_output_tokens,
+    )
+    return _Call(step, request, transcript.sources.label, price, f"{turn.writer.run}/{step}")
+
+
+def _action(turn: Turn, call: _Call) -> ActionRequest:
+    used = turn.progress.usage
+    return ActionRequest(
+        kind=ActionKind.CALL_MODEL,
+        target=call.request.logical,
+        step=call.step,
+        arguments=call.request.fingerprint(),
+        facts={"tokens_in_run": used.input_tokens + used.output_tokens},
+    )
+
+
+async def _outcome(turn: Turn, call: _Call, permit: Permit) -> tuple[ModelFinished, list[Content]]:
+    """Return how the call ended. Cut short by us (cancelled, out of time) it is charged as reserved."""
+    try:
+        with span("chat", turn.context, span_kind="client", operation="chat", request_model=call.request.logical) as sp:
+            async with asyncio.timeout(turn.seconds_left) as turn.interrupt:
+                result = await _consume(turn, call.request, permit)
+            sp.set(
+                response_model=result.target,
+                finish_reason=result.finish,
+                input_tokens=result.input_tokens,
+                output_tokens=result.output_tokens,
+                step=call.step,
+            )
+    except TimeoutError:
+        return _unanswered(call, "interrupted", "model.interrupted", Usage(cost_micros=call.price)), []
+    except ModelInterrupted as error:
+        spent = Usage(input_tokens=error.input_tokens, output_tokens=error.output_tokens, cost_micros=error.cost_micros)
+        return _unanswered(call, "interrupted", error.code, spent), []
+    except MandateError as error:
+        return _unanswered(call, "failed", error.code, Usage()), []
+    finally:
+        turn.interrupt = None
+    content = turn.new_content(model_message(result.text, result.tool_calls), ContentClass.ANSWER)
+    return _answered(turn, call, result, content), [content]
+
+
+async def _consume(turn: Turn, request: ChatRequest, permit: Permit) -> ChatResult:
+    """Show the text as it comes, and return the finished message."""
+    context = turn.context
+    stream = turn.services.models.chat(
+        permit, request, plan=context.plan, region=context.region, deadline=turn.progress.deadline
+    )
+    async with aclosing(stream):
+        async for item in stream:
+            if isinstance(item, TextDelta):
+                turn.live.delta(item.text)
+            else:
+                return item
+    raise Defect("A model's stream ended without a result.", code="defect.model_adapter")
+
+
+def _answered(turn: Turn, call: _Call, result: ChatResult, content: Content) -> ModelFinished:
+    known = turn.services.registry
+    return ModelFinished(
+        step=call.step,
+        outcome="answered",
+        logical=call.request.logical,
+        target=result.target,
+        version=result.version,
+        prompt=turn.agent.system.sha256,
+        message=content.ref,
+        proposals=tuple(
+            Proposal(call=number, tool=proposed.name if known.get(proposed.name) else "unknown")
+            for number, proposed in enumerate(result.tool_calls)
+        ),
+        label=call.label,
+        usage=Usage(
+            input_tokens=result.input_tokens,
+            output_tokens=result.output_tokens,
+            cost_micros=result.cost_micros,
+            model_calls=1,
+        ),
+        attempts=result.attempts,
+        first_token_ms=result.first_token_ms,
+        duration_ms=result.duration_ms,
+    )
+
+
+def _unanswered(call: _Call, outcome: Literal["interrupted", "failed"], error: str, spent: Usage) -> ModelFinished:
+    return ModelFinished(
+        step=call.step,
+        outcome=outcome,
+        logical=call.request.logical,
+        label=call.label,
+        usage=spent.plus(Usage(model_calls=1)),
+        error=error,
+    )

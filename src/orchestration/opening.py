@@ -1,0 +1,186 @@
+"""Opening a run: its first event pins what is in force, and its id makes a retried request find the first attempt."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from control import AgentManifest
+from core import (
+    Content,
+    ContentClass,
+    ContentRef,
+    ConversationId,
+    RunId,
+    TenantContext,
+    derived_id,
+    timestamp,
+)
+from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
+from core.events import RunKind, RunOpened, RunState, Versions
+from data import RunWriter, TenantData, read_run
+from orchestration.records import ConversationRecord
+from orchestration.retrieval import EMBED
+from orchestration.state import fold
+from orchestration.turn import Services
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """What a person asks: `run` is minted at the edge, from the idempotency key where there is one."""
+
+    run: RunId
+    agent: str
+    message: str
+    conversation: ConversationId | None = None
+    use_knowledge: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a run is opened with, whatever its kind.
+
+    Attributes:
+        nonce: of the assertion that caused it; the first append claims it.
+        payload: what the person sent; a retried request must send the same.
+    """
+
+    kind: RunKind
+    run: RunId
+    nonce: str
+    payload: Content
+    agent: AgentManifest | None = None
+    conversation: ConversationId | None = None
+    use_knowledge: bool = False
+
+
+async def open_turn(
+    services: Services, context: TenantContext, request: TurnRequest, nonce: str
+) -> tuple[RunWriter, bool]:
+    """Write the first event of a turn, and return its writer and whether it is new; durable on return.
+
+    Raises:
+        NotFound: no such agent, or a conversation that is not the principal's.
+        Conflict: the conversation has a turn under way, or the same assertion was sent before.
+        Unprocessable: the idempotency key was used for another message.
+    """
+    agent = services.agents.get(request.agent)
+    if agent is None:
+        raise NotFound("There is no such agent. See GET /v1/agents for those that you can talk to.")
+    message = Content.new(request.message.encode(), kind=ContentClass.PROMPT, owner=context.principal.id)
+    conversation = await _join(services, context, request, message.ref)
+    opening = Opening(
+        kind=RunKind.TURN,
+        run=request.run,
+        nonce=nonce,
+        payload=message,
+        agent=agent,
+        conversation=conversation,
+        use_knowledge=request.use_knowledge,
+    )
+    return await open_run(services, context, opening)
+
+
+async def open_run(services: Services, context: TenantContext, opening: Opening) -> tuple[RunWriter, bool]:
+    """Write a run's first event, or find that it was written before. Raises as `open_turn` does."""
+    data = services.store.tenant(context)
+    writer = RunWriter(data, opening.run, actor=context.principal.actor, clock=services.clock)
+    try:
+        await writer.append([await _first_event(services, data, opening)], [opening.payload])
+    except Conflict:
+        return await _existing(services, data, opening), False
+    return writer, True
+
+
+async def _first_event(services: Services, data: TenantData, opening: Opening) -> RunOpened:
+    context, agent = data.context, opening.agent
+    limits = agent.limits if agent else None
+    return RunOpened(
+        kind=opening.kind,
+        roles=tuple(sorted(context.principal.roles)),
+        groups=tuple(sorted(context.principal.groups)),
+        chain=context.chain,
+        plan=context.plan,
+        region=context.region,
+        correlation=context.correlation,
+        nonce=opening.nonce,
+        agent=agent.name if agent else "",
+        conversation=opening.conversation,
+        message=opening.payload.ref,
+        use_knowledge=opening.use_knowledge,
+        versions=Versions(
+            code=services.code_version,
+            agent=f"{agent.name}@{agent.version}" if agent else "",
+            prompts=agent.prompts if agent else {},
+            policy=await services.gate.policy_version(data),
+            models=_pins(services, context, agent),
+        ),
+        limits=limits,
+        deadline=timestamp(services.clock.now() + timedelta(seconds=limits.seconds)) if limits else "",
+    )
+
+
+def _pins(services: Services, context: TenantContext, agent: AgentManifest | None) -> dict[str, str]:
+    logical = (agent.model, EMBED) if agent else (EMBED,)
+    return {name: services.models.pin(name, context.plan, context.region) for name in logical}
+
+
+async def _existing(services: Services, data: TenantData, opening: Opening) -> RunWriter:
+    """Return the writer of a run that is there already: the request is a retry, or it is refused."""
+    writer = await RunWriter.load(data, opening.run, actor=data.context.principal.actor, clock=services.clock)
+    first, opened = writer.events[0].event, fold(writer.events).run
+    if first.actor != data.context.principal.actor:
+        raise NotFound("There is no such run.")
+    if opened.nonce == opening.nonce:
+        raise Conflict("This request was sent before.", code="assertion.replayed")
+    if opened.message is None or not await data.content.matches(opened.message, opening.payload.data):
+        raise Unprocessable(
+            "This idempotency key was used for another request. Use a new key.", code="request.idempotency_key"
+        )
+    return writer
+
+
+async def _join(
+    services: Services, context: TenantContext, request: TurnRequest, message: ContentRef
+) -> ConversationId:
+    """Add the run to its conversation, a new one if none is named, and return which that is."""
+    records = services.store.tenant(context).records
+    if request.conversation is None:
+        conversation = ConversationId(derived_id("cnv", context.tenant, request.run))
+        record = ConversationRecord(
+            id=conversation,
+            owner=context.principal.id,
+            agent=request.agent,
+            opened_at=timestamp(services.clock.now()),
+            title=message,
+            runs=(request.run,),
+        )
+        try:
+            await records.put(conversation, record, etag=None)
+        except PreconditionFailed:
+            return conversation  # a retry of the request that made it
+        return conversation
+    found = await records.get(ConversationRecord, request.conversation)
+    if found is None or found.value.owner != context.principal.id:
+        raise NotFound("There is no such conversation. Leave `conversation` out to begin a new one.")
+    if request.run not in found.value.runs:
+        await _must_be_idle(services, context, found.value.runs[-1])
+        joined = found.value.model_copy(update={"runs": (*found.value.runs, request.run)})
+        try:
+            await records.put(request.conversation, joined, etag=found.etag)
+        except PreconditionFailed:
+            raise _busy() from None
+    return request.conversation
+
+
+async def _must_be_idle(services: Services, context: TenantContext, last: RunId) -> None:
+    try:
+        progress = fold(await read_run(services.store.tenant(context), last))
+    except NotFound:
+        return  # its first event was never written
+    if progress.state is RunState.RUNNING:
+        raise _busy()
+
+
+def _busy() -> Conflict:
+    return Conflict(
+        "The agent is still answering in this conversation. Wait for it, or cancel that run.", code="conversation.busy"
+    )

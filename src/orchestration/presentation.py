@@ -1,0 +1,122 @@
+"""How events look to the person whose run it is: the log's facts, with the content that they point to put in."""
+
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+import orjson
+
+from core import ContentRef, Json
+from core.errors import NotFound
+from core.events import (
+    AccessRefused,
+    AnswerGiven,
+    ApprovalRequested,
+    ApprovalResolved,
+    CancelRequested,
+    DecisionMade,
+    DocumentReceived,
+    ModelFinished,
+    PassagesIndexed,
+    PassagesRetrieved,
+    ProposalRejected,
+    RecordChanged,
+    RunEnded,
+    RunOpened,
+    RunParked,
+    RunResumed,
+    Stored,
+    ToolFinished,
+)
+from orchestration.conversation import parse_model_message
+from orchestration.retrieval import ShownPassage, parse_passages
+
+Fetch = Callable[[ContentRef], Awaitable[bytes]]
+
+ERASED = "(erased)"
+
+
+async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
+    """Return one event as JSON for its reader: `seq`, `at`, `actor`, `type`, the body's fields, and content by name."""
+    event = stored.event
+    body = event.body.model_dump(mode="json")
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "actor": {"kind": event.actor.kind, "id": event.actor.id},
+        **body,
+        **await _content(stored, fetch),
+    }
+
+
+async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PLR0911 - one case for each kind of event
+    body = stored.event.body
+    match body:
+        case RunOpened():
+            return {"message_text": await _text(body.message, fetch)} if body.message else {}
+        case AnswerGiven():
+            return {"text": await answer_text(body, fetch)}
+        case PassagesRetrieved():
+            return {"sources": [_source(p) for p in await shown_passages(body, fetch)]}
+        case ApprovalRequested():
+            return {"proposed": await _json(body.arguments, fetch)}
+        case ApprovalResolved():
+            return {"reason_text": await _text(body.reason, fetch)} if body.reason else {}
+        case DecisionMade():
+            return {"proposed": await _json(body.arguments, fetch)} if body.arguments else {}
+        case ToolFinished():
+            return {"returned": await _json(body.result, fetch)} if body.result else {}
+        case (
+            ModelFinished()
+            | ProposalRejected()
+            | RunParked()
+            | RunResumed()
+            | CancelRequested()
+            | RunEnded()
+            | DocumentReceived()
+            | PassagesIndexed()
+            | AccessRefused()
+            | RecordChanged()
+        ):
+            return {}
+        case _:
+            assert_never(body)
+
+
+async def answer_text(answer: AnswerGiven, fetch: Fetch) -> str:
+    """Return the answer in words, or that it was erased."""
+    try:
+        return parse_model_message(await fetch(answer.message))[0]
+    except NotFound:
+        return ERASED
+
+
+async def shown_passages(retrieved: PassagesRetrieved, fetch: Fetch) -> list[ShownPassage]:
+    """Return the passages that the model was shown; none if they were erased."""
+    try:
+        return parse_passages(await fetch(retrieved.content))
+    except NotFound:
+        return []
+
+
+def _source(passage: ShownPassage) -> dict[str, Json]:
+    return {
+        "number": passage.number,
+        "passage": passage.passage,
+        "document": passage.document,
+        "heading": passage.heading,
+        "text": passage.text,
+    }
+
+
+async def _text(ref: ContentRef, fetch: Fetch) -> str:
+    try:
+        return (await fetch(ref)).decode()
+    except NotFound:
+        return ERASED
+
+
+async def _json(ref: ContentRef, fetch: Fetch) -> Json:
+    try:
+        return orjson.loads(await fetch(ref))
+    except NotFound:
+        return ERASED

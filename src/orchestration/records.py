@@ -1,0 +1,113 @@
+"""The records that orchestration owns: conversations, approvals, collections, documents."""
+
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from core import (
+    Actor,
+    ApprovalId,
+    Confidentiality,
+    ContentRef,
+    ConversationId,
+    DocumentId,
+    Effect,
+    Integrity,
+    Label,
+    Principal,
+    PrincipalId,
+    RunId,
+)
+from data import Record
+
+
+class ConversationRecord(Record):
+    """A person's conversation: its runs, oldest first. Its title is the beginning of the first message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "conversation"
+
+    id: ConversationId
+    owner: PrincipalId
+    agent: str
+    opened_at: str
+    title: ContentRef
+    runs: tuple[RunId, ...]
+
+
+class ApprovalRecord(Record):
+    """What must be exact about an approval: decided once, consumed once.
+
+    `claim` is who consumed it: `<run>:<sequence number of the append that was to follow>`. A run that resumes after a
+    crash between the two recognises its own claim by it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "approval"
+
+    id: ApprovalId
+    run: RunId
+    step: int
+    call: int
+    agent: str
+    tool: str
+    effect: Effect
+    arguments: ContentRef
+    policy_version: str
+    requester: PrincipalId
+    requested_at: str
+    expires_at: str
+    status: Literal["pending", "approved", "denied", "expired", "superseded"] = "pending"
+    approver: Actor | None = None
+    reason: ContentRef | None = None
+    decided_at: str = ""
+    nonce: str = ""
+    claim: str = ""
+
+
+class CollectionRecord(Record):
+    """A place for documents. Only an admin may mark one as trusted: its authors are then believed by policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "collection"
+
+    id: str
+    title: str
+    purpose: str
+    owner: PrincipalId
+    integrity: Integrity
+    confidentiality: Confidentiality
+    readers: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> Label:
+        return Label(integrity=self.integrity, confidentiality=self.confidentiality)
+
+    def readable_by(self, principal: Principal) -> bool:
+        return may_read(principal, owner=self.owner, readers=self.readers)
+
+
+class DocumentRecord(Record):
+    """A document as it is known; its title and text are content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "document"
+
+    id: DocumentId
+    collection: str
+    owner: PrincipalId
+    label: Label
+    readers: tuple[str, ...]
+    title: ContentRef
+    content: ContentRef
+    passages: int
+    run: RunId
+    updated_at: str
+
+    def readable_by(self, principal: Principal) -> bool:
+        return may_read(principal, owner=self.owner, readers=self.readers)
+
+
+def may_read(principal: Principal, *, owner: PrincipalId, readers: tuple[str, ...]) -> bool:
+    """Return whether a member may read what only `readers`, groups, may; nobody named means all members."""
+    return not readers or owner == principal.id or not principal.groups.isdisjoint(readers)

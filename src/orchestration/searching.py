@@ -1,0 +1,86 @@
+"""Trying a search, without a model answering: a run of its own, decided and written down like every other."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+
+from control import AgentFacts, Refused, Situation
+from core import Content, ContentClass, Json, PrincipalKind, RunId, TenantContext
+from core.errors import Forbidden, MandateError
+from core.events import PassageUse, RunEnded, RunKind, RunState
+from data import RunWriter
+from orchestration.labelling import OWN_WORDS
+from orchestration.opening import Opening, open_run
+from orchestration.retrieval import Search, ShownPassage, parse_passages, retrieve
+from orchestration.state import fold
+from orchestration.turn import Services
+
+SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    run: RunId
+    text: str
+    collections: tuple[str, ...]
+    limit: int
+
+    @property
+    def payload(self) -> bytes:
+        return orjson.dumps({"text": self.text, "collections": self.collections, "limit": self.limit})
+
+
+async def search(
+    services: Services, context: TenantContext, request: SearchRequest, nonce: str
+) -> list[dict[str, Json]]:
+    """Return the passages that the principal may read and that fit best, each with how it ranked.
+
+    Raises:
+        Forbidden: policy does not let them search.
+    """
+    payload = Content.new(request.payload, kind=ContentClass.PROMPT, owner=context.principal.id)
+    writer, new = await open_run(services, context, Opening(RunKind.SEARCH, request.run, nonce, payload))
+    if new:
+        await _find(services, writer, request)
+    found = fold(writer.events).retrieved
+    if found is None:
+        raise Forbidden("Policy does not let you search here.", code="access.policy")
+    shown = parse_passages(await writer.data.content.get(found.content))
+    return [_ranked(passage, use) for passage, use in zip(shown, found.passages, strict=True)]
+
+
+async def _find(services: Services, writer: RunWriter, request: SearchRequest) -> None:
+    wanted = Search(
+        question=request.text,
+        collections=request.collections,
+        limit=request.limit,
+        deadline=services.clock.now() + timedelta(seconds=SECONDS),
+        situation=Situation(
+            label=OWN_WORDS, budget_left_micros=await services.budgets.left(writer.data), entitled=True
+        ),
+    )
+    try:
+        found = await retrieve(services, writer, AgentFacts(kind=PrincipalKind.USER), wanted)
+    except MandateError as error:
+        await writer.append([RunEnded(state=RunState.FAILED, code=error.code)])
+        raise
+    if isinstance(found, Refused):
+        await writer.append([RunEnded(state=RunState.REFUSED, code="refused.retrieval")])
+    else:
+        event, content = found
+        await writer.append([event, RunEnded(state=RunState.COMPLETED, usage=event.usage)], [content])
+
+
+def _ranked(passage: ShownPassage, use: PassageUse) -> dict[str, Json]:
+    return {
+        "passage": passage.passage,
+        "document": passage.document,
+        "heading": passage.heading,
+        "text": passage.text,
+        "score": use.score,
+        "rank_vector": use.rank_vector,
+        "rank_text": use.rank_text,
+        "integrity": use.label.integrity,
+        "confidentiality": use.label.confidentiality,
+    }

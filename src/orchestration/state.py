@@ -1,0 +1,304 @@
+"""What a run's events amount to, and what therefore comes next. Pure: a resumed run and a live one think alike."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from core import ActionKind, ContentRef, Effect, Lane, parse_timestamp
+from core.errors import Defect
+from core.events import (
+    AccessRefused,
+    AnswerGiven,
+    ApprovalRequested,
+    ApprovalResolved,
+    Body,
+    CancelRequested,
+    DecisionMade,
+    DocumentReceived,
+    Event,
+    ModelFinished,
+    PassagesIndexed,
+    PassagesRetrieved,
+    ProposalRejected,
+    RecordChanged,
+    RunEnded,
+    RunOpened,
+    RunParked,
+    RunResumed,
+    RunState,
+    Stored,
+    ToolFinished,
+    Usage,
+)
+
+MAX_INTERRUPTIONS = 5
+"""A run whose model calls were cut short more often than this is given up."""
+
+
+@dataclass(slots=True)
+class ProposalState:
+    """An action that the model proposed, and how far it has come."""
+
+    step: int
+    call: int
+    tool: str
+    rejected: ProposalRejected | None = None
+    decision: DecisionMade | None = None
+    requested: ApprovalRequested | None = None
+    resolved: ApprovalResolved | None = None
+    finished: ToolFinished | None = None
+
+    @property
+    def waiting(self) -> ApprovalRequested | None:
+        """The approval that it waits for."""
+        if self.requested is None or (self.resolved and self.resolved.approval == self.requested.approval):
+            return None
+        return self.requested
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether its effect was allowed and no outcome is known."""
+        return self.finished is None and self.decision is not None and _allows(self.decision)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will come of it."""
+        if self.rejected or self.finished:
+            return True
+        if self.resolved and self.resolved.verdict in ("denied", "expired") and not self.waiting:
+            return True
+        return self.decision is not None and self.decision.decision.lane is Lane.NEVER
+
+
+@dataclass(slots=True)
+class Progress:
+    """The fold of a run's events."""
+
+    opened: RunOpened | None = None
+    opened_at: datetime | None = None
+    state: RunState = RunState.RUNNING
+    retrieved: PassagesRetrieved | None = None
+    models: list[ModelFinished] = field(default_factory=list[ModelFinished])
+    proposals: list[ProposalState] = field(default_factory=list[ProposalState])
+    model_in_flight: DecisionMade | None = None
+    model_error: str = ""
+    interruptions: int = 0
+    answer: AnswerGiven | None = None
+    ended: RunEnded | None = None
+    cancelled: bool = False
+    usage: Usage = field(default_factory=Usage)
+    received: DocumentReceived | None = None
+    indexed: int = 0
+    active: timedelta = timedelta()
+    active_since: datetime | None = None
+
+    @property
+    def run(self) -> RunOpened:
+        if self.opened is None:
+            raise Defect("The run's log does not begin with its opening.", code="defect.log")
+        return self.opened
+
+    @property
+    def step(self) -> int:
+        """Number of the last model call, 0 before the first."""
+        return self.models[-1].step if self.models else 0
+
+    @property
+    def pending(self) -> ProposalState | None:
+        """The first proposal that something must still be done about."""
+        return next((p for p in self.proposals if not p.settled), None)
+
+    @property
+    def deadline(self) -> datetime:
+        """When the run's active time is used up; the time that it waits for people does not count."""
+        limits = self.run.limits
+        if limits is None or self.active_since is None:
+            raise Defect("A run without limits cannot be carried on.", code="defect.log")
+        return self.active_since + timedelta(seconds=limits.seconds) - self.active
+
+    def proposal(self, step: int, call: int) -> ProposalState:
+        for proposal in self.proposals:
+            if (proposal.step, proposal.call) == (step, call):
+                return proposal
+        raise Defect("The log speaks of a proposal that no model made.", code="defect.log")
+
+
+def fold(events: Iterable[Stored]) -> Progress:
+    """Return the state that `events`, all of a run's in order, amount to."""
+    progress = Progress()
+    for stored in events:
+        apply(progress, stored.event)
+    return progress
+
+
+def apply(progress: Progress, event: Event) -> None:
+    """Take one more event into account."""
+    at = parse_timestamp(event.at)
+    body = event.body
+    match body:
+        case RunOpened():
+            progress.opened, progress.opened_at, progress.active_since = body, at, at
+        case RunParked():
+            progress.state = RunState.PARKED
+            progress.active += at - (progress.active_since or at)
+        case RunResumed():
+            progress.state, progress.active_since = RunState.RUNNING, at
+        case CancelRequested():
+            progress.cancelled = True
+        case RunEnded():
+            progress.ended, progress.state = body, body.state
+        case _:
+            _apply_step(progress, body)
+
+
+def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 - one case for each kind of event
+    match body:
+        case DecisionMade():
+            _decided(progress, body)
+        case PassagesRetrieved():
+            progress.retrieved = body
+            progress.usage = progress.usage.plus(body.usage)
+        case ModelFinished():
+            _model_finished(progress, body)
+        case ProposalRejected():
+            progress.proposal(body.step, body.call).rejected = body
+        case ToolFinished():
+            progress.proposal(body.step, body.call).finished = body
+            progress.usage = progress.usage.plus(Usage(tool_calls=1))
+        case ApprovalRequested():
+            progress.proposal(body.step, body.call).requested = body
+        case ApprovalResolved():
+            progress.proposal(body.step, body.call).resolved = body
+        case AnswerGiven():
+            progress.answer = body
+        case DocumentReceived():
+            progress.received = body
+        case PassagesIndexed():
+            progress.indexed = body.done
+            progress.usage = progress.usage.plus(body.usage)
+        case AccessRefused() | RecordChanged():
+            pass
+        case RunOpened() | RunParked() | RunResumed() | CancelRequested() | RunEnded():
+            raise Defect("Handled by `apply`.", code="defect.log")
+        case _:
+            assert_never(body)
+
+
+def _decided(progress: Progress, body: DecisionMade) -> None:
+    if body.kind is ActionKind.CALL_TOOL:
+        progress.proposal(body.step, body.call).decision = body
+    elif body.kind is ActionKind.CALL_MODEL and body.target != "embed":
+        progress.model_in_flight = body if body.decision.lane is Lane.AUTOMATIC else None
+
+
+def _model_finished(progress: Progress, body: ModelFinished) -> None:
+    progress.model_in_flight = None
+    progress.usage = progress.usage.plus(body.usage)
+    progress.interruptions += body.outcome == "interrupted"
+    if body.outcome == "failed" or progress.interruptions > MAX_INTERRUPTIONS:
+        progress.model_error = body.error
+    if body.outcome == "answered":
+        progress.models.append(body)
+        progress.proposals += [ProposalState(body.step, p.call, p.tool) for p in body.proposals]
+
+
+def _allows(decision: DecisionMade) -> bool:
+    return decision.decision.lane is Lane.AUTOMATIC or decision.approval is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieve:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CallModel:
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Decide and do what the model proposed."""
+
+    proposal: ProposalState
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Somebody must decide first."""
+
+    approval: ApprovalRequested
+    proposal: ProposalState
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The process died inside an effect: nobody here can say whether it happened."""
+
+    proposal: ProposalState
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The model proposed nothing more: its text is the answer."""
+
+    model: ModelFinished
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    state: RunState
+    code: str
+
+
+Next = Retrieve | CallModel | Act | Wait | Unknown | Reply | End
+
+
+def next_step(progress: Progress, now: datetime, effect_of: Callable[[str], Effect | None]) -> Next:  # noqa: C901, PLR0911 - a list of rules, first match wins
+    """Return what a turn does next. `effect_of` says what a registered tool does to the world."""
+    if progress.ended:
+        return End(progress.ended.state, progress.ended.code)
+    pending = progress.pending
+    if pending and pending.in_flight and effect_of(pending.tool) is not Effect.READ:
+        return Unknown(pending)
+    if any(p.finished and p.finished.outcome == "unknown" for p in progress.proposals):
+        return End(RunState.OUTCOME_UNKNOWN, "tool.outcome_unknown")
+    if progress.cancelled:
+        return End(RunState.CANCELLED, "run.cancelled")
+    if pending and (waiting := pending.waiting):
+        return Wait(waiting, pending)
+    if progress.model_error:
+        return End(RunState.FAILED, progress.model_error)
+    if now >= progress.deadline:
+        return End(RunState.LIMIT_REACHED, "limit.seconds")
+    if pending:
+        return Act(pending)
+    if progress.run.use_knowledge and progress.retrieved is None:
+        return Retrieve()
+    if progress.models and not progress.models[-1].proposals:
+        return Reply(progress.models[-1])
+    return _within_limits(progress)
+
+
+def _within_limits(progress: Progress) -> CallModel | End:
+    limits, usage = progress.run.limits, progress.usage
+    if limits is None:
+        raise Defect("A turn without limits cannot be carried on.", code="defect.log")
+    reached = {
+        "limit.steps": progress.step >= limits.steps,
+        "limit.tokens": usage.input_tokens + usage.output_tokens >= limits.tokens,
+        "limit.cost": usage.cost_micros >= limits.cost_micros > 0,
+    }
+    for code, is_reached in reached.items():
+        if is_reached:
+            return End(RunState.LIMIT_REACHED, code)
+    return CallModel(progress.step + 1)
+
+
+def message_of(progress: Progress) -> ContentRef:
+    """Return where the person's message is."""
+    message = progress.run.message
+    if message is None:
+        raise Defect("A turn without a message cannot be carried on.", code="defect.log")
+    return message

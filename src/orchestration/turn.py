@@ -1,0 +1,126 @@
+"""One run in the hands of this process: its writer, its state, and the content that it has touched."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from control import AgentFacts, AgentManifest, Budgets, Gate, Situation
+from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext
+from core.events import Body, RunEnded, RunState
+from data import RunWriter, Store, TenantData
+from models import ModelRouter
+from orchestration.live import Hub, Live
+from orchestration.metering import meter
+from orchestration.state import Progress, apply
+from tools import Executor, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What orchestration needs of the other layers; the composition root fills it."""
+
+    store: Store
+    gate: Gate
+    budgets: Budgets
+    models: ModelRouter
+    registry: Registry
+    executor: Executor
+    agents: Mapping[str, AgentManifest]
+    clock: Clock
+    code_version: str
+    hub: Hub = field(default_factory=Hub)
+
+    def effect_of(self, tool: str) -> Effect | None:
+        found = self.registry.get(tool)
+        return found.effect if found else None
+
+
+@dataclass(slots=True)
+class Turn:
+    """A run while this process carries it on. `progress` is always the fold of `writer.events`.
+
+    Attributes:
+        known: bytes of content that this turn has written or read, by content id.
+        earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
+        interrupt: the bound round the model call that is under way.
+        cancelled_by: who asked the run to end.
+    """
+
+    services: Services
+    context: TenantContext
+    agent: AgentManifest
+    writer: RunWriter
+    live: Live
+    progress: Progress = field(default_factory=Progress)
+    applied: int = 0
+    published: int = 0
+    known: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    earlier: list[tuple[str, str, Label]] | None = None
+    interrupt: asyncio.Timeout | None = None
+    cancelled_by: Actor | None = None
+
+    @property
+    def data(self) -> TenantData:
+        return self.writer.data
+
+    @property
+    def seconds_left(self) -> float:
+        """What remains of the run's active time; nothing once somebody asked it to end."""
+        if self.cancelled_by:
+            return 0
+        return max(0.0, (self.progress.deadline - self.services.clock.now()).total_seconds())
+
+    @property
+    def actor(self) -> AgentFacts:
+        """Return the agent as the gate sees it."""
+        agent = self.agent
+        return AgentFacts(
+            name=agent.name,
+            tools=frozenset(agent.tools),
+            collections=frozenset(agent.data.collections),
+            confidentiality_ceiling=agent.data.confidentiality_ceiling,
+        )
+
+    def sync(self) -> None:
+        """Take events into account that were written through the writer, and show followers the durable ones."""
+        for stored in self.writer.events[self.applied :]:
+            apply(self.progress, stored.event)
+        self.applied = self.writer.seq
+        for stored in self.writer.events[self.published : self.writer.durable]:
+            self.live.event(stored)
+            meter(self.context, self.progress, stored)
+        self.published = self.writer.durable
+
+    def stage(self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None) -> None:
+        """Make `bodies` the next events; they reach the disk together with the next decision, or by `commit`."""
+        self.writer.stage(bodies, content, actor=actor)
+        self.known.update({piece.ref.id: piece.data for piece in content})
+        self.sync()
+
+    def end(self, state: RunState, code: str = "") -> None:
+        """Stage the end of the run."""
+        self.stage([RunEnded(state=state, code=code, usage=self.progress.usage)])
+
+    async def commit(self) -> None:
+        await self.writer.commit()
+        self.sync()
+
+    def new_content(self, data: bytes, kind: ContentClass) -> Content:
+        """Wrap `data` as the principal's content."""
+        return Content.new(data, kind=kind, owner=self.context.principal.id)
+
+    async def content(self, ref: ContentRef) -> bytes:
+        """Return the bytes that `ref` points to, from memory where this turn has written or read them."""
+        if ref.id not in self.known:
+            self.known[ref.id] = await self.data.content.get(ref)
+        return self.known[ref.id]
+
+    async def situation(self, label: Label) -> Situation:
+        """Return what holds for a decision now; `label` is the join of all that the model has read."""
+        return Situation(label=label, budget_left_micros=await self.services.budgets.left(self.data), entitled=True)
+
+    def cancel(self, by: Actor) -> None:
+        """Ask the turn to end; a model call is cut short at once, a tool call is awaited."""
+        self.cancelled_by = by
+        if self.interrupt is not None:
+            self.interrupt.reschedule(asyncio.get_running_loop().time())

@@ -1,0 +1,17 @@
+"""The instruments behind `meters`. Imported only where something is exported."""
+
+from opentelemetry.metrics import Counter, Histogram, Meter
+
+
+class Instruments:
+    """Names and units follow the GenAI semantic conventions where there is one."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.runs: Counter = meter.create_counter("mandate.runs", "{run}", "Runs that ended, by state")
+        self.run_seconds: Histogram = meter.create_histogram("mandate.run.duration", "s", "From opened to ended")
+        self.decisions: Counter = meter.create_counter("mandate.decisions", "{decision}", "By lane and policy")
+        self.tokens: Histogram = meter.create_histogram("gen_ai.client.token.usage", "{token}", "By model and type")
+        self.model_seconds: Histogram = meter.create_histogram("gen_ai.client.operation.duration", "s", "Model calls")
+        self.cost: Counter = meter.create_counter("mandate.model.cost", "{micro}", "Millionths of the currency")
+        self.tool_calls: Counter = meter.create_counter("mandate.tool.calls", "{call}", "By tool and outcome")
+        self.tool_seconds: Histogram = meter.create_histogram("mandate.tool.duration", "s", "Tool calls")

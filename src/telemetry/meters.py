@@ -1,0 +1,67 @@
+"""What is counted, always per tenant. Each function says by its signature what a count is broken down by."""
+
+from typing import Literal, Unpack
+
+from core import ActionKind, Decision, Effect, TenantContext
+from core.errors import Defect
+from core.events import RunKind, RunState, Usage
+from telemetry.attributes import Attributes, Value, passed
+from telemetry.setup import current
+
+
+def meter_run(context: TenantContext, *, kind: RunKind, state: RunState, seconds: float) -> None:
+    """Count a run that ended."""
+    if current.exporting is not None:
+        by = _by(context, kind=kind, state=state)
+        current.exporting.instruments.runs.add(1, by)
+        current.exporting.instruments.run_seconds.record(seconds, by)
+
+
+def meter_decision(context: TenantContext, *, kind: ActionKind, decision: Decision) -> None:
+    """Count a decision by its lane and the first policy that determined it; `none` where nothing allowed it."""
+    if current.exporting is not None:
+        policy = decision.policies[0] if decision.policies else "none"
+        current.exporting.instruments.decisions.add(1, _by(context, kind=kind, lane=decision.lane, policy=policy))
+
+
+def meter_model(
+    context: TenantContext,
+    *,
+    operation: Literal["chat", "embeddings"],
+    model: str,
+    outcome: Literal["answered", "interrupted", "failed"],
+    usage: Usage,
+    seconds: float,
+) -> None:
+    """Count a model call's tokens, cost (millionths) and time. `model` is the logical name."""
+    if current.exporting is None:
+        return
+    instruments = current.exporting.instruments
+    by = _by(context, operation=operation, request_model=model)
+    for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+        if tokens:
+            instruments.tokens.record(tokens, {**by, **_by(context, token_type=kind)})
+    instruments.cost.add(usage.cost_micros, by)
+    instruments.model_seconds.record(seconds, {**by, **_by(context, outcome=outcome)})
+
+
+def meter_tool(
+    context: TenantContext,
+    *,
+    tool: str,
+    effect: Effect,
+    outcome: Literal["ok", "failed", "timeout", "unknown"],
+    seconds: float,
+) -> None:
+    """Count a tool call that ended."""
+    if current.exporting is not None:
+        by = _by(context, tool=tool, effect=effect, outcome=outcome)
+        current.exporting.instruments.tool_calls.add(1, by)
+        current.exporting.instruments.tool_seconds.record(seconds, by)
+
+
+def _by(context: TenantContext, **attributes: Unpack[Attributes]) -> dict[str, Value]:
+    if not context.tenant:
+        raise Defect("A count has no tenant.", code="defect.telemetry")
+    fixed: dict[str, Value] = {"mandate.tenant": context.tenant, "mandate.environment": current.environment}
+    return fixed | passed(attributes, strict=current.strict)

@@ -1,0 +1,50 @@
+"""What every service needs at its edge: who asks, in what form, how much, and how to say no."""
+
+from web.assertions import (
+    ASSERTION_HEADER,
+    AssertionSigner,
+    AssertionVerifier,
+    KeyDirectory,
+    PublishedKey,
+    VerifiedAssertion,
+    request_target,
+)
+from web.correlation import CORRELATION_HEADER, Correlation, correlation_of
+from web.limits import BodyLimit, RateLimiter
+from web.peers import PeerClient
+from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
+from web.service import create_service
+from web.service_tokens import AzureServiceTokens, ServiceTokens
+from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
+from web.tokens import TokenValidator, VerifiedToken, bearer_token
+
+__all__ = [
+    "ASSERTION_HEADER",
+    "CORRELATION_HEADER",
+    "AssertionSigner",
+    "AssertionVerifier",
+    "AzureServiceTokens",
+    "BodyLimit",
+    "Correlation",
+    "EventStreamResponse",
+    "KeyDirectory",
+    "PeerClient",
+    "Problem",
+    "PublishedKey",
+    "RateLimiter",
+    "ServerEvent",
+    "ServiceTokens",
+    "TokenValidator",
+    "VerifiedAssertion",
+    "VerifiedToken",
+    "bearer_token",
+    "correlation_of",
+    "create_service",
+    "event_bytes",
+    "install_problem_handlers",
+    "parse_last_event_id",
+    "problem_response",
+    "problem_responses",
+    "read_events",
+    "request_target",
+]

@@ -1,0 +1,150 @@
+"""What the contract tests of the stores put into them."""
+
+import random
+import struct
+from typing import ClassVar
+
+from core import (
+    ActionKind,
+    ApprovalId,
+    Content,
+    ContentClass,
+    Decision,
+    DocumentId,
+    Effect,
+    Label,
+    Lane,
+    Principal,
+    PrincipalId,
+    PrincipalKind,
+    RunId,
+    TenantContext,
+    TenantId,
+    new_id,
+)
+from core.events import (
+    ApprovalRequested,
+    ApprovalResolved,
+    Body,
+    DecisionMade,
+    ModelFinished,
+    RunEnded,
+    RunKind,
+    RunOpened,
+    RunParked,
+    RunResumed,
+    RunState,
+    ToolFinished,
+    Usage,
+    Versions,
+)
+from data import Passage, Record
+
+
+class Note(Record):
+    kind: ClassVar[str] = "note"
+    text: str = ""
+
+
+class Other(Record):
+    kind: ClassVar[str] = "other"
+    number: int = 0
+
+
+def member(tenant: TenantId | None = None, *groups: str) -> TenantContext:
+    principal = Principal(PrincipalId(new_id("usr")), PrincipalKind.USER, groups=frozenset(groups))
+    return TenantContext(tenant or TenantId(new_id("ten")), principal, plan="standard", region="eu", correlation="c")
+
+
+def run_id() -> RunId:
+    return RunId(new_id("run"))
+
+
+def opened(kind: RunKind = RunKind.TURN) -> RunOpened:
+    return RunOpened(kind=kind, agent="support", versions=Versions(code="1"), deadline="2026-01-01T00:00:00.000Z")
+
+
+def step(number: int = 1) -> DecisionMade:
+    decision = Decision(
+        lane=Lane.AUTOMATIC, policies=("publisher/models",), reason="Allowed.", policy_version="p", facts={"steps": 1}
+    )
+    return DecisionMade(step=number, kind=ActionKind.CALL_MODEL, target="chat", decision=decision)
+
+
+def prompt(text: bytes = b"where is my order?") -> Content:
+    return Content.new(text, kind=ContentClass.PROMPT, owner=PrincipalId(new_id("usr")))
+
+
+def vector(*components: float) -> bytes:
+    length = sum(c * c for c in components) ** 0.5 or 1.0
+    return struct.pack(f"<{len(components)}f", *(c / length for c in components))
+
+
+def passage(
+    text: str,
+    *,
+    id_: str = "",
+    near: tuple[float, ...] = (1.0, 0.0, 0.0),
+    collection: str = "manuals",
+    readers: tuple[str, ...] = (),
+    owner: str = "usr_owner",
+    document: str = "doc_1",
+    ordinal: int = 0,
+) -> Passage:
+    return Passage(
+        id=id_ or new_id("psg"),
+        document=DocumentId(document),
+        collection=collection,
+        ordinal=ordinal,
+        heading="Heading",
+        text=text,
+        vector=vector(*near),
+        label=Label(),
+        readers=readers,
+        owner=PrincipalId(owner),
+    )
+
+
+def random_bodies(rng: random.Random) -> list[Body]:
+    """Return the events of a run that goes through a few steps and, at random, is parked, resumed and ended."""
+    kind = rng.choice(list(RunKind))
+    bodies: list[Body] = [opened(kind)]
+    for number in range(1, rng.randint(1, 4)):
+        usage = Usage(input_tokens=rng.randint(1, 99), cost_micros=rng.randint(1, 99), model_calls=1)
+        bodies += [
+            step(number),
+            ModelFinished(step=number, outcome="answered", logical="chat", usage=usage, duration_ms=3),
+        ]
+        if rng.random() < 0.5:
+            bodies += _approval(rng, number)
+    if rng.random() < 0.6:
+        usage = rng.choice([Usage(), Usage(output_tokens=7)])
+        bodies.append(RunEnded(state=rng.choice([s for s in RunState if s.ended]), code="x", usage=usage))
+    return bodies
+
+
+def _approval(rng: random.Random, number: int) -> list[Body]:
+    approval = ApprovalId(new_id("apr"))
+    bodies: list[Body] = [
+        ApprovalRequested(
+            approval=approval,
+            step=number,
+            call=0,
+            tool="issue_refund",
+            effect=Effect.WRITE,
+            arguments=prompt().ref,
+            policy_version="p",
+            expires_at="2026-01-02T00:00:00.000Z",
+        ),
+        RunParked(cause="approval", until="2026-01-02T00:00:00.000Z"),
+    ]
+    if rng.random() < 0.7:
+        verdict = rng.choice(["approved", "denied", "expired", "superseded"])
+        bodies += [
+            RunResumed(cause="approval"),
+            ApprovalResolved(approval=approval, step=number, call=0, verdict=verdict),  # pyright: ignore[reportArgumentType] - one of the literals above
+            ToolFinished(
+                step=number, call=0, tool="issue_refund", effect=Effect.WRITE, outcome="ok", idempotency_key="k"
+            ),
+        ]
+    return bodies

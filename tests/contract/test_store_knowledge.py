@@ -1,0 +1,188 @@
+"""Knowledge: who finds what, and that nobody finds anything else."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from store_samples import member, passage, vector
+
+from core import DocumentId, PrincipalId, TenantContext
+from data import Hit, Reader, Store
+
+ANYBODY = Reader(PrincipalId("usr_reader"), frozenset())
+NORTH, EAST = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
+
+
+async def search(
+    store: Store,
+    context: TenantContext,
+    text: str,
+    *,
+    near: Sequence[float] = NORTH,
+    reader: Reader = ANYBODY,
+    collections: Sequence[str] = ("manuals",),
+    limit: int = 10,
+) -> Sequence[Hit]:
+    return await store.tenant(context).knowledge.search(
+        text=text, vector=vector(*near), reader=reader, collections=collections, limit=limit
+    )
+
+
+def texts(hits: Sequence[Hit]) -> list[str]:
+    return [hit.passage.text for hit in hits]
+
+
+async def test_what_both_ways_find_comes_first_and_scores_are_reciprocal_ranks(store: Store) -> None:
+    context = member()
+    both = passage("the kettle descales with vinegar", near=NORTH)
+    near = passage("unrelated words here", near=(0.9, 0.1, 0.0))
+    worded = passage("kettle kettle kettle", near=EAST)
+    await store.tenant(context).knowledge.index([worded, near, both])
+    hits = await search(store, context, "descale the kettle?")
+    assert hits[0].passage == both
+    assert (hits[0].rank_vector, hits[0].rank_text) == (1, 1)
+    assert hits[0].score == 2 * round(1_000_000 / 61)
+    found = {hit.passage.id: hit for hit in hits}
+    assert (found[near.id].rank_vector, found[near.id].rank_text) == (2, 0)
+    assert (found[worded.id].rank_vector, found[worded.id].rank_text) == (3, 2)
+    assert texts(await search(store, context, "descale the kettle?", limit=1)) == [both.text]
+
+
+async def test_a_search_shows_only_what_the_reader_may_read(store: Store) -> None:
+    context = member()
+    canary = passage("canary salaries", readers=("hr",))
+    own = passage("canary own draft", readers=("hr",), owner="usr_reader")
+    ours = passage("canary for sales", readers=("hr", "sales"))
+    all_ = passage("canary for everybody")
+    await store.tenant(context).knowledge.index([canary, own, ours, all_])
+
+    def reader(*groups: str) -> Reader:
+        return Reader(PrincipalId("usr_reader"), frozenset(groups))
+
+    cases = {(): {own, all_}, ("sales",): {own, all_, ours}, ("hr",): {canary, own, ours, all_}}
+    for groups, expected in cases.items():
+        hits = await search(store, context, "canary", reader=reader(*groups))
+        assert {hit.passage.id for hit in hits} == {passage.id for passage in expected}
+        for one in (canary, own, ours, all_):
+            found = await store.tenant(context).knowledge.get(one.id, reader(*groups))
+            assert found == (one if one in expected else None)
+
+
+async def test_unreadable_passages_do_not_push_readable_ones_out(store: Store) -> None:
+    context = member()
+    hidden = [passage("secret secret secret", readers=("hr",)) for _ in range(120)]
+    await store.tenant(context).knowledge.index([*hidden, passage("a secret at the very end", near=EAST)])
+    hits = await search(store, context, "secret")
+    assert texts(hits) == ["a secret at the very end"]
+    assert (hits[0].rank_vector, hits[0].rank_text) == (1, 1)
+
+
+async def test_only_the_collections_asked_for_are_searched(store: Store) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage("kettle"), passage("kettle too", collection="policies")])
+    assert texts(await search(store, context, "kettle", collections=["policies"])) == ["kettle too"]
+    assert len(await search(store, context, "kettle", collections=["policies", "manuals"])) == 2
+    assert await search(store, context, "kettle", collections=[]) == []
+
+
+async def test_another_tenants_passages_are_never_found(store: Store) -> None:
+    mine, theirs = member(), member()
+    canary = passage("canary of the other company")
+    await store.tenant(theirs).knowledge.index([canary])
+    assert await search(store, mine, "canary") == []
+    assert await store.tenant(mine).knowledge.get(canary.id, ANYBODY) is None
+    assert await store.tenant(mine).knowledge.remove(canary.document) == 0
+    await store.tenant(mine).knowledge.index([passage("our own words", id_=canary.id)])
+    assert texts(await search(store, mine, "canary")) == ["our own words"]
+    assert texts(await search(store, theirs, "canary")) == ["canary of the other company"]
+
+
+async def test_another_tenants_words_do_not_change_a_ranking(store: Store) -> None:
+    mine, theirs = member(), member()
+    ours = [passage("alpha beta"), passage("alpha alpha gamma"), passage("beta delta beta")]
+    await store.tenant(mine).knowledge.index(ours)
+    before = await search(store, mine, "alpha beta")
+    await store.tenant(theirs).knowledge.index([passage("alpha alpha alpha") for _ in range(50)])
+    assert await search(store, mine, "alpha beta") == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kettle AND NOT zebra",
+        'kettle" OR "zebra',
+        "kettle NEAR(zebra, 5)",
+        "text: kettle ^ * - + ( ) { } :",
+        "kettle*",
+        "'; DROP TABLE passages; -- kettle",
+        "kettle \x00 \ud7ff _ __",
+    ],
+)
+async def test_query_syntax_in_a_persons_words_is_only_words(store: Store, text: str) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage("the kettle", near=EAST), passage("other", near=EAST)])
+    hits = await search(store, context, text)
+    assert [hit.passage.text for hit in hits if hit.rank_text] == ["the kettle"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=200))
+async def test_any_text_can_be_searched_for(store: Store, text: str) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage("the kettle")])
+    assert texts(await search(store, context, text)) == ["the kettle"]
+
+
+async def test_words_without_a_vector_and_vectors_without_words(store: Store) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage("the kettle"), passage("the toaster", near=EAST)])
+    by_vector = await search(store, context, "?!")
+    assert [(hit.rank_vector, hit.rank_text) for hit in by_vector] == [(1, 0), (2, 0)]
+    by_text = await search(store, context, "toaster", near=())
+    assert [(hit.passage.text, hit.rank_vector, hit.rank_text) for hit in by_text] == [("the toaster", 0, 1)]
+
+
+async def test_vectors_of_another_embedder_are_not_compared(store: Store) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage("old words", near=(1.0, 0.0)), passage("new words")])
+    hits = await search(store, context, "words")
+    assert {hit.passage.text: hit.rank_vector for hit in hits} == {"old words": 0, "new words": 1}
+
+
+async def test_indexing_a_passage_again_replaces_it(store: Store) -> None:
+    context = member()
+    knowledge = store.tenant(context).knowledge
+    await knowledge.index([passage("old kettle", id_="psg_1"), passage("old toaster", id_="psg_2")])
+    await knowledge.index([passage("new kettle", id_="psg_1", readers=("hr",), owner="usr_hr")])
+    assert texts(await search(store, context, "old new kettle")) == ["old toaster"]
+    hr = Reader(PrincipalId("usr_x"), frozenset({"hr"}))
+    assert set(texts(await search(store, context, "old", reader=hr))) == {"new kettle", "old toaster"}
+
+
+async def test_removing_keeps_what_is_below_the_ordinal(store: Store) -> None:
+    context = member()
+    knowledge = store.tenant(context).knowledge
+    await knowledge.index([passage(f"part {n}", ordinal=n) for n in range(4)])
+    await knowledge.index([passage("part of another", document="doc_2", ordinal=3)])
+    assert await knowledge.remove(DocumentId("doc_1"), keep=2) == 2
+    assert set(texts(await search(store, context, "part"))) == {"part 0", "part 1", "part of another"}
+    assert await knowledge.remove(DocumentId("doc_1")) == 2
+    assert await knowledge.remove(DocumentId("doc_1")) == 0
+    assert texts(await search(store, context, "part")) == ["part of another"]
+
+
+async def test_what_another_process_writes_is_found_at_the_next_search(store: Store, neighbour: Store) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage("the kettle", id_="psg_1")])
+    assert texts(await search(store, context, "kettle")) == ["the kettle"]
+    await neighbour.tenant(context).knowledge.index([passage("a second kettle", near=EAST)])
+    assert texts(await search(store, context, "kettle")) == ["the kettle", "a second kettle"]
+    await neighbour.tenant(context).knowledge.index([passage("the kettle", id_="psg_1", readers=("hr",))])
+    assert texts(await search(store, context, "kettle")) == ["a second kettle"]
+
+
+async def test_a_large_document_is_indexed_whole(store: Store) -> None:
+    context = member()
+    await store.tenant(context).knowledge.index([passage(f"part {n}", ordinal=n) for n in range(130)])
+    assert len(await search(store, context, "part", limit=200)) == 130

@@ -1,0 +1,303 @@
+"""The rules: what each lane is given for, what is refused on save, and that nothing unclear is ever allowed."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from control import Layer, Question, Ruleset, parse_layer, publisher_text
+from core import ActionKind, Decision, Fact, Facts, Lane, PrincipalKind
+from core.errors import Unprocessable
+
+ROOT = Path(__file__).parents[2]
+PUBLISHER = Ruleset.compose(publisher=publisher_text())
+COMMON: Facts = {
+    "environment": "local",
+    "plan": "team",
+    "entitled": True,
+    "budget_left_micros": 1000,
+    "same_tenant": True,
+    "user_roles": ("user",),
+    "user_groups": ("support",),
+    "principal_kind": "user",
+    "on_behalf_of_user": True,
+    "agent": "support",
+    "agent_tools": ("issue_refund",),
+    "context_integrity": "untrusted",
+    "context_confidentiality": "internal",
+    "confidentiality_rank": 1,
+}
+OWN: dict[ActionKind, Facts] = {
+    ActionKind.CALL_MODEL: {"step": 1, "tokens_in_run": 0},
+    ActionKind.RETRIEVE: {
+        "collections": ("manuals",),
+        "agent_collections": ("manuals", "policies"),
+        "confidentiality_ceiling": 1,
+    },
+    ActionKind.CALL_TOOL: {
+        "tool": "issue_refund",
+        "effect": "write",
+        "reversible": True,
+        "untrusted_arguments": (),
+        "calls_in_run": 0,
+    },
+    ActionKind.INGEST: {"collection": "manuals", "collection_integrity": "untrusted", "by_admin": False},
+}
+
+
+def ask(kind: ActionKind, by: PrincipalKind = PrincipalKind.AGENT, /, **facts: Fact) -> Question:
+    return Question(principal=(by, "support"), kind=kind, target="issue_refund", facts={**COMMON, **OWN[kind], **facts})
+
+
+def tool(**facts: Fact) -> Decision:
+    return PUBLISHER.decide(ask(ActionKind.CALL_TOOL, **facts))
+
+
+@pytest.mark.parametrize(
+    ("facts", "lane", "policy"),
+    [
+        ({"effect": "read"}, Lane.AUTOMATIC, "tools-that-read"),
+        ({}, Lane.AUTOMATIC, "clean-writes"),
+        ({"untrusted_arguments": ("subject",)}, Lane.APPROVAL, "other-writes-need-approval"),
+        ({"reversible": False}, Lane.APPROVAL, "other-writes-need-approval"),
+        ({"amount_cents": 2500, "currency": "EUR"}, Lane.APPROVAL, "money-needs-approval"),
+        ({"amount_cents": 100_000}, Lane.APPROVAL, "money-needs-approval"),
+        ({"amount_cents": 100_001}, Lane.NEVER, "money-ceiling"),
+        ({"amount_cents": -1}, Lane.NEVER, "money-ceiling"),
+        ({"effect": "external"}, Lane.APPROVAL, "external-needs-approval"),
+        ({"effect": "external", "confidentiality_rank": 3}, Lane.NEVER, "restricted-stays-inside"),
+        ({"effect": "irreversible"}, Lane.NEVER, "irreversible"),
+        ({"agent_tools": ("other",)}, Lane.NEVER, "tool-not-given"),
+        ({"same_tenant": False}, Lane.NEVER, "tenant-wall"),
+        ({"entitled": False}, Lane.NEVER, "not-entitled"),
+    ],
+)
+def test_a_tool_call_gets_the_lane_that_its_policy_states(facts: dict[str, Fact], lane: Lane, policy: str) -> None:
+    decision = tool(**facts)
+    assert (decision.lane, decision.policies[0]) == (lane, f"publisher/{policy}")
+    assert decision.reason == PUBLISHER.rules[f"publisher/{policy}"].reason
+
+
+def test_models_and_searches_stop_when_the_budget_is_spent_but_an_approved_tool_goes_on() -> None:
+    assert PUBLISHER.decide(ask(ActionKind.CALL_MODEL)).lane is Lane.AUTOMATIC
+    for kind in (ActionKind.CALL_MODEL, ActionKind.RETRIEVE):
+        assert PUBLISHER.decide(ask(kind, budget_left_micros=0)).policies == ("publisher/no-budget",)
+    assert tool(budget_left_micros=0).lane is Lane.AUTOMATIC
+
+
+def test_an_agent_searches_for_a_member_and_only_the_collections_it_was_given() -> None:
+    assert PUBLISHER.decide(ask(ActionKind.RETRIEVE)).lane is Lane.AUTOMATIC
+    assert PUBLISHER.decide(ask(ActionKind.RETRIEVE, user_roles=())).lane is Lane.NEVER
+    refused = PUBLISHER.decide(ask(ActionKind.RETRIEVE, collections=("manuals", "payroll")))
+    assert refused.policies == ("publisher/collection-not-given",)
+
+
+@pytest.mark.parametrize(
+    ("by", "facts", "lane"),
+    [
+        (PrincipalKind.USER, {}, Lane.AUTOMATIC),
+        (PrincipalKind.USER, {"collection_integrity": "trusted"}, Lane.NEVER),
+        (PrincipalKind.USER, {"collection_integrity": "trusted", "by_admin": True}, Lane.AUTOMATIC),
+        (PrincipalKind.USER, {"user_roles": ("auditor",)}, Lane.NEVER),
+        (PrincipalKind.AGENT, {"by_admin": True}, Lane.NEVER),
+    ],
+)
+def test_documents_are_added_by_people(by: PrincipalKind, facts: dict[str, Fact], lane: Lane) -> None:
+    assert PUBLISHER.decide(ask(ActionKind.INGEST, by, **facts)).lane is lane
+
+
+# What is not clear is refused.
+
+
+@pytest.mark.parametrize("missing", sorted(COMMON.keys() | OWN[ActionKind.CALL_TOOL].keys()))
+def test_a_missing_fact_refuses(missing: str) -> None:
+    asked = ask(ActionKind.CALL_TOOL, effect="read")
+    facts = {name: fact for name, fact in asked.facts.items() if name != missing}
+    decision = PUBLISHER.decide(Question(asked.principal, asked.kind, asked.target, facts))
+    assert decision.lane is Lane.NEVER
+    assert "could not be evaluated" in decision.reason
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"efect": "read"},
+        {"effect": 1},
+        {"effect": ("read",)},
+        {"calls_in_run": "1"},
+        {"calls_in_run": 2**63},
+        {"user_roles": "owner"},
+        {"amount_cents": True},
+    ],
+)
+def test_a_fact_that_the_schema_does_not_know_refuses(facts: dict[str, Fact]) -> None:
+    assert tool(**{"effect": "read", **facts}).lane is Lane.NEVER
+
+
+@pytest.mark.parametrize("effect", ["", "READ", "wrote", "external ", "nothing"])
+def test_an_unknown_effect_refuses(effect: str) -> None:
+    decision = tool(effect=effect)
+    assert (decision.lane, decision.policies, decision.reason) == (Lane.NEVER, (), "No policy permits this.")
+
+
+@pytest.mark.parametrize("kind", list(ActionKind))
+def test_no_policies_at_all_refuse_everything(kind: ActionKind) -> None:
+    assert Ruleset.compose(publisher="// nothing").decide(ask(kind)).lane is Lane.NEVER
+
+
+OVERFLOW = """
+@id("overflows") @lane("never") @reason("Adds up to more than there is.")
+forbid (principal, action == Mandate::Action::"call_tool", resource)
+when { context.calls_in_run + 9223372036854775807 < 0 };
+"""
+
+
+def test_a_forbid_that_cannot_be_evaluated_refuses_and_is_named() -> None:
+    rules = Ruleset.compose(publisher=publisher_text(), tenant=OVERFLOW)
+    assert rules.decide(ask(ActionKind.CALL_TOOL, effect="read")).lane is Lane.AUTOMATIC
+    decision = rules.decide(ask(ActionKind.CALL_TOOL, effect="read", calls_in_run=1))
+    assert (decision.lane, decision.policies) == (Lane.NEVER, ("tenant/overflows",))
+    assert "could not be evaluated" in decision.reason
+
+
+def test_a_lower_layer_cannot_turn_a_default_deny_into_an_approval() -> None:
+    rules = Ruleset.compose(
+        publisher="", tenant='@id("a") @lane("approval") @reason("Ask.") permit (principal, action, resource);'
+    )
+    assert rules.decide(ask(ActionKind.CALL_TOOL)).lane is Lane.NEVER
+
+
+# Only tightening.
+
+CONDITIONS = (
+    'context.plan == "team"',
+    "context.entitled",
+    "context.budget_left_micros < 500",
+    'context.user_groups.contains("support")',
+    "context.confidentiality_rank > 0",
+    'context.environment == "local" || context.on_behalf_of_user',
+    "context.budget_left_micros + 9223372036854775500 > 0",  # more than there is, for a large budget
+)
+Lower = tuple[bool, list[str]]
+lower: st.SearchStrategy[Lower] = st.tuples(st.booleans(), st.lists(st.sampled_from(CONDITIONS), max_size=3))
+
+
+def write(layer: list[Lower]) -> str:
+    return "\n".join(
+        f'@id("p{number}") @lane("{"approval" if permits else "never"}") @reason("Because.") '
+        f"{'permit' if permits else 'forbid'} (principal, action, resource) "
+        + " ".join(f"when {{ {condition} }}" for condition in conditions)
+        + ";"
+        for number, (permits, conditions) in enumerate(layer)
+    )
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    kind = draw(st.sampled_from(ActionKind))
+    facts: dict[str, Fact] = {
+        "plan": draw(st.sampled_from(["team", "free"])),
+        "entitled": draw(st.sampled_from([True, True, False])),
+        "same_tenant": draw(st.sampled_from([True, True, False])),
+        "budget_left_micros": draw(st.integers(-5, 1000)),
+        "user_groups": draw(st.sampled_from([(), ("support",)])),
+        "confidentiality_rank": draw(st.integers(0, 3)),
+    }
+    if kind is ActionKind.CALL_TOOL:
+        facts["effect"] = draw(st.sampled_from(["read", "write", "external", "irreversible", "else"]))
+        facts["untrusted_arguments"] = draw(st.sampled_from([(), ("to",)]))
+        facts |= draw(st.sampled_from([{}, {"amount_cents": 5}, {"amount_cents": 200_000}]))
+    return ask(kind, draw(st.sampled_from(PrincipalKind)), **facts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(lower, max_size=3), st.lists(lower, max_size=2), lower, st.booleans(), questions())
+def test_a_policy_added_to_a_lower_layer_never_weakens_a_lane(
+    environment: list[Lower],
+    tenant: list[Lower],
+    added: Lower,
+    to_tenant: bool,
+    question: Question,
+) -> None:
+    layers = (environment, [*tenant, added]) if to_tenant else ([*environment, added], tenant)
+    before = Ruleset.compose(publisher=publisher_text(), environment=write(environment), tenant=write(tenant))
+    after = Ruleset.compose(publisher=publisher_text(), environment=write(layers[0]), tenant=write(layers[1]))
+    assert after.decide(question).lane.strictness >= before.decide(question).lane.strictness
+
+
+# What is refused when it is saved.
+
+NOTES = '@id("a") @lane("{lane}") @reason("Because.") '
+FORBID = '@id("a") @lane("never") @reason("Because.") forbid (principal, action, resource)'
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("permit (", "syntax"),
+        (FORBID.replace("resource)", "resource == ?resource)") + ";", "syntax"),
+        (FORBID + " when { " + "(" * 3000 + "true" + ")" * 3000 + " };", "syntax"),
+        (FORBID + " when { " + '(")" == ")" && ' * 900 + "true" + ")" * 900 + " };", "syntax"),
+        (FORBID + " when { " + "[" * 2000 + "]" * 2000 + ".isEmpty() };", "syntax"),
+        (FORBID + " when { true" + " && true" * 2000 + " };", "syntax"),
+        (FORBID + " when { true //" + ")" * 100 + "\n };}", "syntax"),
+        ("// " + "x" * 40_000, "syntax"),
+        ("\n".join(FORBID.replace('"a"', f'"a{n}"') + ";" for n in range(101)), "syntax"),
+        (FORBID + " when { context.efect == 1 };", "schema"),
+        (FORBID + " when { context has efect && context.efect };", "schema"),
+        (FORBID + " when { principal has name };", "schema"),
+        (FORBID + " when { context.plan > 3 };", "schema"),
+        (FORBID.replace("action,", 'action == Mandate::Action::"call_tol",') + ";", "schema"),
+        (FORBID.replace("principal,", "principal is Mandate::Usr,") + ";", "schema"),
+        (FORBID + ' when { context.user_roles.contains("admni") };', "schema"),
+        (FORBID + ' when { context.context_integrity == "untrustd" };', "schema"),
+        (FORBID.replace('@id("a")', "") + ";", "annotation"),
+        (FORBID.replace('@id("a")', '@id("publisher/a")') + ";", "annotation"),
+        (FORBID.replace('@lane("never")', "") + ";", "annotation"),
+        (FORBID.replace('@lane("never")', '@lane("nevr")') + ";", "annotation"),
+        (FORBID.replace('@lane("never")', '@lane("approval")') + ";", "annotation"),
+        (FORBID.replace('@reason("Because.")', "") + ";", "annotation"),
+        (NOTES.format(lane="never") + "permit (principal, action, resource);", "annotation"),
+        (NOTES.format(lane="automatic") + "permit (principal, action, resource);", "loosens"),
+        (FORBID + ";" + FORBID + ";", "duplicate"),
+    ],
+)
+@pytest.mark.parametrize("layer", [Layer.ENVIRONMENT, Layer.TENANT])
+def test_a_layer_that_is_wrong_is_refused_with_what_to_change(layer: Layer, text: str, code: str) -> None:
+    with pytest.raises(Unprocessable) as refused:
+        parse_layer(layer, text)
+    assert refused.value.code == f"policy.{code}"
+    if code != "syntax":
+        assert re.search(r"Policy `.+`: .+\.", refused.value.message)
+
+
+def test_a_message_names_the_policy() -> None:
+    with pytest.raises(Unprocessable, match=r"Policy `tenant/a`: .*`efect`"):
+        parse_layer(Layer.TENANT, FORBID.replace('"a"', '"z"') + ";" + FORBID + " when { context.efect == 1 };")
+
+
+@pytest.mark.parametrize("environment", ["local", "dev", "staging", "prod"])
+def test_the_environments_only_tighten(environment: str) -> None:
+    text = (ROOT / "environments" / environment / "policies.cedar").read_text(encoding="utf-8")
+    rules = Ruleset.compose(publisher=publisher_text(), environment=text)
+    assert all(rule.startswith(("publisher/", "environment/")) for rule in rules.rules)
+
+
+def test_prod_looks_twice_at_a_run_that_calls_many_tools() -> None:
+    text = (ROOT / "environments" / "prod" / "policies.cedar").read_text(encoding="utf-8")
+    rules = Ruleset.compose(publisher=publisher_text(), environment=text)
+    decision = rules.decide(ask(ActionKind.CALL_TOOL, calls_in_run=10))
+    assert (decision.lane, decision.policies) == (
+        Lane.APPROVAL,
+        ("environment/many-calls-need-approval", "publisher/clean-writes"),
+    )
+
+
+def test_the_version_follows_the_policies_not_their_layout() -> None:
+    same = "// a comment\n" + publisher_text().replace("\n\n", "\n\n\n")
+    assert Ruleset.compose(publisher=same).version == PUBLISHER.version
+    other = publisher_text().replace("100000", "100001")
+    assert Ruleset.compose(publisher=other).version != PUBLISHER.version
+    assert Ruleset.compose(publisher=publisher_text(), tenant=FORBID + ";").version != PUBLISHER.version
