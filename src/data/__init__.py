@@ -1,6 +1,7 @@
 """Tenant-scoped stores: run log, content, records, knowledge, views. Adapters are subpackages."""
 
 from data.ports import (
+    KNOWLEDGE,
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
     ContentStore,
@@ -11,6 +12,7 @@ from data.ports import (
     Page,
     Passage,
     Platform,
+    Query,
     RawEvent,
     Reader,
     Record,
@@ -21,6 +23,7 @@ from data.ports import (
     TenantData,
     Versioned,
     Views,
+    indexing,
 )
 from data.projections import Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
@@ -29,6 +32,7 @@ from data.verification import Broken, Verdict, verify_all, verify_one, verify_ru
 
 __all__ = [
     "APPROVALS",
+    "KNOWLEDGE",
     "MAX_APPEND_BYTES",
     "MAX_APPEND_EVENTS",
     "RUNS",
@@ -43,6 +47,7 @@ __all__ = [
     "Passage",
     "Platform",
     "Projector",
+    "Query",
     "RawEvent",
     "Reader",
     "Record",
@@ -57,6 +62,7 @@ __all__ = [
     "Versioned",
     "Views",
     "append_shared",
+    "indexing",
     "read_run",
     "rebuild_differences",
     "verify_all",

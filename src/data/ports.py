@@ -11,7 +11,22 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from core import Content, ContentId, ContentRef, DocumentId, Label, PrincipalId, RunId, TenantContext, TenantId
+from core import (
+    Confidentiality,
+    Content,
+    ContentId,
+    ContentRef,
+    DocumentId,
+    Json,
+    Label,
+    Permit,
+    PrincipalId,
+    RunId,
+    TenantContext,
+    TenantId,
+    canonical,
+    digest,
+)
 from core.events import Stored
 
 MAX_APPEND_EVENTS = 100
@@ -147,23 +162,56 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """For whom a search is trimmed: passages without readers, with one of `groups` among them, or their own."""
+    """For whom a search is trimmed: passages without readers, with one of `groups` among them, or their own.
+
+    Of these only such as are no more confidential than `ceiling`, which is the agent's.
+    """
 
     principal: PrincipalId
     groups: frozenset[str]
+    ceiling: Confidentiality = Confidentiality.RESTRICTED
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for: `text` is a person's words, not a query language."""
+
+    text: str
+    collections: tuple[str, ...]
+    limit: int
+
+    @property
+    def arguments(self) -> Json:
+        """What a permit to search is bound to; the words only by their hash."""
+        return {"text": digest(self.text.encode()), "collections": self.collections, "limit": self.limit}
+
+
+def indexing(passages: "Sequence[Passage]") -> Json:
+    """Return what a permit to index is bound to: the passages' ids and texts."""
+    said = canonical([[passage.id, passage.heading, passage.text] for passage in passages])
+    return {"passages": digest(said)}
+
+
+KNOWLEDGE = "knowledge"
+"""The target of a permit to search."""
 
 
 class Knowledge(Protocol):
-    async def index(self, passages: Sequence[Passage]) -> None:
-        """Write passages, replacing any of the same id; durable on return."""
+    async def index(self, permit: Permit, passages: Sequence[Passage]) -> None:
+        """Write passages of one collection, replacing any of the same id; durable on return.
+
+        Raises:
+            Defect: the permit is not for these passages (`indexing`) in this collection.
+        """
         ...
 
-    async def search(
-        self, *, text: str, vector: bytes, reader: Reader, collections: Sequence[str], limit: int
-    ) -> Sequence[Hit]:
+    async def search(self, permit: Permit, query: Query, *, vector: bytes, reader: Reader) -> Sequence[Hit]:
         """Return the best passages by vector and by full text, fused by reciprocal rank (k = 60).
 
-        Trimmed to what `reader` may read before anything is ranked. `text` is a person's words, not a query language.
+        Trimmed to what `reader` may read before anything is ranked.
+
+        Raises:
+            Defect: the permit is not for this query.
         """
         ...
 
@@ -238,7 +286,7 @@ class Platform(Protocol):
     """What has no tenant by its nature. Given to projections, the driver and the directory, never to a request."""
 
     async def feed(self, *, after: int, limit: int = 500) -> Sequence[FeedItem]:
-        """Return appended events of all tenants in commit order, `after` a checkpoint."""
+        """Return appended events of all tenants in commit order, `after` a checkpoint; fewer than `limit`: no more."""
         ...
 
     async def head(self) -> int:

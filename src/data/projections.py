@@ -57,9 +57,11 @@ class Projector:
         """Fold all that was appended since, and return how many events that were."""
         after, count = await self._start(), 0
         while page := await self._platform.feed(after=after, limit=PAGE):
-            after = page[-1].position
             await self._fold(page)
             count += len(page)
+            after = page[-1].position
+            if len(page) < PAGE:
+                break
         return count
 
     async def lag(self) -> int:

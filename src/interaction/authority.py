@@ -85,7 +85,9 @@ def _check_query(request: Request, route: APIRoute) -> None:
     given = [name for name, _ in request.query_params.multi_items()]
     if not known.issuperset(given) or len(given) != len(set(given)):
         allowed = ", ".join(sorted(known)) or "none"
-        raise BadRequest(f"The query has a parameter too many. There may be, once each: {allowed}.", code="request.query")
+        raise BadRequest(
+            f"The query has a parameter too many. There may be, once each: {allowed}.", code="request.query"
+        )
 
 
 def _query_names(dependant: Dependant) -> set[str]:

@@ -37,10 +37,12 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InteractionDependencies:
-    """Attributes:
-    version: of the code.
-    verify: checks a run's chain from the bytes on disk; raises `NotFound` if there is no such run.
-    environment: its name, for people to see where they are.
+    """What the composition root gives this service.
+
+    Attributes:
+        version: of the code.
+        verify: checks a run's chain from the bytes on disk; raises `NotFound` if there is no such run.
+        environment: its name, for people to see where they are.
     """
 
     store: Store

@@ -1,13 +1,16 @@
-"""Who may read a run."""
+"""Who may read a run, and who a conversation."""
 
 from collections.abc import Sequence
 
-from core import Role, RunId, TenantContext
-from core.errors import NotFound
+from pydantic import ValidationError
+
+from core import Actor, ConversationId, Role, RunId, TenantContext
+from core.errors import Defect, NotFound
 from core.events import ApprovalRequested, ApprovalResolved, RunEnded, Stored
-from data import Store, read_run
+from data import RawEvent, Store, read_run
 from interaction.authority import oversees
 from interaction.parameters import no_such
+from orchestration import ConversationRecord
 
 
 async def readable_run(store: Store, context: TenantContext, run: RunId) -> list[Stored]:
@@ -32,6 +35,23 @@ async def own_run(store: Store, context: TenantContext, run: RunId) -> None:
         raise no_such("run")
 
 
+async def verifiable_run(store: Store, context: TenantContext, run: RunId) -> None:
+    """Check that the caller may have a run's chain verified: who may read it, though it may be unreadable.
+
+    Where events are not as they were written, that leaves those who oversee the tenant, and who asked for the run as
+    far as its first event still says so.
+
+    Raises:
+        NotFound: there is none, or it is not theirs to see.
+    """
+    try:
+        await readable_run(store, context, run)
+    except Defect:
+        first = await store.tenant(context).log.raw(run, limit=1)
+        if not oversees(context) and _requester(first[0]) != context.principal.actor:
+            raise no_such("run") from None
+
+
 def may_read_run(context: TenantContext, events: Sequence[Stored]) -> bool:
     """Return whether a member of the run's tenant may read it.
 
@@ -43,9 +63,31 @@ def may_read_run(context: TenantContext, events: Sequence[Stored]) -> bool:
     return context.has(Role.APPROVER) and _decides(context, events)
 
 
+def _requester(first: RawEvent) -> Actor | None:
+    try:
+        stored = Stored.parse(first.data)
+    except ValidationError:
+        return None
+    return stored.event.actor if stored.hash == first.hash else None
+
+
 def _decides(context: TenantContext, events: Sequence[Stored]) -> bool:
     bodies = [stored.event.body for stored in events]
     asked = {body.approval for body in bodies if isinstance(body, ApprovalRequested)}
     resolved = {body.approval: body.approver for body in bodies if isinstance(body, ApprovalResolved)}
     waiting = asked - resolved.keys() and not isinstance(bodies[-1], RunEnded)
     return bool(waiting) or context.principal.actor in resolved.values()
+
+
+async def readable_conversation(
+    store: Store, context: TenantContext, conversation: ConversationId
+) -> ConversationRecord:
+    """Return a conversation of the caller's, or any of the tenant to who oversees it.
+
+    Raises:
+        NotFound: there is none, or it is not theirs to see.
+    """
+    found = await store.tenant(context).records.get(ConversationRecord, conversation)
+    if found is None or (found.value.owner != context.principal.id and not oversees(context)):
+        raise no_such("conversation")
+    return found.value

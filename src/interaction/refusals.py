@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -59,9 +59,9 @@ def name_all_methods(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     async def handler(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         found = [route for route in routes if route.path_regex.match(request.scope["path"])]
-        methods = sorted({method for route in found for method in route.methods})
+        methods = sorted({method for route in found for method in route.methods or ()})
         named = HTTPException(error.status_code, headers={"Allow": ", ".join(methods)} if methods else error.headers)
-        answer = explain(request, named)
-        return await answer if asyncio.iscoroutine(answer) else answer
+        answer: Response | Awaitable[Response] = explain(request, named)
+        return answer if isinstance(answer, Response) else await answer
 
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, handler)

@@ -31,9 +31,9 @@ from control import (
     load_agents,
 )
 from core import Clock, SystemClock
-from data import APPROVALS, RUNS, Projector, Store
+from data import Projector, Store, verify_one
 from data.sqlite import open_store
-from interaction import InteractionDependencies, RateLimits
+from interaction import InteractionDependencies, PlanRates, Rate, RateLimits
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.version import VERSION
@@ -41,6 +41,7 @@ from models import Adapter, Catalogue, ModelRouter
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
 from orchestration import OrchestrationDependencies
+from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
 from web import AssertionSigner, AssertionVerifier, AzureServiceTokens, PeerClient, TokenValidator
@@ -52,15 +53,6 @@ _NOWHERE = "https://nowhere.invalid"
 
 KEY_RENEWAL = timedelta(minutes=20)
 """Well within the hour for which a published key is valid."""
-
-
-class Rate(BaseModel):
-    """Requests a second, and how many may come at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rate: float
-    burst: int
 
 
 class Plan(BaseModel):
@@ -184,9 +176,9 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             open_session(connector=aiohttp.TCPConnector(ssl=_tls(host.settings), keepalive_timeout=2))
         )
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
-        projector = Projector(host.store.platform, (RUNS, APPROVALS))
+        projector = Projector(host.store.platform)
         registry = Registry(backoffice_tools(host.settings.backoffice_url))
-        services = orchestration.Services(
+        services = TurnServices(
             store=host.store,
             gate=Gate(policies=host.policies, environment=host.settings.environment),
             budgets=Budgets(host.clock, {name: plan.budget for name, plan in host.plans.items()}),
@@ -237,10 +229,11 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             agents=host.agents,
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
-            limits=RateLimits({name: (plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
+            limits=RateLimits({name: PlanRates(plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
             registry=Registry(backoffice_tools(_NOWHERE)),
             clock=host.clock,
             version=VERSION,
+            verify=verify_one,
             environment=host.settings.environment,
         )
 

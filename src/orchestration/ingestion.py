@@ -1,7 +1,7 @@
 """Taking a document in: a run like any other. Cut, embedded and indexed in batches, each decided and written down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import orjson
@@ -17,12 +17,11 @@ from core import (
     RunId,
     TenantContext,
     derived_id,
-    digest,
     timestamp,
 )
 from core.errors import BudgetSpent, Forbidden, MandateError, NotFound, PreconditionFailed, TooLarge
 from core.events import DocumentReceived, PassagesIndexed, RunEnded, RunKind, RunState, Usage
-from data import Passage, RunWriter, TenantData
+from data import Passage, RunWriter, TenantData, indexing
 from models import EmbedRequest
 from orchestration.chunking import Chunk, chunk_markdown
 from orchestration.labelling import OWN_WORDS
@@ -181,12 +180,12 @@ async def _index_batch(services: Services, document: _Document) -> None:
     writer, start = document.writer, document.progress.indexed
     chunks = document.chunks[start : start + BATCH]
     request = EmbedRequest(EMBED, tuple(f"{c.heading}\n{c.text}" for c in chunks), "passage")
-    arguments: Json = {"document": document.record.id, "from": start, "text": digest(request.fingerprint().encode())}
+    planned = [_passage(document, start + n, chunk, b"") for n, chunk in enumerate(chunks)]
     budget_left = await services.budgets.left(writer.data)
     verdicts = await services.gate.authorize(
         writer,
         PERSON,
-        _actions(document, request, arguments),
+        _actions(document, request, indexing(planned)),
         situation=Situation(label=OWN_WORDS, budget_left_micros=budget_left, entitled=True),
     )
     embed, index = verdicts
@@ -201,10 +200,8 @@ async def _index_batch(services: Services, document: _Document) -> None:
         region=context.region,
         deadline=services.clock.now() + timedelta(seconds=BATCH_SECONDS),
     )
-    passages = [
-        _passage(document, start + n, c, v) for n, (c, v) in enumerate(zip(chunks, embedded.vectors, strict=True))
-    ]
-    await writer.data.knowledge.index(index.permit, arguments, passages)
+    passages = [replace(passage, vector=vector) for passage, vector in zip(planned, embedded.vectors, strict=True)]
+    await writer.data.knowledge.index(index.permit, passages)
     usage = Usage(input_tokens=embedded.input_tokens, cost_micros=embedded.cost_micros, model_calls=1)
     done = start + len(chunks)
     await writer.append(

@@ -17,6 +17,7 @@ from core.events import (
     RunResumed,
     RunState,
 )
+from data import Query
 from orchestration import approvals
 from orchestration.acting import act, give_up
 from orchestration.conversation import parse_model_message
@@ -86,9 +87,7 @@ async def _take(turn: Turn, step: Next) -> bool:
 async def _retrieve(turn: Turn) -> None:
     question = (await turn.content(message_of(turn.progress))).decode()
     search = Search(
-        question=question,
-        collections=turn.agent.data.collections,
-        limit=turn.agent.retrieval.passages,
+        query=Query(question, turn.agent.data.collections, turn.agent.retrieval.passages),
         deadline=turn.progress.deadline,
         situation=await turn.situation(OWN_WORDS),
     )

@@ -8,15 +8,14 @@ from datetime import datetime
 import orjson
 
 from control import ActionRequest, AgentFacts, Granted, Refused, Situation, Verdict
-from core import ActionKind, Content, ContentClass, DocumentId, Json, digest
+from core import ActionKind, Content, ContentClass, DocumentId
 from core.events import PassagesRetrieved, PassageUse, Usage
-from data import Hit, Reader, RunWriter
+from data import KNOWLEDGE, Hit, Query, Reader, RunWriter
 from models import EmbedRequest
 from orchestration.turn import Services
 from telemetry import span
 
 EMBED = "embed"
-KNOWLEDGE = "knowledge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,9 @@ class ShownPassage:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for, where, and by when."""
+    """What is looked for, by when, and what holds meanwhile."""
 
-    question: str
-    collections: tuple[str, ...]
-    limit: int
+    query: Query
     deadline: datetime
     situation: Situation
 
@@ -46,11 +43,8 @@ async def retrieve(
 ) -> tuple[PassagesRetrieved, Content] | Refused:
     """Return what was found, as the event to stage and its content; or the refusal that stood in the way."""
     started = time.monotonic()
-    request = EmbedRequest(logical=EMBED, texts=(search.question,), purpose="query")
-    arguments: Json = {"question": digest(search.question.encode()), "collections": search.collections}
-    verdicts = await services.gate.authorize(
-        run, agent, _actions(request, arguments, search), situation=search.situation
-    )
+    request = EmbedRequest(logical=EMBED, texts=(search.query.text,), purpose="query")
+    verdicts = await services.gate.authorize(run, agent, _actions(request, search.query), situation=search.situation)
     embed, find = verdicts
     if not isinstance(embed, Granted) or not isinstance(find, Granted):
         return first_refusal(verdicts)
@@ -61,12 +55,9 @@ async def retrieve(
         )
     hits = await run.data.knowledge.search(
         find.permit,
-        arguments,
-        text=search.question,
+        search.query,
         vector=embedded.vectors[0],
-        reader=Reader(principal=context.principal.id, groups=context.principal.groups),
-        collections=search.collections,
-        limit=search.limit,
+        reader=Reader(context.principal.id, context.principal.groups, agent.confidentiality_ceiling),
     )
     usage = Usage(input_tokens=embedded.input_tokens, cost_micros=embedded.cost_micros)
     content = Content.new(_shown(hits), kind=ContentClass.PASSAGES, owner=context.principal.id)
@@ -97,7 +88,7 @@ def blocks(passages: list[ShownPassage]) -> str:
     return "\n\n".join(f"[{p.number}] {p.heading}: {p.text}" for p in passages)
 
 
-def _actions(request: EmbedRequest, arguments: Json, search: Search) -> list[ActionRequest]:
+def _actions(request: EmbedRequest, query: Query) -> list[ActionRequest]:
     return [
         ActionRequest(
             kind=ActionKind.CALL_MODEL,
@@ -110,8 +101,8 @@ def _actions(request: EmbedRequest, arguments: Json, search: Search) -> list[Act
             kind=ActionKind.RETRIEVE,
             target=KNOWLEDGE,
             step=0,
-            arguments=arguments,
-            facts={"collections": search.collections},
+            arguments=query.arguments,
+            facts={"collections": query.collections},
         ),
     ]
 

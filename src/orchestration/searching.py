@@ -9,7 +9,7 @@ from control import AgentFacts, Refused, Situation
 from core import Content, ContentClass, Json, PrincipalKind, RunId, TenantContext
 from core.errors import Forbidden, MandateError
 from core.events import PassageUse, RunEnded, RunKind, RunState
-from data import RunWriter
+from data import Query, RunWriter
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run
 from orchestration.retrieval import Search, ShownPassage, parse_passages, retrieve
@@ -52,9 +52,7 @@ async def search(
 
 async def _find(services: Services, writer: RunWriter, request: SearchRequest) -> None:
     wanted = Search(
-        question=request.text,
-        collections=request.collections,
-        limit=request.limit,
+        query=Query(request.text, request.collections, request.limit),
         deadline=services.clock.now() + timedelta(seconds=SECONDS),
         situation=Situation(
             label=OWN_WORDS, budget_left_micros=await services.budgets.left(writer.data), entitled=True

@@ -2,18 +2,16 @@
 
 import aiohttp
 
-from core.errors import Unavailable
-
 
 async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return the whole body.
 
     Raises:
-        Unavailable: it is larger than `limit` bytes (`dependency.response_size`).
+        aiohttp.ClientPayloadError: it is larger than `limit` bytes, or breaks off.
     """
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > limit:
-            raise Unavailable("A service we need sent too large an answer.", code="dependency.response_size")
+            raise aiohttp.ClientPayloadError(f"the body is larger than {limit} bytes")
     return bytes(body)

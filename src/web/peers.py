@@ -28,7 +28,7 @@ _MAX_PROBLEM = 100_000
 
 _log = logging.getLogger(__name__)
 
-_BY_STATUS = {cls.status: cls for cls in MandateError.__subclasses__()}
+_BY_STATUS = {int(cls.status): cls for cls in MandateError.__subclasses__()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class PeerClient:
     async def _error(self, response: aiohttp.ClientResponse) -> MandateError:
         with self._told_apart():
             body = await read_bounded(response, _MAX_PROBLEM)
-        kind = _BY_STATUS.get(HTTPStatus(response.status))
+        kind = _BY_STATUS.get(response.status)
         try:
             problem = Problem.model_validate_json(body)
         except ValidationError:

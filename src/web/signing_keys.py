@@ -89,7 +89,7 @@ class SigningKeys:
             try:
                 self._keys = await self._fetch()
                 self._fetched = self._clock.now()
-            except (aiohttp.ClientError, TimeoutError, Unavailable, ValueError) as error:
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 _log.warning("signing keys cannot be fetched: %s", type(error).__name__)
             self._attempts += 1
             self._attempted = self._clock.now()

@@ -118,7 +118,7 @@ async def read_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[ServerEvent
             event = parser.take(line)
             if event is not None:
                 yield event
-        if len(lines.rest) + parser.size > _MAX_EVENT:
+        if lines.size + parser.size > _MAX_EVENT:
             raise Unavailable("The stream holds an event that is too large to read.", code="dependency.stream")
 
 
@@ -126,20 +126,24 @@ class _Lines:
     """Cuts text into lines at CRLF, LF or CR, where a CRLF may be cut in two."""
 
     def __init__(self) -> None:
+        self._unfinished: list[str] = []
         self._after_cr = False
-        self.rest = ""
+        self.size = 0
 
     def feed(self, text: str) -> Iterator[str]:
+        if self._after_cr and text:
+            text = text.removeprefix("\n")
+            self._after_cr = False
         if not text:
             return
-        if self._after_cr and text[0] == "\n":
-            text = text[1:]
-            self._after_cr = False
-            if not text:
-                return
         self._after_cr = text[-1] == "\r"
-        *lines, self.rest = re.split("\r\n|\r|\n", self.rest + text)
-        yield from lines
+        first, *others = re.split("\r\n|\r|\n", text)
+        self._unfinished.append(first)
+        self.size += len(first)
+        for following in others:
+            yield "".join(self._unfinished)
+            self._unfinished = [following]
+            self.size = len(following)
 
 
 class _Parser:

@@ -2,6 +2,7 @@
 
 import random
 import struct
+from collections.abc import Sequence
 from typing import ClassVar
 
 from core import (
@@ -12,14 +13,17 @@ from core import (
     Decision,
     DocumentId,
     Effect,
+    Json,
     Label,
     Lane,
+    Permit,
     Principal,
     PrincipalId,
     PrincipalKind,
     RunId,
     TenantContext,
     TenantId,
+    action_digest,
     new_id,
 )
 from core.events import (
@@ -38,7 +42,7 @@ from core.events import (
     Usage,
     Versions,
 )
-from data import Passage, Record
+from data import Passage, Record, Store, indexing
 
 
 class Note(Record):
@@ -54,6 +58,20 @@ class Other(Record):
 def member(tenant: TenantId | None = None, *groups: str) -> TenantContext:
     principal = Principal(PrincipalId(new_id("usr")), PrincipalKind.USER, groups=frozenset(groups))
     return TenantContext(tenant or TenantId(new_id("ten")), principal, plan="standard", region="eu", correlation="c")
+
+
+def permit(context: TenantContext, kind: ActionKind, target: str, arguments: Json) -> Permit:
+    """Return what the gate would give for it."""
+    run = run_id()
+    bound = action_digest(context.tenant, run, kind, target, arguments)
+    return Permit(tenant=context.tenant, run=run, decision_seq=1, digest=bound)
+
+
+async def index(store: Store, context: TenantContext, passages: Sequence[Passage]) -> None:
+    for collection in dict.fromkeys(passage.collection for passage in passages):
+        its = [passage for passage in passages if passage.collection == collection]
+        leave = permit(context, ActionKind.INGEST, collection, indexing(its))
+        await store.tenant(context).knowledge.index(leave, its)
 
 
 def run_id() -> RunId:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_samples import member, passage, vector
+from store_samples import index, member, passage, permit, vector
 
-from core import DocumentId, PrincipalId, TenantContext
-from data import Hit, Reader, Store
+from core import ActionKind, DocumentId, PrincipalId, TenantContext
+from data import KNOWLEDGE, Hit, Query, Reader, Store
 
 ANYBODY = Reader(PrincipalId("usr_reader"), frozenset())
 NORTH, EAST = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
@@ -24,9 +24,9 @@ async def search(
     collections: Sequence[str] = ("manuals",),
     limit: int = 10,
 ) -> Sequence[Hit]:
-    return await store.tenant(context).knowledge.search(
-        text=text, vector=vector(*near), reader=reader, collections=collections, limit=limit
-    )
+    query = Query(text, tuple(collections), limit)
+    leave = permit(context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
+    return await store.tenant(context).knowledge.search(leave, query, vector=vector(*near), reader=reader)
 
 
 def texts(hits: Sequence[Hit]) -> list[str]:
@@ -38,7 +38,7 @@ async def test_what_both_ways_find_comes_first_and_scores_are_reciprocal_ranks(s
     both = passage("the kettle descales with vinegar", near=NORTH)
     near = passage("unrelated words here", near=(0.9, 0.1, 0.0))
     worded = passage("kettle kettle kettle", near=EAST)
-    await store.tenant(context).knowledge.index([worded, near, both])
+    await index(store, context, [worded, near, both])
     hits = await search(store, context, "descale the kettle?")
     assert hits[0].passage == both
     assert (hits[0].rank_vector, hits[0].rank_text) == (1, 1)
@@ -55,7 +55,7 @@ async def test_a_search_shows_only_what_the_reader_may_read(store: Store) -> Non
     own = passage("canary own draft", readers=("hr",), owner="usr_reader")
     ours = passage("canary for sales", readers=("hr", "sales"))
     all_ = passage("canary for everybody")
-    await store.tenant(context).knowledge.index([canary, own, ours, all_])
+    await index(store, context, [canary, own, ours, all_])
 
     def reader(*groups: str) -> Reader:
         return Reader(PrincipalId("usr_reader"), frozenset(groups))
@@ -72,7 +72,7 @@ async def test_a_search_shows_only_what_the_reader_may_read(store: Store) -> Non
 async def test_unreadable_passages_do_not_push_readable_ones_out(store: Store) -> None:
     context = member()
     hidden = [passage("secret secret secret", readers=("hr",)) for _ in range(120)]
-    await store.tenant(context).knowledge.index([*hidden, passage("a secret at the very end", near=EAST)])
+    await index(store, context, [*hidden, passage("a secret at the very end", near=EAST)])
     hits = await search(store, context, "secret")
     assert texts(hits) == ["a secret at the very end"]
     assert (hits[0].rank_vector, hits[0].rank_text) == (1, 1)
@@ -80,7 +80,7 @@ async def test_unreadable_passages_do_not_push_readable_ones_out(store: Store) -
 
 async def test_only_the_collections_asked_for_are_searched(store: Store) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage("kettle"), passage("kettle too", collection="policies")])
+    await index(store, context, [passage("kettle"), passage("kettle too", collection="policies")])
     assert texts(await search(store, context, "kettle", collections=["policies"])) == ["kettle too"]
     assert len(await search(store, context, "kettle", collections=["policies", "manuals"])) == 2
     assert await search(store, context, "kettle", collections=[]) == []
@@ -89,11 +89,11 @@ async def test_only_the_collections_asked_for_are_searched(store: Store) -> None
 async def test_another_tenants_passages_are_never_found(store: Store) -> None:
     mine, theirs = member(), member()
     canary = passage("canary of the other company")
-    await store.tenant(theirs).knowledge.index([canary])
+    await index(store, theirs, [canary])
     assert await search(store, mine, "canary") == []
     assert await store.tenant(mine).knowledge.get(canary.id, ANYBODY) is None
     assert await store.tenant(mine).knowledge.remove(canary.document) == 0
-    await store.tenant(mine).knowledge.index([passage("our own words", id_=canary.id)])
+    await index(store, mine, [passage("our own words", id_=canary.id)])
     assert texts(await search(store, mine, "canary")) == ["our own words"]
     assert texts(await search(store, theirs, "canary")) == ["canary of the other company"]
 
@@ -101,9 +101,9 @@ async def test_another_tenants_passages_are_never_found(store: Store) -> None:
 async def test_another_tenants_words_do_not_change_a_ranking(store: Store) -> None:
     mine, theirs = member(), member()
     ours = [passage("alpha beta"), passage("alpha alpha gamma"), passage("beta delta beta")]
-    await store.tenant(mine).knowledge.index(ours)
+    await index(store, mine, ours)
     before = await search(store, mine, "alpha beta")
-    await store.tenant(theirs).knowledge.index([passage("alpha alpha alpha") for _ in range(50)])
+    await index(store, theirs, [passage("alpha alpha alpha") for _ in range(50)])
     assert await search(store, mine, "alpha beta") == before
 
 
@@ -121,7 +121,7 @@ async def test_another_tenants_words_do_not_change_a_ranking(store: Store) -> No
 )
 async def test_query_syntax_in_a_persons_words_is_only_words(store: Store, text: str) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage("the kettle", near=EAST), passage("other", near=EAST)])
+    await index(store, context, [passage("the kettle", near=EAST), passage("other", near=EAST)])
     hits = await search(store, context, text)
     assert [hit.passage.text for hit in hits if hit.rank_text] == ["the kettle"]
 
@@ -130,13 +130,13 @@ async def test_query_syntax_in_a_persons_words_is_only_words(store: Store, text:
 @given(text=st.text(max_size=200))
 async def test_any_text_can_be_searched_for(store: Store, text: str) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage("the kettle")])
+    await index(store, context, [passage("the kettle")])
     assert texts(await search(store, context, text)) == ["the kettle"]
 
 
 async def test_words_without_a_vector_and_vectors_without_words(store: Store) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage("the kettle"), passage("the toaster", near=EAST)])
+    await index(store, context, [passage("the kettle"), passage("the toaster", near=EAST)])
     by_vector = await search(store, context, "?!")
     assert [(hit.rank_vector, hit.rank_text) for hit in by_vector] == [(1, 0), (2, 0)]
     by_text = await search(store, context, "toaster", near=())
@@ -145,16 +145,15 @@ async def test_words_without_a_vector_and_vectors_without_words(store: Store) ->
 
 async def test_vectors_of_another_embedder_are_not_compared(store: Store) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage("old words", near=(1.0, 0.0)), passage("new words")])
+    await index(store, context, [passage("old words", near=(1.0, 0.0)), passage("new words")])
     hits = await search(store, context, "words")
     assert {hit.passage.text: hit.rank_vector for hit in hits} == {"old words": 0, "new words": 1}
 
 
 async def test_indexing_a_passage_again_replaces_it(store: Store) -> None:
     context = member()
-    knowledge = store.tenant(context).knowledge
-    await knowledge.index([passage("old kettle", id_="psg_1"), passage("old toaster", id_="psg_2")])
-    await knowledge.index([passage("new kettle", id_="psg_1", readers=("hr",), owner="usr_hr")])
+    await index(store, context, [passage("old kettle", id_="psg_1"), passage("old toaster", id_="psg_2")])
+    await index(store, context, [passage("new kettle", id_="psg_1", readers=("hr",), owner="usr_hr")])
     assert texts(await search(store, context, "old new kettle")) == ["old toaster"]
     hr = Reader(PrincipalId("usr_x"), frozenset({"hr"}))
     assert set(texts(await search(store, context, "old", reader=hr))) == {"new kettle", "old toaster"}
@@ -163,8 +162,8 @@ async def test_indexing_a_passage_again_replaces_it(store: Store) -> None:
 async def test_removing_keeps_what_is_below_the_ordinal(store: Store) -> None:
     context = member()
     knowledge = store.tenant(context).knowledge
-    await knowledge.index([passage(f"part {n}", ordinal=n) for n in range(4)])
-    await knowledge.index([passage("part of another", document="doc_2", ordinal=3)])
+    await index(store, context, [passage(f"part {n}", ordinal=n) for n in range(4)])
+    await index(store, context, [passage("part of another", document="doc_2", ordinal=3)])
     assert await knowledge.remove(DocumentId("doc_1"), keep=2) == 2
     assert set(texts(await search(store, context, "part"))) == {"part 0", "part 1", "part of another"}
     assert await knowledge.remove(DocumentId("doc_1")) == 2
@@ -174,15 +173,15 @@ async def test_removing_keeps_what_is_below_the_ordinal(store: Store) -> None:
 
 async def test_what_another_process_writes_is_found_at_the_next_search(store: Store, neighbour: Store) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage("the kettle", id_="psg_1")])
+    await index(store, context, [passage("the kettle", id_="psg_1")])
     assert texts(await search(store, context, "kettle")) == ["the kettle"]
-    await neighbour.tenant(context).knowledge.index([passage("a second kettle", near=EAST)])
+    await index(neighbour, context, [passage("a second kettle", near=EAST)])
     assert texts(await search(store, context, "kettle")) == ["the kettle", "a second kettle"]
-    await neighbour.tenant(context).knowledge.index([passage("the kettle", id_="psg_1", readers=("hr",))])
+    await index(neighbour, context, [passage("the kettle", id_="psg_1", readers=("hr",))])
     assert texts(await search(store, context, "kettle")) == ["a second kettle"]
 
 
 async def test_a_large_document_is_indexed_whole(store: Store) -> None:
     context = member()
-    await store.tenant(context).knowledge.index([passage(f"part {n}", ordinal=n) for n in range(130)])
+    await index(store, context, [passage(f"part {n}", ordinal=n) for n in range(130)])
     assert len(await search(store, context, "part", limit=200)) == 130

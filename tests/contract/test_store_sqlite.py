@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from store_samples import member, opened, passage, prompt, run_id, step
+from store_samples import index, member, opened, passage, prompt, run_id, step
 
 from core import DocumentId, SystemClock, TenantId
 from core.errors import Defect, Unavailable
@@ -228,7 +228,7 @@ async def test_what_is_erased_is_not_in_the_file_any_more(path: Path) -> None:
     async with open_store(path) as store:
         data, content = store.tenant(context), prompt(canary * 500)
         await data.content.put([content, prompt()])
-        await data.knowledge.index([passage(canary.decode(), id_="psg_1"), passage("other words")])
+        await index(store, context, [passage(canary.decode(), id_="psg_1"), passage("other words")])
         found = {file.name for file in path.parent.iterdir() if canary in bytes_of(file)}
         assert found
         await data.content.erase([content.ref.id])
@@ -265,7 +265,7 @@ async def test_a_tenant_id_that_is_not_ours_never_becomes_a_table_name(path: Pat
     context = member(TenantId("ten_x USING fts5(a); DROP TABLE events; --"))
     async with open_store(path) as store:
         with pytest.raises(Defect) as refused:
-            await store.tenant(context).knowledge.index([passage("words")])
+            await index(store, context, [passage("words")])
         assert refused.value.code == "defect.tenant"
         await store.platform.head()
 
@@ -274,7 +274,7 @@ async def test_the_index_searched_longest_ago_goes_when_memory_is_short(path: Pa
     tenants = [member().tenant for _ in range(3)]
     async with open_store(path) as store:
         for tenant in tenants:
-            await store.tenant(member(tenant)).knowledge.index([passage(str(n)) for n in range(10)])
+            await index(store, member(tenant), [passage(str(n)) for n in range(10)])
     indexes = Indexes(max_bytes=2 * 10 * 3 * 4)
     with outside(path) as connection:
         first, second, third = (indexes.current(connection, tenant, 3) for tenant in tenants)

@@ -175,7 +175,7 @@ def _commit(connection: Connection, group: list[_Job]) -> None:
             _do(job, connection)
             if not connection.in_transaction:  # SQLite itself has given up, as it does when the disk is full
                 raise job.error or apsw.AbortError()
-            connection.execute("RELEASE job")
+            connection.execute("ROLLBACK TO job; RELEASE job" if job.error else "RELEASE job")
 
 
 @contextmanager

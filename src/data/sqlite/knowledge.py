@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import islice
 
-from core import DocumentId, TenantContext
-from data.ports import Hit, Passage, Reader
+from core import ActionKind, DocumentId, Permit, TenantContext
+from data.ports import KNOWLEDGE, Hit, Passage, Query, Reader, indexing
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.passages import (
@@ -30,7 +30,10 @@ class SqliteKnowledge:
         self._tenant = context.tenant
         self._indexes = indexes
 
-    async def index(self, passages: Sequence[Passage]) -> None:
+    async def index(self, permit: Permit, passages: Sequence[Passage]) -> None:
+        (collection,) = {passage.collection for passage in passages}
+        permit.spend(ActionKind.INGEST, collection, indexing(passages))
+
         def write(connection: Connection, chunk: Sequence[Passage]) -> None:
             for passage in chunk:
                 write_passage(connection, self._tenant, passage)
@@ -40,21 +43,20 @@ class SqliteKnowledge:
             chunk = passages[start : start + CHUNK]
             await self._database.write(lambda connection, chunk=chunk: write(connection, chunk))
 
-    async def search(
-        self, *, text: str, vector: bytes, reader: Reader, collections: Sequence[str], limit: int
-    ) -> Sequence[Hit]:
-        depth = max(DEPTH, limit)
+    async def search(self, permit: Permit, query: Query, *, vector: bytes, reader: Reader) -> Sequence[Hit]:
+        permit.spend(ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
+        depth = max(DEPTH, query.limit)
 
         def work(connection: Connection) -> Sequence[Hit]:
             with connection:  # one snapshot: what is ranked is what is returned
                 index = self._indexes.current(connection, self._tenant, len(vector) // 4)
-                allowed = index.allowed(reader, frozenset(collections))
-                found = matching(connection, self._tenant, text)
+                allowed = index.allowed(reader, frozenset(query.collections))
+                found = matching(connection, self._tenant, query.text)
                 by_text = list(islice((number for number in found if index.permits(allowed, number)), depth))
                 by_vector = index.nearest(vector, allowed, depth)
                 return [
                     Hit(numbered_passage(connection, self._tenant, number), score, rank_vector, rank_text)
-                    for number, score, rank_vector, rank_text in fuse(by_vector, by_text)[:limit]
+                    for number, score, rank_vector, rank_text in fuse(by_vector, by_text)[: query.limit]
                 ]
 
         return await self._database.read(work)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core import TenantId
+from core import Confidentiality, TenantId
 from data.ports import Passage, Reader
 from data.sqlite.connections import Connection
 from data.sqlite.passages import version_of
@@ -25,12 +25,15 @@ class Access:
     collection: str
     owner: str
     readers: frozenset[str]
+    confidentiality: Confidentiality
 
     @classmethod
     def of(cls, passage: Passage) -> "Access":
-        return cls(passage.collection, passage.owner, frozenset(passage.readers))
+        return cls(passage.collection, passage.owner, frozenset(passage.readers), passage.label.confidentiality)
 
     def readable(self, reader: Reader) -> bool:
+        if self.confidentiality.rank > reader.ceiling.rank:
+            return False
         return not self.readers or not self.readers.isdisjoint(reader.groups) or self.owner == reader.principal
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from core import TenantId
+from core import Confidentiality, TenantId
 from data.ports import Reader
 from data.sqlite.connections import Connection
 from data.sqlite.ranking import Access
@@ -54,26 +54,24 @@ class Index:
 
 
 def load_index(connection: Connection, tenant: TenantId, version: int, dimension: int) -> Index:
-    found: list[tuple[int, str, str, str, bytes]] = list(
+    found: list[tuple[int, bytes, str, str, str, str]] = list(
         connection.execute(
-            "SELECT number, collection, owner, readers, vector FROM passages WHERE tenant = ?",
+            "SELECT number, vector, collection, owner, readers, confidentiality FROM passages WHERE tenant = ?",
             (tenant,),
         )
     )
     numbers = [number for number, *_ in found]
-    accesses: dict[tuple[str, str, str], int] = {}
-    access_of = [
-        accesses.setdefault((collection, owner, readers), len(accesses)) for _, collection, owner, readers, _ in found
-    ]
-    comparable = np.array([dimension > 0 and len(vector) == 4 * dimension for *_, vector in found], dtype=np.bool_)
+    accesses: dict[tuple[str, str, str, str], int] = {}
+    access_of = [accesses.setdefault((c, o, r, k), len(accesses)) for _, _, c, o, r, k in found]
+    comparable = np.array([dimension > 0 and len(vector) == 4 * dimension for _, vector, *_ in found], dtype=np.bool_)
     matrix = np.zeros((len(found), dimension), dtype=np.float32)
     for place in np.flatnonzero(comparable).tolist():
-        matrix[place] = np.frombuffer(found[place][4], dtype="<f4")
+        matrix[place] = np.frombuffer(found[place][1], dtype="<f4")
     return Index(
         version=version,
         numbers=np.array(numbers, dtype=np.int64),
         places={number: place for place, number in enumerate(numbers)},
-        access=[Access(c, owner, frozenset(orjson.loads(readers))) for c, owner, readers in accesses],
+        access=[Access(c, o, frozenset(orjson.loads(r)), Confidentiality(k)) for c, o, r, k in accesses],
         access_of=np.array(access_of, dtype=np.intp),
         comparable=comparable,
         matrix=matrix,

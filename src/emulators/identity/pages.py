@@ -32,7 +32,8 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 def choose_person(request: SignInRequest, tenants: Sequence[DirectoryTenant], csrf: str) -> HTMLResponse:
     """Return the page that lists the people who can sign in, each a button of one form."""
     hinted = request.login_hint
-    lists = "".join(_tenant(tenant, hinted) for tenant in sorted(tenants, key=lambda t: not _knows(t, hinted)))
+    inhabited = sorted((t for t in tenants if t.users), key=lambda t: not _knows(t, hinted))
+    lists = "".join(_tenant(tenant, hinted) for tenant in inhabited)
     cancel = request.back(error="access_denied", error_description="The person cancelled.")
     body = f"""
 <h1>Sign in to {escape(request.client_name)}</h1>

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel
 
-from core import Json
 from emulators.identity.oauth import OAuthError
 from emulators.identity.provider import Provider
+from emulators.identity.signing import JwkSet
 
 IdentityHeader = Annotated[str | None, Header(alias="X-IDENTITY-HEADER")]
 
@@ -25,6 +25,24 @@ class ManagedIdentityToken(BaseModel):
     client_id: str
 
 
+class Configuration(BaseModel):
+    """What the provider can do (OpenID Connect Discovery 1.0, section 3)."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    end_session_endpoint: str
+    jwks_uri: str
+    scopes_supported: list[str]
+    response_types_supported: list[str] = ["code"]
+    response_modes_supported: list[str] = ["query"]
+    grant_types_supported: list[str] = ["authorization_code", "refresh_token", "client_credentials"]
+    subject_types_supported: list[str] = ["pairwise"]
+    id_token_signing_alg_values_supported: list[str] = ["RS256"]
+    token_endpoint_auth_methods_supported: list[str] = ["client_secret_post", "client_secret_basic", "none"]
+    code_challenge_methods_supported: list[str] = ["S256"]
+
+
 class Rotated(BaseModel):
     """The id of the key that signs from now on."""
 
@@ -36,13 +54,13 @@ def discovery_routes(provider: Provider) -> APIRouter:
     router = APIRouter(tags=["discovery"])
 
     @router.get("/{tid}/v2.0/.well-known/openid-configuration")
-    async def configuration(tid: str) -> dict[str, Json]:
+    async def configuration(tid: str) -> Configuration:
         """Describe the provider (OpenID Connect Discovery 1.0)."""
         provider.directory.tenants(tid)
         return _configuration(provider.base, tid, provider.api)
 
     @router.get("/{tid}/discovery/v2.0/keys")
-    async def keys(tid: str) -> dict[str, Json]:
+    async def keys(tid: str) -> JwkSet:
         """Return the public keys that sign tokens."""
         provider.directory.tenants(tid)
         return provider.keys.published(f"{provider.base}/{{tenantid}}/v2.0")
@@ -85,21 +103,14 @@ def platform_routes(provider: Provider) -> APIRouter:
     return router
 
 
-def _configuration(base: str, tid: str, api: str) -> dict[str, Json]:
+def _configuration(base: str, tid: str, api: str) -> Configuration:
     here = f"{base}/{tid}"
     issuing = "{tenantid}" if tid in {"common", "organizations"} else tid
-    return {
-        "issuer": f"{base}/{issuing}/v2.0",
-        "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
-        "token_endpoint": f"{here}/oauth2/v2.0/token",
-        "end_session_endpoint": f"{here}/oauth2/v2.0/logout",
-        "jwks_uri": f"{here}/discovery/v2.0/keys",
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
-        "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "none"],
-        "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid", "profile", "email", "offline_access", f"{api}/access", f"{api}/.default"],
-    }
+    return Configuration(
+        issuer=f"{base}/{issuing}/v2.0",
+        authorization_endpoint=f"{here}/oauth2/v2.0/authorize",
+        token_endpoint=f"{here}/oauth2/v2.0/token",
+        end_session_endpoint=f"{here}/oauth2/v2.0/logout",
+        jwks_uri=f"{here}/discovery/v2.0/keys",
+        scopes_supported=["openid", "profile", "email", "offline_access", f"{api}/access", f"{api}/.default"],
+    )

@@ -23,11 +23,13 @@ class Provider:
     Attributes:
         base: public address, without a final slash.
         api: audience of user tokens.
+        service_tid: the tenant of the service identities.
     """
 
     base: str
     api: str
     header_secret: str
+    service_tid: str
     directory: Directory
     clients: Mapping[str, ClientRegistration]
     services: Mapping[str, ServiceIdentity]

@@ -16,12 +16,27 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from jwt.algorithms import RSAAlgorithm
+from pydantic import BaseModel
 
-from core import Json
 from emulators.private_files import keep_first, private_folder, replace_private
 
 _PUBLISHED = 3
 _PEM_END = b"-----END PRIVATE KEY-----\n"
+
+
+class Jwk(BaseModel):
+    """A public RSA key (RFC 7517)."""
+
+    kty: str = "RSA"
+    use: str = "sig"
+    kid: str
+    n: str
+    e: str
+    issuer: str
+
+
+class JwkSet(BaseModel):
+    keys: list[Jwk]
 
 
 class SigningKeys:
@@ -42,9 +57,9 @@ class SigningKeys:
         key = self._keys[0]
         return jwt.encode(claims, key, "RS256", headers={"kid": _kid(key)})
 
-    def published(self, issuer: str) -> dict[str, Json]:
-        """Return the JWKS document; each key says for which issuer it signs, as Entra's do."""
-        return {"keys": [_jwk(key, issuer) for key in self._keys]}
+    def published(self, issuer: str) -> JwkSet:
+        """Return the public keys; each says for which issuer it signs, as Entra's do."""
+        return JwkSet(keys=[_jwk(key, issuer) for key in self._keys])
 
     async def rotate(self) -> str:
         """Sign with a new key from now on; return its id. The two before it stay published."""
@@ -74,13 +89,6 @@ def _kid(key: RSAPrivateKey) -> str:
     return urlsafe_b64encode(hashlib.sha256(public).digest()).decode()[:27]
 
 
-def _jwk(key: RSAPrivateKey, issuer: str) -> dict[str, Json]:
+def _jwk(key: RSAPrivateKey, issuer: str) -> Jwk:
     numbers = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    return {
-        "kty": "RSA",
-        "use": "sig",
-        "kid": _kid(key),
-        "n": str(numbers["n"]),
-        "e": str(numbers["e"]),
-        "issuer": issuer,
-    }
+    return Jwk(kid=_kid(key), n=str(numbers["n"]), e=str(numbers["e"]), issuer=issuer)

@@ -42,6 +42,8 @@ def token_routes(provider: Provider) -> APIRouter:
                 token, client_id = form.get("refresh_token", ""), form.get("client_id", "")
                 return _tokens(provider, tid, provider.grants.redeem_refresh(token, client_id=client_id))
             case "client_credentials":
+                if tid != provider.service_tid:
+                    raise OAuthError("unauthorized_client", "The apps here live in the publisher's tenant.")
                 return _app_token(provider, form, request.headers.get("authorization", ""))
             case _:
                 raise OAuthError("unsupported_grant_type", "The grant type is not known.")

@@ -11,26 +11,13 @@ from emulators.model_endpoint.words import stem, stems
 
 UNKNOWN = "I do not know: the documents I was given do not answer this."
 
-_TOPICS = {
-    stem(word): group.split()[0]
-    for group in (
-        "price cost fee charge",
-        "ship deliver delivery dispatch",
-        "warranty guarantee",
-        "broken faulty defective damaged",
-        "buy purchase",
-        "repair fix",
-        "refund reimburse",
-        "reply respond answer",
-        "cancel terminate",
-        "begin start",
-        "delete erase remove",
-    )
-    for word in group.split()
-} | {
-    word: str(number)
-    for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)
-}
+_SAME = (
+    *("price cost fee charge", "ship deliver delivery dispatch", "warranty guarantee", "cancel terminate"),
+    *("broken faulty defective damaged", "buy purchase", "repair fix", "refund reimburse", "reply respond answer"),
+    *("begin start", "delete erase remove"),
+    *("1 one", "2 two", "3 three", "4 four", "5 five", "6 six", "7 seven", "8 eight", "9 nine", "10 ten"),
+)
+_TOPICS = {stem(word): group.split()[0] for group in _SAME for word in group.split()}
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"'\u201d)]))\s+(?=[^a-z\s])")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|[Nn]o|[Nn]r|approx|Dr|Mr|Mrs|Ms|St|vs|etc|[A-Z])\.$")
 _STARTS_A_LINE = re.compile(r"^\s*(?:#{1,6}\s+|[-*+]\s+|\d{1,3}[.)]\s+|\|)")
@@ -40,15 +27,16 @@ _ASKS_AMOUNT = re.compile(r"\b(?:how (?:long|many|much|often|soon|far)|when|what
 _ASKS_WAY = re.compile(
     r"\b(?:how (?:do|can|should|to|does)|what (?:can|should|now|do i do)|what to do)\b", re.IGNORECASE
 )
+_DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w-]{2,}")
 
 _CONTEXT_WEIGHT = 0.5
 _AMOUNT_BONUS = 1.2
 _RANK_MALUS = 0.04
-_OTHER_PASSAGE = 0.6
+_OTHER_PASSAGE = 0.4
 _LEAST_COVERAGE = 0.4
 _LEAST_WORDS = 2
-_LEAST_GAIN = 0.15
+_LEAST_GAIN = 0.2
 _MOST_SENTENCES = 3
 
 
@@ -82,7 +70,8 @@ def answer(question: str, passages: Sequence[Passage]) -> str | None:
         return None
     seen = Counter(word for sentence in sentences for word in sentence.words | sentence.context)
     weight = {word: math.log(1 + len(sentences) / seen[word]) for word in wanted if seen[word]}
-    best = max(sentences, key=lambda sentence: _score(sentence, weight, question))
+    bonus = _AMOUNT_BONUS if _ASKS_AMOUNT.search(question) else 1.0
+    best = max(sentences, key=lambda sentence: _score(sentence, weight, bonus))
     if not _answers(best, wanted, question):
         return None
     chosen = _with_more(best, sentences, weight)
@@ -91,12 +80,12 @@ def answer(question: str, passages: Sequence[Passage]) -> str | None:
     return " ".join(f"{sentence.text} [{sentence.number}]" for sentence in chosen)
 
 
-def _score(sentence: _Sentence, weight: dict[str, float], question: str) -> float:
+def _score(sentence: _Sentence, weight: dict[str, float], amount_bonus: float) -> float:
     own = sum(value for word, value in weight.items() if word in sentence.words)
     if not own:
         return 0.0
     context = sum(value for word, value in weight.items() if word in sentence.context - sentence.words)
-    bonus = _AMOUNT_BONUS if _ASKS_AMOUNT.search(question) and re.search(r"\d", sentence.text) else 1.0
+    bonus = amount_bonus if _DIGIT.search(sentence.text) else 1.0
     return (own + _CONTEXT_WEIGHT * context) * bonus * (1 - _RANK_MALUS * min(sentence.rank, 10))
 
 

@@ -1,5 +1,6 @@
 """Filling a tool's arguments from what was said: the request first, then tool results, then earlier messages."""
 
+import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ def _value(one: Field, sources: Sources, filled: Filled) -> object | None:
         return write(one, (sources.clause, sources.preamble, sources.request), filled.used) if one.required else None
     found = _from_text(one, sources.clause, filled)
     if found is None and one.kind in STRICT:
-        found = _from_text(one, sources.request, Filled())
+        elsewhere = _from_text(one, sources.request, Filled())
+        found = elsewhere if elsewhere not in filled.arguments.values() else None
     if found is not None or not one.required:
         return found
     return _from_memory(one, sources)
@@ -139,9 +141,9 @@ def _first(one: Field, text: str, used: list[Found]) -> Found | None:
         if _acceptable(one, f.value) and not any(start < f.end and f.start < end for start, end in taken)
     ]
     beside = [f for f in free if _stands_beside(one, text, f)]
-    ambiguous = one.kind in ("identifier", "name", "number") and not one.required
+    ambiguous = one.kind in ("identifier", "pattern", "name", "number") and not one.required
     shaped = [f for f in free if one.kind in ("identifier", "pattern") and _like_an_example(one, f)]
-    return next(iter(beside or ([] if ambiguous else shaped or free)), None)
+    return next(iter(beside or shaped or ([] if ambiguous else free)), None)
 
 
 def _candidates(one: Field, text: str) -> list[Found]:
@@ -223,8 +225,12 @@ def _acceptable(one: Field, value: object) -> bool:
 
 
 def _within(schema: JsonObject, value: float, least: str, most: str) -> bool:
-    low, high = schema.get(least), schema.get(most)
-    whole = schema.get("type") != "integer" or isinstance(value, int)
-    return whole and (not isinstance(low, int | float) or value >= low) and (
-        not isinstance(high, int | float) or value <= high
-    )  # fmt: skip
+    if schema.get("type") == "integer" and not isinstance(value, int):
+        return False
+    limits: tuple[tuple[str, Callable[[float, float], bool]], ...] = (
+        (least, operator.ge),
+        (most, operator.le),
+        (f"exclusive{least.capitalize()}", operator.gt),
+        (f"exclusive{most.capitalize()}", operator.lt),
+    )
+    return all(keeps(value, limit) for name, keeps in limits if isinstance(limit := schema.get(name), int | float))

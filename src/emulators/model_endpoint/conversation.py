@@ -115,13 +115,12 @@ def read_turn(messages: Sequence[Message]) -> Turn:
     split = [(m, *split_passages(m.text, to_the_end=apart)) for m in read]
     asked = [(rest, passages) for m, rest, passages in split if m.role == "user" and rest]
     plain = [rest for rest, passages in asked if not passages]
+    before = [m for m in reversed(messages[:start]) if m.role == "user"]
     return Turn(
         request=(plain or [rest for rest, _ in asked] or [""])[-1],
         passages=tuple(passage for _, _, passages in split for passage in passages),
         results=_results(turn),
-        earlier=tuple(
-            split_passages(m.text, to_the_end=True)[0] for m in reversed(messages[:start]) if m.role == "user"
-        ),
+        earlier=tuple(split_passages(m.text, to_the_end=True)[0] for m in before),
         known=tuple(parse_json(m.text) for m in reversed(messages) if m.role == "tool"),
         followed_up=messages[start - 1].text if start else "",
     )

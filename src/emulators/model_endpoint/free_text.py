@@ -73,7 +73,9 @@ def _left_over(clause: str, used: Sequence[Found]) -> str:
 
 
 def _says_something(text: str) -> bool:
-    return len(stems(text)) >= _FEWEST_WORDS or len(text.split()) > _FEWEST_WORDS
+    """Return whether `text` is more than an identifier with what leads up to it."""
+    words = [word for word in stems(text) if word.isalpha() and len(word) > 1]
+    return len(words) >= _FEWEST_WORDS or (len(text.split()) > _FEWEST_WORDS and not re.search(r"\d", text))
 
 
 def _limit(one: Field, key: str, default: int) -> int:

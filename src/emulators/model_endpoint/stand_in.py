@@ -105,11 +105,16 @@ def _call(proposal: Proposal) -> ProposedCall:
 
 def _question(proposal: Proposal) -> str:
     wanted = [
-        f"the {' '.join(name_words(field.name))}" + (f" ({field.description.rstrip('.')})" if field.description else "")
+        f"the {_spoken(field.name)}" + (f" ({field.description.rstrip('.')})" if field.description else "")
         for field in proposal.filled.missing
     ]
     listed = wanted[0] if len(wanted) == 1 else f"{', '.join(wanted[:-1])} and {wanted[-1]}"
     return f"{_ASK} {listed}. What is it?" if len(wanted) == 1 else f"{_ASK} {listed}. What are they?"
+
+
+def _spoken(name: str) -> str:
+    words = name_words(name)
+    return " ".join(word for word in words if word not in ("id", "cents") or len(words) == 1)
 
 
 def _offers(tools: Sequence[Tool]) -> str:

@@ -48,13 +48,15 @@ def stem(word: str) -> str:
     return word
 
 
-def is_stop(word: str) -> bool:
-    return word.lower().replace("\u2019", "'") in _STOP
-
-
 def stems(text: str) -> list[str]:
     """Return the stems of the words in `text` that carry meaning, in order."""
-    return [stem(word) for word in WORD.findall(text) if not is_stop(word)]
+    return [meaning for word in WORD.findall(text) if (meaning := _meaning(word))]
+
+
+@lru_cache(maxsize=50_000)
+def _meaning(word: str) -> str:
+    """Return the stem of `word`, or nothing for one of the words that every text is full of."""
+    return "" if word.lower().replace("\u2019", "'") in _STOP else stem(word)
 
 
 def name_words(name: str) -> list[str]:

@@ -69,6 +69,7 @@ class Stack:
         Raises:
             Unavailable: something did not start; its log says why.
         """
+        os.environ.setdefault("MANDATE_ENVIRONMENT", "local")  # anything else set there stops the emulators
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(LocalAuthority.open, self.folder / "authority")
         for name in (*EMULATORS, *NAMES):
@@ -118,7 +119,9 @@ class Stack:
 
     async def wait(self) -> Part:
         """Return the first part that ends by itself."""
-        tasks = {asyncio.create_task(p.wait()): part for part, p in self.processes.items()}
+        tasks: dict[asyncio.Task[int], Part] = {
+            asyncio.create_task(process.wait()): part for part, process in self.processes.items()
+        }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

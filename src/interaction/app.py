@@ -1,0 +1,54 @@
+"""The edge as a service: the only one that people reach."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from interaction.dependencies import InteractionDependencies
+from interaction.refusals import Refusals, name_all_methods
+from interaction.routes import (
+    agents,
+    approvals,
+    collections,
+    conversations,
+    documents,
+    people,
+    policies,
+    run_evidence,
+    runs,
+    search,
+)
+from web import create_service
+
+MAX_BODY_BYTES = 1_000_000
+MAX_DOCUMENT_BYTES = 2_000_000
+
+_RESOURCES = (people, agents, runs, run_evidence, conversations, collections, documents, search, approvals, policies)
+
+
+def create_app(dependencies: InteractionDependencies) -> FastAPI:
+    """Return the app with all of the public API."""
+    refusals = Refusals(dependencies.access)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await refusals.finish()
+
+    app = create_service(
+        name="mandate",
+        version=dependencies.version,
+        ready=dependencies.store.ready,
+        max_body=MAX_BODY_BYTES,
+        max_body_per_path={documents.router.prefix: MAX_DOCUMENT_BYTES},
+        lifespan=lifespan,
+    )
+    app.state.dependencies = dependencies
+    for resource in _RESOURCES:
+        app.include_router(resource.router)
+    refusals.install(app)
+    routes = [app.routes, *(resource.router.routes for resource in _RESOURCES)]
+    name_all_methods(app, [route for some in routes for route in some if isinstance(route, APIRoute)])
+    return app

@@ -1,0 +1,126 @@
+"""The register of agents: what each is for, what it must not be used for, who answers for it."""
+
+from fastapi import APIRouter, Response
+
+from control import AgentManifest
+from core import Confidentiality, Effect
+from core.errors import NotFound
+from interaction.answers import Told, answer, described
+from interaction.authority import Me
+from interaction.dependencies import Deps, InteractionDependencies
+
+router = APIRouter(prefix="/v1/agents", tags=["agents"])
+
+
+class AgentLine(Told):
+    name: str
+    version: str
+    title: str
+    purpose: str
+
+
+class AgentList(Told):
+    items: list[AgentLine]
+
+
+class AgentTool(Told):
+    """`reversible` says whether the effect can be undone."""
+
+    name: str
+    description: str
+    effect: Effect
+    reversible: bool
+
+
+class AgentOwner(Told):
+    publisher: str
+    customer: str
+
+
+class AgentData(Told):
+    collections: list[str]
+    confidentiality_ceiling: Confidentiality
+
+
+class AgentVersions(Told):
+    """`prompts` names each prompt file's SHA-256; `digest` covers all that makes the agent."""
+
+    agent: str
+    prompts: dict[str, str]
+    digest: str
+
+
+class AgentEntry(Told):
+    """An entry of the register.
+
+    Attributes:
+        model: the logical model; which one answers is in each run's `versions`.
+        limits: for one run.
+        disclosure: what people are told they talk to.
+        objection: how somebody affected can object.
+    """
+
+    name: str
+    title: str
+    purpose: str
+    intended_use: list[str]
+    prohibited_use: list[str]
+    owner: AgentOwner
+    data: AgentData
+    tools: list[AgentTool]
+    model: str
+    limits: dict[str, int]
+    disclosure: str
+    objection: str
+    versions: AgentVersions
+
+
+@router.get("", responses=described(AgentList))
+async def list_agents(me: Me, deps: Deps) -> Response:  # noqa: ARG001 - any member; nothing depends on who
+    """List the agents that you can talk to. Any member."""
+    lines = [
+        AgentLine(name=agent.name, version=agent.version, title=agent.title, purpose=agent.purpose)
+        for agent in deps.agents.values()
+    ]
+    return answer(AgentList(items=lines))
+
+
+@router.get("/{name}", responses=described(AgentEntry, 404))
+async def read_agent(name: str, me: Me, deps: Deps) -> Response:  # noqa: ARG001 - as above
+    """Read an agent's entry in the register. Any member."""
+    return answer(_entry(agent_named(deps, name), deps))
+
+
+def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
+    agent = deps.agents.get(name)
+    if agent is None:
+        raise NotFound("There is no such agent. See GET /v1/agents for those that you can talk to.")
+    return agent
+
+
+def _entry(agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
+    return AgentEntry(
+        name=agent.name,
+        title=agent.title,
+        purpose=agent.purpose,
+        intended_use=list(agent.intended_use),
+        prohibited_use=list(agent.prohibited_use),
+        owner=AgentOwner(publisher=agent.owner.publisher, customer=agent.owner.customer),
+        data=AgentData(
+            collections=list(agent.data.collections), confidentiality_ceiling=agent.data.confidentiality_ceiling
+        ),
+        tools=_tools(agent, deps),
+        model=agent.model,
+        limits=agent.limits.model_dump(),
+        disclosure=agent.disclosure,
+        objection=agent.objection,
+        versions=AgentVersions(agent=agent.version, prompts=dict(agent.prompts), digest=agent.digest),
+    )
+
+
+def _tools(agent: AgentManifest, deps: InteractionDependencies) -> list[AgentTool]:
+    found = [tool for name in agent.tools if (tool := deps.registry.get(name))]
+    return [
+        AgentTool(name=tool.name, description=tool.description, effect=tool.effect, reversible=tool.reversible)
+        for tool in found
+    ]

@@ -1,0 +1,127 @@
+"""What a run leaves behind: its events, why it did what it did, and whether its chain holds."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import ConfigDict
+
+from core import RunId
+from data import Verdict
+from interaction.answers import Told, answer, described
+from interaction.authority import Me
+from interaction.dependencies import Deps
+from interaction.explanation import Explanation, story_of
+from interaction.parameters import After, RunPath
+from interaction.plain_words import in_plain_words
+from interaction.reading import readable_run, verifiable_run
+from interaction.relay import EVENT_STREAM, relayed, wants_stream
+from interaction.routes.runs import LONGEST_WAIT
+from orchestration import fetcher, present
+from web import parse_last_event_id
+
+router = APIRouter(prefix="/v1/runs/{run}", tags=["evidence"])
+
+
+class EventTold(Told):
+    """One event of the log, with the content that it points to. What else it has depends on its type."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    seq: int
+    at: str
+    type: str
+    actor: dict[str, str]
+
+
+class EventPage(Told):
+    """`after` is where to go on: as `after`, or as `Last-Event-ID`."""
+
+    items: list[EventTold]
+    after: int
+
+
+class Verification(Told):
+    """Whether the run's chain of hashes holds, checked now from the bytes on disk.
+
+    Attributes:
+        events: how many hold, from the first on.
+        head: hash of the last event, where all hold. Keep it: a chain that was cut short has another head.
+        broken_event: number of the first event that does not hold.
+        broken_because: what is wrong with it.
+    """
+
+    run: RunId
+    ok: bool
+    events: int
+    head: str | None
+    broken_event: int | None
+    broken_because: str | None
+
+
+_EVENTS: dict[int | str, dict[str, Any]] = described(EventPage, 404, 406, 422, 504)
+_EVENTS[200]["content"] = {EVENT_STREAM: {"schema": {"type": "string"}}}
+
+
+@router.get("/events", responses=_EVENTS)
+async def read_events(
+    run: RunPath,
+    me: Me,
+    deps: Deps,
+    *,
+    request: Request,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,12}$")] = None,
+) -> Response:
+    """Read a run's events from behind `after`, or `Last-Event-ID`. Who may read the run.
+
+    With `Accept: text/event-stream` you follow the run until it ends; otherwise you get what there is, `limit` at most.
+    """
+    as_stream = wants_stream(request.headers)
+    events = await readable_run(deps.store, me, run)
+    start = parse_last_event_id(last_event_id) if after is None else after
+    if as_stream:
+        path = f"/internal/runs/{run}/events?after={start}"
+        return await relayed(deps.orchestration.stream(me, "GET", path, deadline=deps.clock.now() + LONGEST_WAIT))
+    fetch = fetcher(deps.store.tenant(me))
+    shown = [await present(stored, fetch) for stored in events[start : start + limit]]
+    items = [EventTold.model_validate(event) for event in shown]
+    return answer(EventPage(items=items, after=items[-1].seq if items else start))
+
+
+@router.get("/explanation", responses=described(Explanation, 404))
+async def explain_run(run: RunPath, me: Me, deps: Deps) -> Response:
+    """Read why a run did what it did: in plain words, and decision by decision. Who may read the run."""
+    events = await readable_run(deps.store, me, run)
+    story = await story_of(events, fetcher(deps.store.tenant(me)), deps.registry, deps.agents)
+    return answer(
+        Explanation(
+            run=run,
+            state=story.state,
+            agent=story.agent_name,
+            plain=in_plain_words(story),
+            decisions=list(story.decisions),
+            sources=list(story.sources),
+        )
+    )
+
+
+@router.get("/verification", responses=described(Verification, 404))
+async def verify_run(run: RunPath, me: Me, deps: Deps) -> Response:
+    """Check a run's chain of evidence now, from the bytes on disk. Who may read the run."""
+    data = deps.store.tenant(me)
+    await verifiable_run(deps.store, me, run)
+    verdict = await deps.verify(data, run)
+    last = await data.log.raw(run, after=verdict.events - 1, limit=1) if verdict.ok else ()
+    return answer(_verification(verdict, last[0].hash if last else None))
+
+
+def _verification(verdict: Verdict, head: str | None) -> Verification:
+    return Verification(
+        run=verdict.run,
+        ok=verdict.ok,
+        events=verdict.events,
+        head=head,
+        broken_event=None if verdict.ok else verdict.events + 1,
+        broken_because=verdict.broken.value if verdict.broken else None,
+    )

@@ -1,0 +1,157 @@
+"""Runs: start one, list them, read one, cancel one."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field, StringConstraints
+
+from core import ConversationId, RunId, TenantContext
+from core.errors import Forbidden
+from core.events import RunState
+from data import RUNS, Page, Projector, RunSummary, read_run
+from interaction.answers import Given, Told, answer, described
+from interaction.authority import Me, User, oversees
+from interaction.dependencies import Deps, InteractionDependencies
+from interaction.paging import newest_first
+from interaction.parameters import ConversationField, Cursor, Flag, IdempotencyKey, Limit, RunPath, run_for
+from interaction.reading import own_run, readable_conversation, readable_run
+from interaction.relay import EVENT_STREAM, relayed, wants_stream
+from interaction.routes.agents import agent_named
+from interaction.run_view import RunView, view_run
+from orchestration import fetcher
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+LONGEST_WAIT = timedelta(minutes=10)
+"""How long a caller waits, or a stream lasts; the run has its own limits and goes on without them."""
+
+CALL_TIME = timedelta(seconds=30)
+
+MESSAGE_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
+
+_STARTED = {"Location": "Where the run can be read.", "Mandate-Run": "Its id."}
+
+
+class NewRun(Given):
+    """What you ask an agent.
+
+    Attributes:
+        conversation: to go on with one of yours; leave it out to begin a new one.
+        use_knowledge: whether the agent looks into the organisation's documents first.
+    """
+
+    agent: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(examples=["support"])
+    message: Annotated[str, StringConstraints(min_length=1, max_length=8000, pattern=MESSAGE_PATTERN)] = Field(
+        examples=["How long does a customer have to send a drill back?"]
+    )
+    conversation: ConversationField | None = None
+    use_knowledge: bool = True
+
+
+class RunPage(Told):
+    """`lag` is how many events the list is behind the log."""
+
+    items: list[RunSummary]
+    cursor: str | None
+    lag: int
+
+
+_START_ANSWERS = {
+    **described(RunView, status=202, headers=_STARTED, says="It waits for a person's decision"),
+    **described(RunView, 402, 404, 406, 409, 413, 415, 422, 504, headers=_STARTED, says="It has ended; see `state`"),
+}
+_START_ANSWERS[200]["content"] = {EVENT_STREAM: {"schema": {"type": "string"}}}
+
+
+@router.post("", responses=_START_ANSWERS)
+async def start_run(body: NewRun, me: User, deps: Deps, request: Request, key: IdempotencyKey = None) -> Response:
+    """Ask an agent. Roles: user, approver, admin, owner.
+
+    With `Accept: text/event-stream` you see the run as it happens: events with their number as id, and the text as it
+    is written. Otherwise the answer comes when the run has ended or waits for a person.
+    """
+    as_stream = wants_stream(request.headers)
+    agent_named(deps, body.agent)
+    run = run_for(me, key)
+    payload = orjson.dumps({**body.model_dump(), "run": run, "stream": as_stream})
+    deadline = deps.clock.now() + LONGEST_WAIT
+    headers = {"Location": f"/v1/runs/{run}", "Mandate-Run": run}
+    if as_stream:
+        stream = deps.orchestration.stream(me, "POST", "/internal/runs", body=payload, deadline=deadline)
+        return await relayed(stream, headers)
+    await deps.orchestration.call(me, "POST", "/internal/runs", body=payload, deadline=deadline)
+    data = deps.store.tenant(me)
+    view = await view_run(await read_run(data, run), fetcher(data))
+    return answer(view, 200 if view.state.ended else 202, headers)
+
+
+@router.get("", responses=described(RunPage, 404, 422))
+async def list_runs(
+    me: Me,
+    deps: Deps,
+    *,
+    state: RunState | None = None,
+    conversation: ConversationField | None = None,
+    mine: Annotated[Flag, Query(description="Owners, admins and auditors may ask for all: `false`.")] = True,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """List runs, the latest first. Any member, their own; owners, admins and auditors, all."""
+    if not mine and not oversees(me):
+        raise Forbidden("Only an owner, admin or auditor may list what others do.", code="access.role")
+    states = [state] if state else []
+    if conversation:
+        page = await _of_conversation(deps, me, conversation, states=states, cursor=cursor, limit=limit)
+    else:
+        owner = me.principal.id if mine else None
+        views = deps.store.tenant(me).views
+        rows = await views.list(RUNS.view, owner=owner, states=states, cursor=cursor, limit=limit)
+        page = Page([RunSummary.model_validate_json(row.body) for row in rows.items], rows.cursor)
+    return answer(RunPage(items=list(page.items), cursor=page.cursor, lag=await lag(deps)))
+
+
+@router.get("/{run}", responses=described(RunView, 404))
+async def read_one_run(run: RunPath, me: Me, deps: Deps) -> Response:
+    """Read a run. Its requester; owners, admins, auditors; an approver who can decide in it, or has."""
+    events = await readable_run(deps.store, me, run)
+    return answer(await view_run(events, fetcher(deps.store.tenant(me))))
+
+
+@router.post("/{run}/cancel", status_code=202, responses=described(RunView, 404, 409, 504, status=202))
+async def cancel_run(run: RunPath, me: User, deps: Deps) -> Response:
+    """End a run that you started, as soon as it can stop. What was done before stays done.
+
+    Roles: user, approver, admin, owner.
+    """
+    await own_run(deps.store, me, run)
+    await deps.orchestration.call(me, "POST", f"/internal/runs/{run}/cancel", deadline=deps.clock.now() + CALL_TIME)
+    data = deps.store.tenant(me)
+    return answer(await view_run(await read_run(data, run), fetcher(data)), 202)
+
+
+async def lag(deps: InteractionDependencies) -> int:
+    """Return how many events the views are behind."""
+    return await Projector(deps.store.platform).lag()
+
+
+async def _of_conversation(
+    deps: InteractionDependencies,
+    me: TenantContext,
+    conversation: ConversationId,
+    *,
+    states: Sequence[RunState],
+    cursor: str | None,
+    limit: int,
+) -> Page[RunSummary]:
+    record = await readable_conversation(deps.store, me, conversation)
+    page = newest_first(record.runs, cursor=cursor, limit=limit)
+    found = [await _summary(deps, me, run) for run in page.items]
+    return Page([line for line in found if line and (not states or line.state in states)], page.cursor)
+
+
+async def _summary(deps: InteractionDependencies, me: TenantContext, run: RunId) -> RunSummary | None:
+    row = await deps.store.tenant(me).views.get(RUNS.view, run)
+    return RunSummary.model_validate_json(row.body) if row else None
