@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from control.batches import Batches
@@ -13,6 +14,8 @@ from core.errors import BudgetSpent, Conflict, Defect, PreconditionFailed
 from data import TenantData, Versioned
 
 _ATTEMPTS = 100
+
+SEEN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Budgets:
         self._clock = clock
         self._limits = limits
         self._known: dict[TenantId, Versioned[BudgetRecord]] = {}
+        self._seen: dict[TenantId, tuple[datetime, BudgetRecord]] = {}
         self._batches: Batches[TenantId, _Change] = Batches(self._commit)
 
     async def reserve(self, data: TenantData, key: str, micros: int, *, tokens: int = 0) -> Reservation:
@@ -73,8 +77,15 @@ class Budgets:
         await self._batches.add(data.context.tenant, change)
 
     async def left(self, data: TenantData) -> int:
-        """Return the millionths that are neither spent nor set aside; never below 0."""
-        return max(0, (await self._current(data))[0].left.micros)
+        """Return the millionths that are neither spent nor set aside; never below 0.
+
+        A fact for policies, up to five seconds behind other processes; what is exact is `reserve`.
+        """
+        seen = self._seen.get(data.context.tenant)
+        if seen is None or (self._clock.now() - seen[0]).total_seconds() >= SEEN_SECONDS:
+            seen = self._clock.now(), (await self._current(data))[0]
+            self._seen[data.context.tenant] = seen
+        return max(0, seen[1].left.micros)
 
     async def _commit(self, tenant: TenantId, changes: Sequence[_Change]) -> None:
         for _ in range(_ATTEMPTS):
@@ -92,6 +103,7 @@ class Budgets:
                 await asyncio.sleep(random.uniform(0, 0.005))  # noqa: S311 - spreads retries, guards nothing
                 continue
             self._known[tenant] = Versioned(BUDGET_KEY, after, new)
+            self._seen[tenant] = self._clock.now(), after
             return
         raise Conflict("Too many processes change the budget at once; try again in a moment.", retry_after=1)
 

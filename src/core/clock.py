@@ -18,7 +18,8 @@ class SystemClock:
 
 def timestamp(moment: datetime) -> str:
     """Return `moment` as RFC 3339 in UTC with milliseconds, the only form that we store."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -30,12 +30,12 @@ def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | Non
 
 def described(
     model: type[BaseModel],
-    *problems: int,
+    *refusals: int,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     says: str = "As asked",
 ) -> dict[int | str, dict[str, Any]]:
-    """Return FastAPI's `responses=`: the model, its headers by name and meaning, and the problems.
+    """Return FastAPI's `responses=`: the model, its headers by name and meaning, and the refusals.
 
     A route that answers with several models joins several of these with `|`.
     """
@@ -44,4 +44,9 @@ def described(
         told["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in headers.items()
         }
-    return {status: told, **problem_responses(*_ALWAYS, *problems)}
+    return {status: told, **problems(*refusals)}
+
+
+def problems(*refusals: int) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses=` for how an endpoint may refuse, beside what each may."""
+    return problem_responses(*_ALWAYS, *refusals)

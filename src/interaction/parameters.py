@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Header, Path, Query
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, RunId, TenantContext, derived_id, new_id
 from core.errors import NotFound
@@ -48,10 +48,15 @@ def _collection(value: str) -> str:
 
 
 def _digits(value: object) -> object:
-    # The validator would also take `1.0` or ` 1 `, which the description does not promise.
+    # The validator would also take `1.0` and ` 1 `, which the description does not promise.
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value, re.ASCII):
         raise ValueError("give a whole number in digits")
     return value
+
+
+def whole(value: object) -> object:
+    """Validator: take 8.0 for 8, as JSON does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flag(value: object) -> object:
@@ -77,29 +82,38 @@ CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PA
 ConversationField = Annotated[ConversationId, StringConstraints(pattern=_pattern("cnv"))]
 CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
 
-Cursor = Annotated[str | None, Query(max_length=1000, description="What the page before gave as `cursor`.")]
+Cursor = Annotated[
+    Annotated[str, StringConstraints(max_length=1000)] | None,
+    Query(description="What the page before gave as `cursor`."),
+]
 Limit = Annotated[
-    int, BeforeValidator(_digits), Query(ge=1, le=100, description="A page holds so many at most, sometimes fewer.")
+    int,
+    Field(ge=1, le=100),
+    BeforeValidator(_digits),
+    Query(description="A page holds so many at most, sometimes fewer."),
+]
+EventLimit = Annotated[
+    int, Field(ge=1, le=1000), BeforeValidator(_digits), Query(description="So many events at most.")
 ]
 After = Annotated[
-    int | None, BeforeValidator(_digits), Query(ge=0, le=10**12 - 1, description="Number of the last event you have.")
+    Annotated[int, Field(ge=0, le=10**12 - 1), BeforeValidator(_digits)] | None,
+    Query(description="Number of the last event you have."),
+]
+LastEventId = Annotated[
+    Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}$")] | None,
+    Header(alias="Last-Event-ID", description="As `after`; a browser sends it when it connects again."),
 ]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 IdempotencyKey = Annotated[
-    str | None,
+    Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None,
     Header(
         alias="Idempotency-Key",
-        pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="Your name for this request: sent again with the same key, it is done once.",
     ),
 ]
 IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        pattern=_ETAG,
-        description="The ETag that you read. Leave it out to create; then it must not exist.",
-    ),
+    Annotated[str, StringConstraints(pattern=_ETAG)] | None,
+    Header(alias="If-Match", description="The ETag that you read. Leave it out to create; then it must not exist."),
 ]
 
 

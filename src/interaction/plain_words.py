@@ -59,10 +59,10 @@ def _looked_at(story: Story) -> str:
     if not story.sources:
         return " ".join(["It was shown no passages of the organisation's documents.", *looked_up])
     headings = "; ".join(dict.fromkeys(source.heading for source in story.sources))
-    count = len(story.sources)
-    cited = sum(source.cited for source in story.sources)
+    count, cited = len(story.sources), sum(source.cited for source in story.sources)
     passages = f"{count} passage{'' if count == 1 else 's'} of the organisation's documents"
-    return " ".join([f"It was shown {passages} and names {cited} of them in its answer: {headings}.", *looked_up])
+    citing = [f"Its answer cites {cited} of them."] if cited else []
+    return " ".join([f"It was shown {passages}: {headings}.", *citing, *looked_up])
 
 
 def _decided(same: Sequence[DecisionTold]) -> str:

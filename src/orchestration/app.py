@@ -26,9 +26,12 @@ from orchestration.ingestion import DocumentRequest, ingest
 from orchestration.opening import TurnRequest
 from orchestration.runs import Runs
 from orchestration.searching import SearchRequest, search
-from orchestration.streaming import event_stream, fetcher
 from orchestration.turn import Services
+from telemetry import extract
 from web import EventStreamResponse, create_service
+
+DRAIN_SECONDS = 8.0
+"""How long a stopping process waits for its runs to come to a safe point."""
 
 STREAM_SECONDS = 600.0
 """How long one stream lasts at most; clients reconnect with their last event id."""
@@ -98,23 +101,22 @@ router = APIRouter(prefix="/internal")
 
 
 @router.post("/runs")
-async def start(body: StartBody, call: Call, runs: TheRuns, services: TheServices) -> Response:
+async def start(body: StartBody, call: Call, runs: TheRuns, http: Request) -> Response:
     """Open a turn; answer with its event stream, or with nothing once it has ended or waits for a person."""
     request = TurnRequest(body.run, body.agent, body.message, body.conversation, body.use_knowledge)
-    await runs.start(call.context, request, call.nonce)
-    items = runs.follow(call.context, body.run, after=0, until_parked=True, seconds=STREAM_SECONDS)
+    await runs.start(call.context, request, call.nonce, parent=extract(http.headers))
+    stream = runs.follow(call.context, body.run, after=0, until_parked=True, seconds=STREAM_SECONDS)
     if body.stream:
-        return EventStreamResponse(event_stream(items, fetcher(services.store.tenant(call.context))))
-    async for _ in items:
+        return EventStreamResponse(stream)
+    async for _ in stream:
         pass
     return Response(status_code=204)
 
 
 @router.get("/runs/{run}/events")
-async def follow(run: RunId, after: int, call: Call, runs: TheRuns, services: TheServices) -> Response:
+async def follow(run: RunId, after: int, call: Call, runs: TheRuns) -> Response:
     """Follow a run from behind event number `after` until it ends; a parked run is followed on."""
-    items = runs.follow(call.context, run, after=after, until_parked=False, seconds=STREAM_SECONDS)
-    return EventStreamResponse(event_stream(items, fetcher(services.store.tenant(call.context))))
+    return EventStreamResponse(runs.follow(call.context, run, after=after, until_parked=False, seconds=STREAM_SECONDS))
 
 
 @router.post("/runs/{run}/cancel", status_code=204)
@@ -155,7 +157,8 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
             await driver.start_up()
             background = [group.create_task(driver.keep_time()), group.create_task(dependencies.projector.run())]
             yield
-            for task in [*background, *runs.tasks]:
+            await runs.drain(DRAIN_SECONDS)
+            for task in background:
                 task.cancel()
 
     app = create_service(

@@ -31,10 +31,16 @@ Item = Stored | Delta | Snapshot
 
 @dataclass(slots=True)
 class Live:
-    """One run's followers in this process."""
+    """One run's followers in this process.
+
+    Attributes:
+        text: what the model has written in this step.
+        known: bytes of content that the run has written or read, by content id.
+    """
 
     text: str = ""
     holders: int = 0
+    known: dict[str, bytes] = field(default_factory=dict[str, bytes])
     followers: set[asyncio.Queue[Item | None]] = field(default_factory=set[asyncio.Queue[Item | None]])
 
     def event(self, stored: Stored) -> None:
@@ -73,7 +79,7 @@ class Hub:
                 del self._runs[(tenant, run)]
 
     @contextmanager
-    def follow(self, tenant: TenantId, run: RunId) -> Generator[asyncio.Queue[Item | None]]:
+    def follow(self, tenant: TenantId, run: RunId) -> Generator[tuple[Live, asyncio.Queue[Item | None]]]:
         """Give a queue of what happens from now on; None in it means that the follower was too slow."""
         with self.hold(tenant, run) as live:
             queue: asyncio.Queue[Item | None] = asyncio.Queue()
@@ -81,7 +87,7 @@ class Hub:
                 queue.put_nowait(Snapshot(live.text))
             live.followers.add(queue)
             try:
-                yield queue
+                yield live, queue
             finally:
                 live.followers.discard(queue)
 
@@ -102,7 +108,9 @@ async def drain(queue: asyncio.Queue[Item | None], within: float) -> list[Item |
     return items
 
 
-def closes(stored: Stored, *, when_parked: bool) -> bool:
-    """Return whether a stream ends with this event."""
-    body = stored.event.body
+def closes(item: Item, *, when_parked: bool) -> bool:
+    """Return whether a stream ends with this, the last that is known of the run."""
+    if not isinstance(item, Stored):
+        return False
+    body = item.event.body
     return isinstance(body, RunEnded) or (when_parked and isinstance(body, RunParked))

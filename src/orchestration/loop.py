@@ -38,9 +38,16 @@ async def carry_on(turn: Turn) -> None:
     (then it is theirs), and a store that does not answer (then nothing can be written, and the driver comes back).
     """
     try:
-        with span("invoke_agent", turn.context, operation="invoke_agent", agent=turn.agent.name, run=turn.writer.run):
+        with span(
+            "invoke_agent",
+            turn.context,
+            parent=turn.parent,
+            operation="invoke_agent",
+            agent=turn.agent.name,
+            run=turn.writer.run,
+        ):
             await write_off(turn)
-            while not turn.progress.ended and await _advance(turn):
+            while not (turn.progress.ended or turn.leaving) and await _advance(turn):
                 pass
     except (Conflict, Unavailable) as error:
         log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
@@ -53,6 +60,7 @@ async def carry_on(turn: Turn) -> None:
         log(logging.ERROR, "A run broke off", context=turn.context, error=error, run=turn.writer.run)
         turn.end(RunState.FAILED, "defect")
     await turn.commit()
+    turn.services.settled()
 
 
 async def _advance(turn: Turn) -> bool:

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 
 from control import AgentManifest, contexts
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
-from core.errors import Conflict, NotFound
-from core.events import CancelRequested, RunKind, RunResumed, RunState, Stored
+from core.errors import Conflict, MandateError, NotFound
+from core.events import CancelRequested, RunEnded, RunKind, RunResumed, RunState, Stored
 from data import RunWriter, read_run
 from orchestration import approvals
+from orchestration.ingestion import carry_ingestion
 from orchestration.live import Item, closes, drain
 from orchestration.loop import carry_on
 from orchestration.opening import TurnRequest, open_turn
 from orchestration.records import ApprovalRecord
 from orchestration.state import fold
+from orchestration.streaming import fetcher, stream_bytes
 from orchestration.turn import Services, Turn
 from telemetry import log
 
@@ -29,13 +31,15 @@ class Runs:
         self._services = services
         self._group = group
         self._turns: dict[tuple[TenantId, RunId], Turn] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, context: TenantContext, request: TurnRequest, nonce: str) -> None:
+    async def start(
+        self, context: TenantContext, request: TurnRequest, nonce: str, *, parent: str | None = None
+    ) -> None:
         """Open a turn and carry it on; a retried request finds it under way or done. Raises as `open_turn` does."""
         writer, new = await open_turn(self._services, context, request, nonce)
         if new:
-            self._carry(context, writer)
+            self._carry(context, writer, parent=parent)
 
     async def resume(self, tenant: TenantId, run: RunId, reader: TenantContext) -> None:
         """Take up a run after a restart or a decision, under the authority that opened it.
@@ -52,8 +56,17 @@ class Runs:
         writer = RunWriter(self._services.store.tenant(context), run, actor=context.principal.actor)
         writer.events, writer.durable = events, len(events)
         progress = fold(events)
-        if progress.ended is None and progress.run.kind is RunKind.TURN and (tenant, run) not in self._turns:
-            self._carry(context, writer, restarted=progress.state is RunState.RUNNING)
+        if progress.ended or (tenant, run) in self._turns:
+            return
+        match progress.run.kind:
+            case RunKind.TURN:
+                self._carry(context, writer, restarted=progress.state is RunState.RUNNING)
+            case RunKind.INGESTION:
+                self._begin(_ingested(self._services, writer))
+            case RunKind.SEARCH:
+                await writer.append([RunEnded(state=RunState.FAILED, code="run.restarted")])
+            case RunKind.ACCESS | RunKind.ADMIN:
+                pass
 
     async def cancel(self, context: TenantContext, run: RunId) -> None:
         """End a run at the wish of its requester, or of an admin.
@@ -90,43 +103,55 @@ class Runs:
 
     async def follow(
         self, context: TenantContext, run: RunId, *, after: int, until_parked: bool, seconds: float
-    ) -> AsyncIterator[Item]:
-        """Yield the run's events after number `after`, then what happens, until it ends or `seconds` have passed.
+    ) -> AsyncGenerator[bytes]:
+        """Yield the run's events after number `after` as an event stream, then what happens, until it ends.
 
-        Events come from the log; what this process carries is shown at once, with the text as it is written.
+        Events come from the log; what this process carries is shown at once, with the text as it is written. A stream
+        lasts `seconds` at most; `until_parked` ends it where the run waits for a person.
         """
         data = self._services.store.tenant(context)
         end = asyncio.get_running_loop().time() + seconds
-        with self._services.hub.follow(context.tenant, run) as queue:
-            items: list[Item | None] = [*await data.log.read(run, after=after)]
+        with self._services.hub.follow(context.tenant, run) as (live, queue):
+            fetch = fetcher(data, live.known)
+            items: Sequence[Item | None] = await data.log.read(run, after=after)
             while asyncio.get_running_loop().time() < end:
-                for item in items:
-                    if item is None:
-                        return
-                    if isinstance(item, Stored):
-                        if item.event.seq <= after:
-                            continue
-                        after = item.event.seq
-                    yield item
-                    if item is items[-1] and isinstance(item, Stored) and closes(item, when_parked=until_parked):
-                        return
-                items = await drain(queue, within=POLL_SECONDS) or [*await data.log.read(run, after=after)]
+                fresh = [item for item in items if item is not None and not _seen(item, after)]
+                after = max([after, *(item.event.seq for item in fresh if isinstance(item, Stored))])
+                if fresh:
+                    yield await stream_bytes(fresh, fetch)
+                if None in items or (fresh and closes(fresh[-1], when_parked=until_parked)):
+                    return
+                items = await drain(queue, within=POLL_SECONDS) or await data.log.read(run, after=after)
 
-    def _carry(self, context: TenantContext, writer: RunWriter, *, restarted: bool = False) -> None:
+    async def drain(self, seconds: float) -> None:
+        """Bring all runs to a point where another process can take them up: no tool call is cut short in time."""
+        for turn in self._turns.values():
+            turn.leaving = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+
+    def _carry(
+        self, context: TenantContext, writer: RunWriter, *, restarted: bool = False, parent: str | None = None
+    ) -> None:
         agent = self._services.agents.get(fold(writer.events).run.agent)
         if agent is None:
             log(logging.ERROR, "A run's agent is no longer there", context=context, run=writer.run)
             return
         writer.actor = Actor(kind=PrincipalKind.AGENT, id=agent.name)
-        task = self._group.create_task(self._carried(context, writer, agent, restarted=restarted))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self._begin(self._carried(context, writer, agent, restarted=restarted, parent=parent))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _carried(
-        self, context: TenantContext, writer: RunWriter, agent: AgentManifest, *, restarted: bool
+        self, context: TenantContext, writer: RunWriter, agent: AgentManifest, *, restarted: bool, parent: str | None
     ) -> None:
         with self._services.hub.hold(context.tenant, writer.run) as live:
-            turn = Turn(self._services, context, agent, writer, live)
+            turn = Turn(self._services, context, agent, writer, live, parent=parent)
             turn.published = writer.durable
             turn.sync()
             self._turns[context.tenant, writer.run] = turn
@@ -136,3 +161,14 @@ class Runs:
                 await carry_on(turn)
             finally:
                 del self._turns[context.tenant, writer.run]
+
+
+def _seen(item: Item, after: int) -> bool:
+    return isinstance(item, Stored) and item.event.seq <= after
+
+
+async def _ingested(services: Services, writer: RunWriter) -> None:
+    try:
+        await carry_ingestion(services, writer)
+    except MandateError as error:
+        log(logging.WARNING, "A document was not taken in", context=writer.data.context, code=error.code)

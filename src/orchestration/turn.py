@@ -1,7 +1,7 @@
 """One run in the hands of this process: its writer, its state, and the content that it has touched."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from control import AgentFacts, AgentManifest, Budgets, Gate, Situation
@@ -28,6 +28,8 @@ class Services:
     agents: Mapping[str, AgentManifest]
     clock: Clock
     code_version: str
+    settled: Callable[[], None] = lambda: None
+    """Told when a run has ended or waits for a person, so that lists show it at once."""
     hub: Hub = field(default_factory=Hub)
 
     def effect_of(self, tool: str) -> Effect | None:
@@ -40,10 +42,11 @@ class Turn:
     """A run while this process carries it on. `progress` is always the fold of `writer.events`.
 
     Attributes:
-        known: bytes of content that this turn has written or read, by content id.
         earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
         interrupt: the bound round the model call that is under way.
         cancelled_by: who asked the run to end.
+        leaving: the process is about to stop: the run is left to the next one at the next step.
+        parent: the span, in another process, that caused this.
     """
 
     services: Services
@@ -54,10 +57,11 @@ class Turn:
     progress: Progress = field(default_factory=Progress)
     applied: int = 0
     published: int = 0
-    known: dict[str, bytes] = field(default_factory=dict[str, bytes])
     earlier: list[tuple[str, str, Label]] | None = None
     interrupt: asyncio.Timeout | None = None
     cancelled_by: Actor | None = None
+    leaving: bool = False
+    parent: str | None = None
 
     @property
     def data(self) -> TenantData:
@@ -94,7 +98,7 @@ class Turn:
     def stage(self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None) -> None:
         """Make `bodies` the next events; they reach the disk together with the next decision, or by `commit`."""
         self.writer.stage(bodies, content, actor=actor)
-        self.known.update({piece.ref.id: piece.data for piece in content})
+        self.live.known.update({piece.ref.id: piece.data for piece in content})
         self.sync()
 
     def end(self, state: RunState, code: str = "") -> None:
@@ -111,9 +115,9 @@ class Turn:
 
     async def content(self, ref: ContentRef) -> bytes:
         """Return the bytes that `ref` points to, from memory where this turn has written or read them."""
-        if ref.id not in self.known:
-            self.known[ref.id] = await self.data.content.get(ref)
-        return self.known[ref.id]
+        if ref.id not in self.live.known:
+            self.live.known[ref.id] = await self.data.content.get(ref)
+        return self.live.known[ref.id]
 
     async def situation(self, label: Label) -> Situation:
         """Return what holds for a decision now; `label` is the join of all that the model has read."""

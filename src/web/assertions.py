@@ -9,7 +9,6 @@ request, once, for at most a minute. Each process signs with a key of its own th
 import base64
 import binascii
 import secrets
-from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +33,8 @@ from core import (
     parse_timestamp,
     timestamp,
 )
-from core.errors import Unauthenticated, Unavailable
+from core.errors import Unauthenticated
+from web.nonces import SeenNonces
 
 ASSERTION_HEADER = "Mandate-Assertion"
 ASSERTION_LIFETIME = timedelta(seconds=60)
@@ -179,7 +179,7 @@ class AssertionVerifier:
         self._audience = audience
         self._keys = keys
         self._clock = clock
-        self._seen = _SeenNonces(_MAX_NONCES)
+        self._seen = SeenNonces(_MAX_NONCES, ASSERTION_LIFETIME + _CLOCK_SKEW)
 
     async def verify(
         self, assertion: str, *, issuer_services: Collection[str], method: str, path: str, body: bytes
@@ -211,7 +211,8 @@ class AssertionVerifier:
         _check_lifetime(payload, key, now)
         if not secrets.compare_digest(payload.request.encode(), _request_digest(method, path, body).encode()):
             raise _refused("request")
-        self._seen.claim(f"{payload.kid}.{payload.nonce}", now)
+        if not self._seen.claim(f"{payload.kid}.{payload.nonce}", now):
+            raise _refused("replayed")
         return _verified(key.service, payload)
 
 
@@ -221,24 +222,6 @@ def request_target(scope: Scope) -> str:
     query: bytes = scope.get("query_string", b"")
     path = raw.decode("latin-1").removeprefix(scope.get("root_path", ""))
     return f"{path}?{query.decode('latin-1')}" if query else path
-
-
-class _SeenNonces:
-    """Remembers each nonce for as long as an assertion can be valid; when full it refuses rather than forget."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._forget_at: OrderedDict[str, datetime] = OrderedDict()
-
-    def claim(self, nonce: str, now: datetime) -> None:
-        while self._forget_at and next(iter(self._forget_at.values())) < now:
-            self._forget_at.popitem(last=False)
-        if nonce in self._forget_at:
-            raise _refused("replayed")
-        if len(self._forget_at) >= self._capacity:
-            message = "Too many requests within a minute. Try again shortly."
-            raise Unavailable(message, code="dependency.replay_guard", retry_after=1)
-        self._forget_at[nonce] = now + ASSERTION_LIFETIME + _CLOCK_SKEW
 
 
 def _parse(assertion: str) -> tuple[bytes, _Payload, bytes]:

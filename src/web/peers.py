@@ -135,6 +135,7 @@ class PeerClient:
             yield response
 
     async def _headers(self, request: _Request) -> dict[str, str]:
+        token = await self._tokens.token(self._scope)
         assertion = self._signer.sign(
             request.context,
             audience=self._service,
@@ -144,7 +145,7 @@ class PeerClient:
             deadline=request.deadline,
         )
         headers = {
-            "Authorization": f"Bearer {await self._tokens.token(self._scope)}",
+            "Authorization": f"Bearer {token}",
             CORRELATION_HEADER: request.context.correlation,
             ASSERTION_HEADER: assertion,
         }

@@ -38,6 +38,7 @@ class AzureServiceTokens:
     def __init__(self, client_id: str | None) -> None:
         self._client_id = client_id
         self._credential: DefaultAzureCredential | None = None
+        self._opening = asyncio.Lock()
         self._tokens: dict[str, AccessToken] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -62,9 +63,8 @@ class AzureServiceTokens:
 
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                if self._credential is None:
-                    self._credential = await asyncio.to_thread(_make_credential, self._client_id)
-                self._tokens[scope] = await self._credential.get_token(scope)
+                credential = await self._open()
+                self._tokens[scope] = await credential.get_token(scope)
         except (AzureError, TimeoutError) as error:
             _log.warning("no service token: %s", type(error).__name__)
             if old is None or old.expires_on <= time.time():
@@ -72,6 +72,12 @@ class AzureServiceTokens:
                 raise Unavailable(message, code="dependency.identity", retry_after=5) from error
             return old
         return self._tokens[scope]
+
+    async def _open(self) -> "DefaultAzureCredential":
+        async with self._opening:
+            if self._credential is None:
+                self._credential = await asyncio.to_thread(_make_credential, self._client_id)
+            return self._credential
 
 
 def _make_credential(client_id: str | None) -> "DefaultAzureCredential":

@@ -1,189 +1,28 @@
-"""The local identity provider is one that clients and validators made for Entra can work with."""
+"""People sign in to the local identity provider as they do to Entra, and nobody else does."""
 
-import asyncio
-import os
-import socket
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from datetime import timedelta
 
-import aiohttp
 import jwt
 import pytest
-from identity_live import serving
-from starlette.types import ASGIApp
+from identity_world import ANN, BOB, CALLBACK, CONTOSO, EVE, FABRIKAM, PAT, World, open_world
 
-from core import SystemClock
-from core.errors import Defect, Unauthenticated
-from emulators.identity import (
-    PERSONAL_ACCOUNTS,
-    SERVICE_TID,
-    ClientRegistration,
-    DirectoryTenant,
-    DirectoryUser,
-    ServiceIdentity,
-    TokenResponse,
-    create_app,
-    sign_in,
-)
-from emulators.identity.oauth import s256
-from web import AzureServiceTokens, TokenValidator
-
-SECRET = "header-secret"
-CONTOSO, FABRIKAM = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
-ANN = DirectoryUser("ann@contoso.example", "Ann <Owner>", "aaaaaaaa-0000-4000-8000-000000000001", ["owner"], ["g1"])
-BOB = DirectoryUser("bob@contoso.example", "Bob", "aaaaaaaa-0000-4000-8000-000000000002", ["user"])
-EVE = DirectoryUser("eve@fabrikam.example", "Eve", "aaaaaaaa-0000-4000-8000-000000000003", ["user"])
-PAT = DirectoryUser("pat@personal.example", "Pat", "aaaaaaaa-0000-4000-8000-000000000004")
-TENANTS = [
-    DirectoryTenant(CONTOSO, "Contoso", [ANN, BOB]),
-    DirectoryTenant(FABRIKAM, "Fabrikam", [EVE]),
-    DirectoryTenant(PERSONAL_ACCOUNTS, "Personal", [PAT]),
-]
-EDGE = ServiceIdentity("edge-client", "bbbbbbbb-0000-4000-8000-000000000001", "edge", {"api://inner": ["Runs.Start"]})
-APP = replace(EDGE, client_id="app-client", secret="app-secret")
-CLI = ClientRegistration("cli", "Command line", ["http://127.0.0.1/callback", "https://console.example/signed-in?x=1"])
-CALLBACK = "http://127.0.0.1:4567/callback"
-VERIFIER = "v" * 43
-
-
-@dataclass
-class MovingClock:
-    ahead: timedelta = field(default_factory=timedelta)
-
-    def now(self) -> datetime:
-        return SystemClock().now() + self.ahead
-
-
-@dataclass
-class World:
-    base: str
-    session: aiohttp.ClientSession
-    clock: MovingClock
-    folder: Path
-
-    @property
-    def msi(self) -> str:
-        return f"{self.base}/msi/token"
-
-    def validator(self, audience: str = "api://mandate") -> TokenValidator:
-        return TokenValidator(
-            issuer_template=f"{self.base}/{{tid}}/v2.0",
-            jwks_uri=f"{self.base}/common/discovery/v2.0/keys",
-            audience=audience,
-            session=self.session,
-            clock=self.clock,
-        )
-
-    async def sign_in(self, user: DirectoryUser, tid: str = CONTOSO, **changes: str) -> TokenResponse:
-        client = {"client_id": "cli", "redirect_uri": CALLBACK} | changes
-        return await sign_in(self.session, self.base, tid, user.username, **client)
-
-    def asked(self, **changes: str) -> dict[str, str]:
-        asked = {
-            "client_id": "cli",
-            "redirect_uri": CALLBACK,
-            "response_type": "code",
-            "scope": "openid offline_access api://mandate/access",
-            "state": "s&t",
-            "nonce": "n1",
-            "code_challenge": s256(VERIFIER),
-            "code_challenge_method": "S256",
-        } | changes
-        return {name: value for name, value in asked.items() if value}
-
-    async def page(self, tid: str = CONTOSO, **changes: str) -> "Answer":
-        return await self.get(f"/{tid}/oauth2/v2.0/authorize", params=self.asked(**changes))
-
-    async def get(self, path: str, **how: Any) -> "Answer":
-        async with self.session.get(self.base + path, allow_redirects=False, **how) as response:
-            return await Answer.of(response)
-
-    async def post(self, path: str, **how: Any) -> "Answer":
-        async with self.session.post(self.base + path, allow_redirects=False, **how) as response:
-            return await Answer.of(response)
-
-    async def code(self, user: DirectoryUser = ANN, tid: str = CONTOSO) -> str:
-        page = await self.page(tid)
-        csrf = page.cookies["identity_csrf"]
-        answer = await self.choose(user.username, csrf, csrf, tid)
-        assert answer.status == 303
-        return answer.back["code"]
-
-    async def choose(self, username: str, csrf: str, cookie: str, tid: str = CONTOSO) -> "Answer":
-        form = {"csrf": csrf, "username": username}
-        path = f"/{tid}/oauth2/v2.0/authorize"
-        return await self.post(path, params=self.asked(), data=form, cookies={"identity_csrf": cookie})
-
-    async def redeem(self, code: str, tid: str = CONTOSO, **changes: str) -> "Answer":
-        grant = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
-        return await self.token(grant | {"client_id": "cli", "redirect_uri": CALLBACK} | changes, tid)
-
-    async def token(self, form: dict[str, str], tid: str = CONTOSO) -> "Answer":
-        return await self.post(f"/{tid}/oauth2/v2.0/token", data=form)
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    cookies: dict[str, str]
-    text: str
-    json: Any
-
-    @classmethod
-    async def of(cls, response: aiohttp.ClientResponse) -> "Answer":
-        is_json = response.content_type == "application/json"
-        return cls(
-            response.status,
-            {name.lower(): value for name, value in response.headers.items()},
-            {name: morsel.value for name, morsel in response.cookies.items()},
-            await response.text(),
-            await response.json() if is_json else None,
-        )
-
-    @property
-    def back(self) -> dict[str, str]:
-        """What was sent to the redirect URI."""
-        assert self.headers["location"].startswith(CALLBACK + "?")
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.headers["location"]).query).items()}
-
-    @property
-    def error(self) -> tuple[int, str]:
-        return self.status, self.json["error"]
+from core.errors import Unauthenticated
+from emulators.identity import PERSONAL_ACCOUNTS, DirectoryUser
 
 
 @pytest.fixture(scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    clock, folder = MovingClock(), tmp_path_factory.mktemp("made") / "identity"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MANDATE_ENVIRONMENT", "local")
-        app = make_app(base, folder, clock)
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with (
-        serving(app, listener),
-        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as session,
-    ):
-        yield World(base, session, clock, folder)
+        async with open_world(tmp_path_factory.mktemp("made") / "identity") as world:
+            yield world
 
 
 @pytest.fixture
 def world(running: World) -> World:
     running.clock.ahead = timedelta()
     return running
-
-
-def make_app(base: str, folder: Path, clock: MovingClock) -> ASGIApp:
-    services = {service.client_id: service for service in (EDGE, APP)}
-    return create_app(
-        issuer_base=base, tenants=TENANTS, folder=folder, services=services, clients=[CLI], header_secret=SECRET,
-        clock=clock,
-    )  # fmt: skip
 
 
 async def test_somebody_signs_in_and_our_validator_knows_them(world: World) -> None:
@@ -350,40 +189,6 @@ async def test_a_refresh_token_gives_new_tokens_once(world: World) -> None:
     assert (await world.token(form | {"refresh_token": second["refresh_token"]})).error == (400, "invalid_grant")
 
 
-async def test_an_app_with_a_secret_gets_its_own_token(world: World) -> None:
-    form = {"grant_type": "client_credentials", "scope": "api://inner/.default", "client_id": "app-client"}
-    answer = await world.token(form | {"client_secret": "app-secret"}, SERVICE_TID)
-    who = await world.validator("api://inner").verify(answer.json["access_token"])
-    assert (who.tenant_id, who.is_app, who.app_id, who.roles) == (SERVICE_TID, True, "app-client", {"Runs.Start"})
-    basic = {"Authorization": aiohttp.encode_basic_auth("app-client", "app-secret")}
-    del form["client_id"]
-    assert (await world.post(f"/{SERVICE_TID}/oauth2/v2.0/token", data=form, headers=basic)).status == 200
-    elsewhere = await world.token(form | {"client_id": "app-client", "client_secret": "app-secret"}, CONTOSO)
-    assert elsewhere.error == (400, "unauthorized_client")
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"client_secret": "wrong"}, (401, "invalid_client")),
-        ({"client_id": "edge-client", "client_secret": ""}, (401, "unauthorized_client")),
-        ({"scope": "api://unknown/.default"}, (400, "invalid_resource")),
-        ({"scope": "api://inner"}, (400, "invalid_scope")),
-        ({"grant_type": "password"}, (400, "unsupported_grant_type")),
-    ],
-)
-async def test_an_app_without_its_secret_or_resource_gets_none(
-    world: World, changes: dict[str, str], error: tuple[int, str]
-) -> None:
-    form = {"grant_type": "client_credentials", "scope": "api://inner/.default"}
-    form |= {"client_id": "app-client", "client_secret": "app-secret"}
-    assert (await world.token(form | changes, SERVICE_TID)).error == error
-
-
-async def test_the_token_endpoint_reads_forms_only(world: World) -> None:
-    assert (await world.post(f"/{CONTOSO}/oauth2/v2.0/token", json={})).error == (400, "invalid_request")
-
-
 async def test_signing_out_goes_back_only_to_clients(world: World) -> None:
     path = f"/{CONTOSO}/oauth2/v2.0/logout"
     known = await world.get(path, params={"post_logout_redirect_uri": CALLBACK, "state": "x"})
@@ -391,97 +196,3 @@ async def test_signing_out_goes_back_only_to_clients(world: World) -> None:
     other = await world.get(path, params={"post_logout_redirect_uri": "https://evil.example/"})
     assert other.status == 200
     assert "evil" not in other.text
-
-
-async def test_the_managed_identity_protocol(world: World) -> None:
-    asked = {"api-version": "2019-08-01", "resource": "api://inner", "client_id": "edge-client"}
-    header = {"X-IDENTITY-HEADER": SECRET}
-    given = (await world.get("/msi/token", params=asked, headers=header)).json
-    assert given.keys() == {"access_token", "expires_on", "resource", "token_type", "client_id"}
-    assert (given["resource"], given["token_type"], given["client_id"]) == ("api://inner", "Bearer", "edge-client")
-    assert abs(int(given["expires_on"]) - datetime.now(UTC).timestamp() - 3600) < 10
-    assert (await world.get("/msi/token", params=asked)).status == 400
-    assert (await world.get("/msi/token", params=asked, headers={"X-IDENTITY-HEADER": "guess"})).status == 401
-    for wrong in ({"api-version": "2017-09-01"}, {"resource": "api://unknown"}, {"client_id": "stranger"}):
-        assert (await world.get("/msi/token", params=asked | wrong, headers=header)).status == 400
-
-
-def use_managed_identity(world: World, monkeypatch: pytest.MonkeyPatch, header: str = SECRET) -> None:
-    monkeypatch.setenv("IDENTITY_ENDPOINT", world.msi)
-    monkeypatch.setenv("IDENTITY_HEADER", header)
-    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
-
-
-async def test_the_azure_credential_gets_a_token_that_we_accept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_managed_identity(world, monkeypatch)
-    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - heavy
-
-    async with ManagedIdentityCredential(client_id="edge-client") as credential:
-        token = await credential.get_token("api://inner/.default")
-    who = await world.validator("api://inner").verify(token.token)
-    assert (who.tenant_id, who.object_id, who.app_id) == (SERVICE_TID, EDGE.object_id, "edge-client")
-    assert (who.is_app, who.roles) == (True, {"Runs.Start"})
-
-
-async def test_service_tokens_come_from_the_default_credential_and_are_kept(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_managed_identity(world, monkeypatch)
-    tokens = AzureServiceTokens("edge-client")
-    first, second = await asyncio.gather(*(tokens.token("api://inner/.default") for _ in range(2)))
-    assert first == second == await tokens.token("api://inner/.default")
-    assert (await world.validator("api://inner").verify(first)).app_id == "edge-client"
-    await tokens.aclose()
-
-
-async def test_a_process_without_the_platforms_secret_gets_no_token(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_managed_identity(world, monkeypatch, header="guess")
-    tokens = AzureServiceTokens("edge-client")
-    with pytest.raises(Exception, match="there is no token for it") as caught:
-        await tokens.token("api://inner/.default")
-    assert getattr(caught.value, "code", "") == "dependency.identity"
-    await tokens.aclose()
-
-
-async def test_a_rotated_key_is_followed_and_the_old_one_still_honoured(world: World) -> None:
-    validator = world.validator()
-    old = (await world.sign_in(ANN)).access_token
-    await validator.verify(old)
-    assert (await world.post("/local/rotate", headers={"X-IDENTITY-HEADER": "guess"})).status == 401
-    kid = (await world.post("/local/rotate", headers={"X-IDENTITY-HEADER": SECRET})).json["kid"]
-    new = (await world.sign_in(ANN)).access_token
-    assert jwt.get_unverified_header(new)["kid"] == kid != jwt.get_unverified_header(old)["kid"]
-    with pytest.raises(Unauthenticated):
-        await validator.verify(new)
-    world.clock.ahead += timedelta(seconds=31)
-    assert (await validator.verify(new)).object_id == ANN.object_id
-    await world.validator().verify(old)
-
-
-async def test_keys_outlive_a_restart_and_are_private(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
-    token = (await world.sign_in(ANN)).access_token
-    kid = jwt.get_unverified_header(token)["kid"]
-    again = create_app(
-        issuer_base=world.base, tenants=[], folder=world.folder, services={}, clients=[], header_secret=SECRET
-    )
-    listener = socket.create_server(("127.0.0.1", 0))
-    async with serving(again, listener):
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/common/discovery/v2.0/keys"
-        async with world.session.get(url) as response:
-            assert (await response.json())["keys"][0]["kid"] == kid
-    assert world.folder.stat().st_mode & 0o777 == 0o700
-    assert [file.stat().st_mode & 0o777 for file in world.folder.iterdir()] == [0o600]
-
-
-@pytest.mark.parametrize("environment", ["prod", "dev", "Local", ""])
-def test_it_refuses_to_start_anywhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
-    monkeypatch.setenv("MANDATE_ENVIRONMENT", environment)
-    with pytest.raises(Defect):
-        make_app("http://127.0.0.1:1", tmp_path / "identity", MovingClock())
-    monkeypatch.delenv("MANDATE_ENVIRONMENT")
-    with pytest.raises(Defect):
-        make_app("http://127.0.0.1:1", tmp_path / "identity", MovingClock())
-    assert not os.listdir(tmp_path)

@@ -1,14 +1,16 @@
 """Knowledge: who finds what, and that nobody finds anything else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_samples import index, member, passage, permit, vector
 
-from core import ActionKind, DocumentId, PrincipalId, TenantContext
-from data import KNOWLEDGE, Hit, Query, Reader, Store
+from core import ActionKind, Confidentiality, DocumentId, Label, Permit, PrincipalId, TenantContext
+from core.errors import Defect
+from data import KNOWLEDGE, Hit, Query, Reader, Store, indexing
 
 ANYBODY = Reader(PrincipalId("usr_reader"), frozenset())
 NORTH, EAST = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
@@ -185,3 +187,53 @@ async def test_a_large_document_is_indexed_whole(store: Store) -> None:
     context = member()
     await index(store, context, [passage(f"part {n}", ordinal=n) for n in range(130)])
     assert len(await search(store, context, "part", limit=200)) == 130
+
+
+async def test_nothing_is_searched_or_indexed_without_its_own_permit(store: Store) -> None:
+    context, other = member(), member()
+    knowledge = store.tenant(context).knowledge
+    passages, query = [passage("the kettle")], Query("kettle", ("manuals",), 10)
+    arguments = {ActionKind.INGEST: indexing(passages), ActionKind.RETRIEVE: query.arguments}
+    targets = {ActionKind.INGEST: "manuals", ActionKind.RETRIEVE: KNOWLEDGE}
+
+    async def use(kind: ActionKind, leave: Permit) -> None:
+        if kind is ActionKind.INGEST:
+            await knowledge.index(leave, passages)
+        else:
+            await knowledge.search(leave, query, vector=vector(*NORTH), reader=ANYBODY)
+
+    for kind, target in targets.items():
+        spent = permit(context, kind, target, arguments[kind])
+        await use(kind, spent)
+        strange = permit(other, kind, target, arguments[kind])
+        elsewhere = permit(context, kind, "another", arguments[kind])
+        for leave in (spent, strange, elsewhere, permit(context, kind, target, {})):
+            with pytest.raises(Defect):
+                await use(kind, leave)
+
+
+async def test_passages_of_two_collections_are_not_indexed_at_once(store: Store) -> None:
+    context = member()
+    passages = [passage("kettle"), passage("kettle", collection="policies")]
+    for several in (passages, []):
+        leave = permit(context, ActionKind.INGEST, "manuals", indexing(several))
+        with pytest.raises(Defect):
+            await store.tenant(context).knowledge.index(leave, several)
+    assert await search(store, context, "kettle", collections=["manuals", "policies"]) == []
+
+
+async def test_nothing_above_the_ceiling_is_found(store: Store) -> None:
+    context = member()
+    passages = [
+        replace(passage(f"kettle {level}"), label=Label(confidentiality=level), owner=ANYBODY.principal)
+        for level in Confidentiality
+    ]
+    await index(store, context, passages)
+    for ceiling in Confidentiality:
+        reader = replace(ANYBODY, ceiling=ceiling)
+        hits = await search(store, context, "kettle", reader=reader)
+        levels = {hit.passage.label.confidentiality for hit in hits}
+        assert levels == {level for level in Confidentiality if level.rank <= ceiling.rank}
+        for one in passages:
+            found = await store.tenant(context).knowledge.get(one.id, reader)
+            assert (found is not None) == (one.label.confidentiality in levels)

@@ -13,7 +13,7 @@ from core import Actor, Principal, PrincipalId, PrincipalKind, Role, TenantConte
 from core.errors import MandateError, Unavailable
 from web import AssertionSigner, AssertionVerifier, PublishedKey, VerifiedAssertion, assertions, request_target
 
-BODY = b'{"text":"hello"}'
+REQUEST: dict[str, Any] = {"method": "POST", "path": "/v1/runs?x=1", "body": b'{"text":"hello"}'}
 
 
 @dataclass
@@ -60,17 +60,12 @@ class World:
 
     def sign(self, **changes: Any) -> str:
         deadline = self.clock.now() + timedelta(minutes=5)
-        request: dict[str, Any] = {"audience": "orchestration", "method": "POST", "path": "/v1/runs?x=1", "body": BODY}
-        return self.signer.sign(self.context, **({"deadline": deadline} | request | changes))
+        given: dict[str, Any] = {"audience": "orchestration", "deadline": deadline, **REQUEST, **changes}
+        return self.signer.sign(self.context, **given)
 
     async def verify(self, assertion: str, **changes: Any) -> VerifiedAssertion:
-        request: dict[str, Any] = {
-            "issuer_services": {"interaction"},
-            "method": "POST",
-            "path": "/v1/runs?x=1",
-            "body": BODY,
-        }
-        return await self.verifier.verify(assertion, **(request | changes))
+        given: dict[str, Any] = {"issuer_services": {"interaction"}, **REQUEST, **changes}
+        return await self.verifier.verify(assertion, **given)
 
     async def refusal(self, assertion: str, **changes: Any) -> str:
         with pytest.raises(MandateError) as caught:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from itertools import islice
 
-from core import ActionKind, DocumentId, Permit, TenantContext
+from core import ActionKind, DocumentId, Json, Permit, TenantContext
+from core.errors import Defect
 from data.ports import KNOWLEDGE, Hit, Passage, Query, Reader, indexing
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
@@ -31,8 +32,10 @@ class SqliteKnowledge:
         self._indexes = indexes
 
     async def index(self, permit: Permit, passages: Sequence[Passage]) -> None:
-        (collection,) = {passage.collection for passage in passages}
-        permit.spend(ActionKind.INGEST, collection, indexing(passages))
+        collections = {passage.collection for passage in passages}
+        if len(collections) != 1:
+            raise Defect("Passages are indexed into one collection at a time.", code="defect.index")
+        self._spend(permit, ActionKind.INGEST, collections.pop(), indexing(passages))
 
         def write(connection: Connection, chunk: Sequence[Passage]) -> None:
             for passage in chunk:
@@ -44,7 +47,7 @@ class SqliteKnowledge:
             await self._database.write(lambda connection, chunk=chunk: write(connection, chunk))
 
     async def search(self, permit: Permit, query: Query, *, vector: bytes, reader: Reader) -> Sequence[Hit]:
-        permit.spend(ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
+        self._spend(permit, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
         depth = max(DEPTH, query.limit)
 
         def work(connection: Connection) -> Sequence[Hit]:
@@ -75,3 +78,8 @@ class SqliteKnowledge:
             return removed
 
         return await self._database.write(work)
+
+    def _spend(self, permit: Permit, kind: ActionKind, target: str, arguments: Json) -> None:
+        if permit.tenant != self._tenant:
+            raise Defect("A permit of another tenant was presented.", code="defect.permit_mismatch")
+        permit.spend(kind, target, arguments)

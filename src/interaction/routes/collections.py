@@ -90,7 +90,12 @@ async def put_collection(
         confidentiality=body.confidentiality,
         readers=tuple(body.readers),
     )
-    etag = await data.records.put(collection, record, etag=if_match.strip('"') if if_match else None)
+    try:
+        etag = await data.records.put(collection, record, etag=if_match.strip('"') if if_match else None)
+    except PreconditionFailed:
+        raise PreconditionFailed(
+            "The collection is not as you have seen it. List it again, and send its ETag as If-Match."
+        ) from None
     await deps.access.admin(me, record.kind, collection, etag)
     return answer(_view(record, etag), 200 if if_match else 201, {"ETag": f'"{etag}"'})
 

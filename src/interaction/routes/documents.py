@@ -13,13 +13,12 @@ from core import DocumentId, Label, PrincipalId, RunId, TenantContext
 from core.errors import BadRequest
 from core.events import RunState
 from data import Page, Store, Versioned, read_run
-from interaction.answers import Given, Told, answer, described
+from interaction.answers import Given, Told, answer, described, problems
 from interaction.authority import Me, User
 from interaction.decisions import text_of
 from interaction.dependencies import Deps
 from interaction.paging import chosen_page
 from interaction.parameters import (
-    COLLECTION_PATTERN,
     CollectionName,
     Cursor,
     DocumentPath,
@@ -36,6 +35,7 @@ LONGEST_INGESTION = timedelta(minutes=10)
 DEFAULT_COLLECTION = "inbox"
 
 _LONGEST_TITLE = 200
+_Title = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TITLE, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _TEXT = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]*$"}
 
 
@@ -43,7 +43,7 @@ class NewDocument(Given):
     """A document in Markdown or plain text."""
 
     collection: CollectionName = Field(examples=["policies"])
-    title: Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TITLE, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    title: _Title
     text: Annotated[str, StringConstraints(min_length=1, max_length=1_900_000, pattern=r"^[^\x00]*$")]
 
 
@@ -102,15 +102,7 @@ _BODY: dict[str, Any] = {
 async def new_document(
     request: Request,
     collection: Annotated[CollectionName, Query(description="For a body of text: where it goes.")] = DEFAULT_COLLECTION,
-    title: Annotated[
-        str | None,
-        Query(
-            min_length=1,
-            max_length=_LONGEST_TITLE,
-            pattern=r"^[^\x00-\x1f\x7f]*$",
-            description="For a body of text: its title; else its first line.",
-        ),
-    ] = None,
+    title: Annotated[_Title | None, Query(description="For a body of text: its title; else its first line.")] = None,
 ) -> NewDocument:
     """Dependency: the document in the body, whichever of its forms it has.
 
@@ -164,7 +156,7 @@ async def add_document(
 async def list_documents(
     me: Me,
     deps: Deps,
-    collection: Annotated[str | None, Query(pattern=COLLECTION_PATTERN)] = None,
+    collection: CollectionName | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
@@ -190,7 +182,7 @@ async def read_document(document: DocumentPath, me: Me, deps: Deps) -> Response:
     return answer(await _view(deps.store, me, await _readable(deps.store, me, document)))
 
 
-@router.get("/{document}/text", response_class=Markdown, responses={404: described(Progress, 404)[404]})
+@router.get("/{document}/text", response_class=Markdown, responses=problems(404))
 async def read_text(document: DocumentPath, me: Me, deps: Deps) -> Response:
     """Read a document's text. Who may read the document."""
     record = await _readable(deps.store, me, document)

@@ -1,8 +1,8 @@
 """What a run leaves behind: its events, why it did what it did, and whether its chain holds."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
 from core import RunId
@@ -11,7 +11,7 @@ from interaction.answers import Told, answer, described
 from interaction.authority import Me
 from interaction.dependencies import Deps
 from interaction.explanation import Explanation, story_of
-from interaction.parameters import After, RunPath
+from interaction.parameters import After, EventLimit, LastEventId, RunPath
 from interaction.plain_words import in_plain_words
 from interaction.reading import readable_run, verifiable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
@@ -70,8 +70,8 @@ async def read_events(
     *,
     request: Request,
     after: After = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,12}$")] = None,
+    limit: EventLimit = 1000,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Read a run's events from behind `after`, or `Last-Event-ID`. Who may read the run.
 

@@ -1,7 +1,6 @@
 """Requests made, answers timed, CPU time attributed."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from mandate.bench.figures import Figures, at, spread
 from mandate.bench.programs import cpu_seconds
 
 SETTLE_SECONDS = 0.1
-"""After each batch, so that what a turn leaves to do (views, closing streams) is counted with it and not with the next."""
+"""After each batch, so that what a turn leaves to do (views, say) is counted with it and not with the next."""
 
 ENOUGH = 64_000
 """Bytes at the end of an answer that are kept, to see how it ended."""
@@ -36,12 +35,12 @@ class Kind:
 
     Attributes:
         request: makes the next request, no two alike.
-        meters: which processes' CPU time is told under which name.
+        meters: the process whose CPU time is told under a name.
     """
 
     name: str
     request: Callable[[], Request]
-    meters: Mapping[str, tuple[int, ...]]
+    meters: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def compare(figures: Figures, reference: Figures) -> Figures:
 
 
 async def _batch(session: aiohttp.ClientSession, kind: Kind, level: Level, samples: Samples) -> None:
-    before = {name: cpu_seconds(pids) for name, pids in kind.meters.items()}
+    before = {name: cpu_seconds(pid) for name, pid in kind.meters.items()}
     tickets = iter(range(level.turns))
     began = time.perf_counter()
     async with asyncio.TaskGroup() as clients:
@@ -105,8 +104,8 @@ async def _batch(session: aiohttp.ClientSession, kind: Kind, level: Level, sampl
     samples.seconds += time.perf_counter() - began
     samples.turns += level.turns
     await asyncio.sleep(SETTLE_SECONDS)
-    for name, pids in kind.meters.items():
-        used = cpu_seconds(pids) - before[name]
+    for name, pid in kind.meters.items():
+        used = cpu_seconds(pid) - before[name]
         samples.cpu.setdefault(name, []).append(used / level.turns)
 
 
@@ -135,6 +134,8 @@ async def _answer(session: aiohttp.ClientSession, request: Request) -> tuple[flo
     return first, tail
 
 
-def numbers() -> Iterator[int]:
-    """Yield numbers that make each message another."""
-    return itertools.count(1000)
+def failures(found: Figures) -> int:
+    """Return how many turns failed in all that was measured."""
+    below = sum(failures(part) for part in found.values() if isinstance(part, dict))
+    own = found.get("failures", 0)
+    return below + (own if isinstance(own, int) else 0)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -67,8 +67,8 @@ def tell(figures: Figures) -> None:
     sys.stdout.buffer.flush()
 
 
-def cpu_seconds(pids: Sequence[int]) -> float:
-    """Return the CPU time that processes have used since they began, user and system, all threads, to the nanosecond.
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used since it began, user and system, all threads, to the nanosecond.
 
     Each process is a clock of Linux (`clock_getcpuclockid(3)`); `/proc` would only count hundredths of a second.
 
@@ -76,7 +76,7 @@ def cpu_seconds(pids: Sequence[int]) -> float:
         Unavailable: this is not Linux, or a process has ended (`bench.cpu_time`).
     """
     try:
-        return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+        return time.clock_gettime((~pid << 3) | 2)
     except OSError as error:
         message = "The CPU time of another process cannot be read: either it has ended, or this is not Linux."
         raise Unavailable(message, code="bench.cpu_time") from error
