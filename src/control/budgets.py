@@ -47,6 +47,7 @@ class Budgets:
         self._clock = clock
         self._limits = limits
         self._known: dict[TenantId, Versioned[BudgetRecord]] = {}
+        self._owed: dict[TenantId, list[_Change]] = {}
         self._seen: dict[TenantId, tuple[datetime, BudgetRecord]] = {}
         self._batches: Batches[TenantId, _Change] = Batches(self._commit)
 
@@ -76,6 +77,16 @@ class Budgets:
         change = _Change(data, "settle", key, Amount(micros=actual_micros, tokens=tokens))
         await self._batches.add(data.context.tenant, change)
 
+    def settle_later(self, data: TenantData, key: str, actual_micros: int) -> None:
+        """Settle with the tenant's next write, or at `flush`: until then a crash leaves the reservation as it is."""
+        change = _Change(data, "settle", key, Amount(micros=actual_micros))
+        self._owed.setdefault(data.context.tenant, []).append(change)
+
+    async def flush(self, data: TenantData) -> None:
+        """Write what was left for later; durable on return."""
+        if owed := self._owed.get(data.context.tenant):
+            await self._batches.add(data.context.tenant, owed.pop())
+
     async def left(self, data: TenantData) -> int:
         """Return the millionths that are neither spent nor set aside; never below 0.
 
@@ -88,6 +99,7 @@ class Budgets:
         return max(0, seen[1].left.micros)
 
     async def _commit(self, tenant: TenantId, changes: Sequence[_Change]) -> None:
+        changes = [*self._owed.pop(tenant, ()), *changes]
         for _ in range(_ATTEMPTS):
             known = self._known.pop(tenant, None)
             before, etag = await self._current(changes[0].data, known)

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from interaction.dependencies import InteractionDependencies
+from interaction.description import describe_exactly
 from interaction.refusals import Refusals, name_all_methods
 from interaction.routes import (
     agents,
@@ -49,6 +49,6 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
     for resource in _RESOURCES:
         app.include_router(resource.router)
     refusals.install(app)
-    routes = [app.routes, *(resource.router.routes for resource in _RESOURCES)]
-    name_all_methods(app, [route for some in routes for route in some if isinstance(route, APIRoute)])
+    describe_exactly(app)
+    name_all_methods(app)
     return app

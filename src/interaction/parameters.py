@@ -15,7 +15,7 @@ T = TypeVar("T", bound=str)
 COLLECTION_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 
 _KIND = r"[a-z]{2,4}"
-_ETAG = r'^"[\x21\x23-\x7e]{1,128}"$'
+_ETAG = r'^"?[A-Za-z0-9._-]{1,128}"?$'
 
 
 def no_such(thing: str) -> NotFound:
@@ -52,6 +52,11 @@ def _digits(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value, re.ASCII):
         raise ValueError("give a whole number in digits")
     return value
+
+
+def _bare(etag: str) -> str:
+    """Return an ETag without its quotation marks, which many clients leave out."""
+    return etag.strip('"')
 
 
 def whole(value: object) -> object:
@@ -112,7 +117,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 IfMatch = Annotated[
-    Annotated[str, StringConstraints(pattern=_ETAG)] | None,
+    Annotated[str, StringConstraints(pattern=_ETAG), AfterValidator(_bare)] | None,
     Header(alias="If-Match", description="The ETag that you read. Leave it out to create; then it must not exist."),
 ]
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from control import NOBODY, AccessLog
@@ -52,8 +52,10 @@ class Refusals:
             _logger.error("refusal.unrecorded", extra={"code": failure.code})  # noqa: TRY400 - its text is not for logs
 
 
-def name_all_methods(app: FastAPI, routes: Sequence[APIRoute]) -> None:
+def name_all_methods(app: FastAPI) -> None:
     """Let 405 name every method of the path, where the framework names those of the first route that it found."""
+    contexts = list(iter_route_contexts(app.routes))
+    routes = [found.original_route for found in contexts if isinstance(found.original_route, APIRoute)]
     explain = app.exception_handlers[HTTPException]
 
     async def handler(request: Request, error: Exception) -> Response:

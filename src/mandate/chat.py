@@ -8,16 +8,15 @@ from http import HTTPStatus
 
 import aiohttp
 from rich.console import Console
-from rich.text import Text
 
 from core import Json
-from core.errors import BadRequest
+from core.errors import BadRequest, Unavailable
 from mandate.api import Agent, Approval, ApprovalPage, Explanation
 from mandate.client import ApiError, Client
 from mandate.local.world import load_companies
 from mandate.people import sign_in
 from mandate.settings import ROOT
-from mandate.transcript import Transcript, plain, when
+from mandate.transcript import Transcript, say, when
 from mandate.turns import ask, follow, last_run
 
 console = Console(highlight=False)
@@ -28,6 +27,8 @@ HELP = """\
   /wait       follow the last run until it ends, such as one that waits for an approval
   /approvals  what waits for an approval, and decide on it where you may
   /quit       leave (or Ctrl-D); Ctrl-C cancels the answer that is being written"""
+
+CANCEL_SECONDS = 10.0
 
 GOOD_ENDS = ("completed", "parked")
 
@@ -79,6 +80,7 @@ class Chat:
         except asyncio.CancelledError:
             await self._cancel()
             raise
+        _print("")
         return transcript.state
 
     async def obey(self, command: str) -> None:
@@ -101,8 +103,9 @@ class Chat:
     async def _cancel(self) -> None:
         """End the run under way; it may have ended by itself just now."""
         if self._conversation:
-            run = await last_run(self.client, self._conversation)
-            await self.client.ask("POST", f"/v1/runs/{run}/cancel")
+            async with asyncio.timeout(CANCEL_SECONDS):
+                run = await last_run(self.client, self._conversation)
+                await self.client.ask("POST", f"/v1/runs/{run}/cancel")
             _print("\n  × cancelled", "red")
 
     async def _explain(self) -> None:
@@ -160,6 +163,8 @@ async def _converse(talk: Chat, session: aiohttp.ClientSession) -> None:
             if error.answer.status == HTTPStatus.UNAUTHORIZED:
                 talk.client = await sign_in(session, talk.client.url, talk.client.username)
                 _print("  · signed in again; say it once more", "dim")
+        except (Unavailable, aiohttp.ClientError, TimeoutError):
+            _print("  × The product does not answer. Look whether it is up, and say it once more.", "red")
 
 
 async def _take(talk: Chat, line: str) -> None:
@@ -206,4 +211,4 @@ async def _read(prompt: str) -> str | None:
 
 
 def _print(text: str, style: str = "") -> None:
-    console.print(Text(plain(text), style=style), soft_wrap=True)
+    say(console, text, style)

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from mandate import DEFAULT_URL
+
 app = typer.Typer(
     name="mandate",
     help="A governed, multi-tenant AI agent app: every effect passes one gate and is written down before it happens.",
@@ -24,8 +26,6 @@ app.add_typer(knowledge, name="knowledge")
 Folder = Annotated[Path | None, typer.Option(help="Where data is kept. Default: .mandate")]
 Port = Annotated[int, typer.Option(help="The port for people.")]
 Url = Annotated[str, typer.Option(help="Address of a running product.")]
-
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 @app.command()

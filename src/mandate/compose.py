@@ -188,7 +188,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             agents=host.agents,
             clock=host.clock,
             code_version=VERSION,
-            settled=projector.notify,
+            parked=projector.notify,
         )
         yield OrchestrationDependencies(
             services=services,

@@ -1,5 +1,8 @@
 """How a run looks in a terminal: the text as it is written, and in dim lines what the agent does meanwhile."""
 
+import re
+
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -30,14 +33,50 @@ _NEXT = {
 
 _LONGEST_VALUE = 60
 
+_WORDS = re.compile(r"\n| *[^\s]+| +")
+
 
 def plain(text: str) -> str:
     """Return `text` without what could steer a terminal: models and documents choose it."""
-    return "".join(c for c in text if c.isprintable() or c == "\n")
+    return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else "" for c in text)
 
 
 def when(at: str) -> str:
     return f"{parse_timestamp(at):%d %B, %H:%M} UTC"
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line, wrapped between words where there is a terminal to wrap for."""
+    console.print(Text(plain(text), style=style), soft_wrap=not console.is_terminal)
+
+
+class Flow:
+    """Text that is printed while it comes, on a terminal with its lines broken between words."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._column = 0
+        self._held = ""
+
+    def write(self, text: str) -> None:
+        """Print all but the last word, of which more may come."""
+        *whole, self._held = _WORDS.findall(self._held + plain(text)) or [""]
+        for word in whole:
+            self._put(word)
+
+    def end_line(self) -> None:
+        self._put(self._held)
+        self._held = ""
+        if self._column:
+            self._put("\n")
+
+    def _put(self, word: str) -> None:
+        width = cell_len(word)
+        if self._console.is_terminal and self._column + width > self._console.width and self._column:
+            self._put("\n")
+            word = word.lstrip(" ")
+        self._console.print(Text(word), end="", soft_wrap=True)
+        self._column = 0 if word == "\n" else self._column + cell_len(word)
 
 
 class Transcript:
@@ -50,7 +89,8 @@ class Transcript:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._written = ""
+        self._flow = Flow(console)
+        self._text = ""
         self._sources: dict[str, Passage] = {}
         self.state = "running"
         self.conversation = ""
@@ -79,7 +119,7 @@ class Transcript:
                 resolved = Resolved.model_validate_json(event.data)
                 self._aside(f"the approval was {resolved.verdict}. {resolved.reason_text}")
             case "model_finished":
-                self._end_line()
+                self._flow.end_line()
             case "answer_given":
                 self._answered(Answered.model_validate_json(event.data))
             case "run_parked":
@@ -92,29 +132,27 @@ class Transcript:
                 pass
 
     def _write(self, text: str) -> None:
-        self._written += text
-        self._console.print(Text(plain(text)), end="", soft_wrap=True)
+        self._text += text
+        self._flow.write(text)
 
     def _catch_up(self, text: str) -> None:
-        """Go on in a text of which a part was shown before the connection broke."""
-        if not text.startswith(self._written):
-            self._end_line()
-        self._write(text.removeprefix(self._written))
-
-    def _end_line(self) -> None:
-        if self._written and not self._written.endswith("\n"):
-            self._console.print()
-        self._written = ""
+        """Show what is missing of a text: a part of it, or all, may have been shown before the connection broke."""
+        if not text.startswith(self._text):
+            self._flow.end_line()
+            self._text = ""
+        self._write(text.removeprefix(self._text))
 
     def _line(self, text: str, style: str = "") -> None:
-        self._end_line()
-        self._console.print(Text(plain(text), style=style), soft_wrap=True)
+        self._flow.end_line()
+        say(self._console, text, style)
 
     def _aside(self, text: str) -> None:
         self._line(f"  · {text}", "dim")
 
     def _decided(self, decided: Decided) -> None:
         decision = decided.decision
+        if decided.kind == "call_model":
+            self._text = ""
         if decision.lane is Lane.NEVER:
             self._line(f"  × {_action(decided)}: {decision.reason}", "red")
             self._aside(
@@ -132,6 +170,7 @@ class Transcript:
         self._line(f"  ? Waits for a colleague's approval until {when(asked.expires_at)} ({asked.approval})", "yellow")
 
     def _answered(self, answered: Answered) -> None:
+        self._catch_up(answered.text)
         self._line("")
         for citation in answered.citations:
             source = self._sources.get(citation.passage)

@@ -22,7 +22,7 @@ from orchestration import approvals
 from orchestration.acting import act, give_up
 from orchestration.conversation import parse_model_message
 from orchestration.labelling import OWN_WORDS
-from orchestration.model_call import call_model, write_off
+from orchestration.model_call import call_model, recover
 from orchestration.retrieval import Search, parse_passages, retrieve
 from orchestration.state import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, message_of, next_step
 from orchestration.turn import Turn
@@ -46,7 +46,7 @@ async def carry_on(turn: Turn) -> None:
             agent=turn.agent.name,
             run=turn.writer.run,
         ):
-            await write_off(turn)
+            await recover(turn)
             while not (turn.progress.ended or turn.leaving) and await _advance(turn):
                 pass
     except (Conflict, Unavailable) as error:
@@ -59,8 +59,10 @@ async def carry_on(turn: Turn) -> None:
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, the run ends in a named state
         log(logging.ERROR, "A run broke off", context=turn.context, error=error, run=turn.writer.run)
         turn.end(RunState.FAILED, "defect")
+    await turn.services.budgets.flush(turn.data)
     await turn.commit()
-    turn.services.settled()
+    if not turn.progress.ended:
+        turn.services.parked()
 
 
 async def _advance(turn: Turn) -> bool:

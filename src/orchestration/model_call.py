@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from control import ActionRequest, Granted
+from control import ActionRequest, Granted, Verdict
 from core import ActionKind, Content, ContentClass, Label, Permit
 from core.errors import Defect, MandateError
 from core.events import ModelFinished, Proposal, RunState, Usage
@@ -33,26 +33,44 @@ async def call_model(turn: Turn, step: int) -> None:
         BudgetSpent: the tenant has nothing left to reserve.
     """
     call = await _prepare(turn, step)
-    budgets = turn.services.budgets
-    situation = await turn.situation(call.label)
-    await budgets.reserve(turn.data, call.budget_key, call.price)
-    (verdict,) = await turn.services.gate.authorize(turn.writer, turn.actor, [_action(turn, call)], situation=situation)
-    turn.sync()
+    settle_later = turn.services.budgets.settle_later
+    verdict = await _decided(turn, call)
     if isinstance(verdict, Granted):
         finished, content = await _outcome(turn, call, verdict.permit)
         turn.stage([finished], content)
-        await budgets.settle(turn.data, call.budget_key, finished.usage.cost_micros)
+        settle_later(turn.data, call.budget_key, finished.usage.cost_micros)
     else:
-        await budgets.settle(turn.data, call.budget_key, 0)
+        settle_later(turn.data, call.budget_key, 0)
         turn.end(RunState.REFUSED, "refused.model_call")
 
 
-async def write_off(turn: Turn) -> None:
-    """Close a model call that a crash cut short: it had no effect outside, but its tokens may have been spent."""
+async def recover(turn: Turn) -> None:
+    """Make good what a crash left open: a call cut short is written off, calls that ended are settled.
+
+    A call that was under way had no effect outside, but its tokens may have been spent: it is charged as reserved.
+    """
+    for number, finished in enumerate(turn.progress.model_calls):
+        turn.services.budgets.settle_later(turn.data, f"{turn.writer.run}/{number}", finished.usage.cost_micros)
     if decision := turn.progress.model_in_flight:
         call = await _prepare(turn, decision.step)
         turn.stage([_unanswered(call, "interrupted", "run.restarted", Usage(cost_micros=call.price))])
-        await turn.services.budgets.settle(turn.data, call.budget_key, call.price)
+        turn.services.budgets.settle_later(turn.data, call.budget_key, call.price)
+
+
+async def _decided(turn: Turn, call: _Call) -> Verdict:
+    """Decide and reserve side by side, so that both are on disk after one wait; the permit is used only if both are."""
+    situation = await turn.situation(call.label)
+    verdicts, reserved = await asyncio.gather(
+        turn.services.gate.authorize(turn.writer, turn.actor, [_action(turn, call)], situation=situation),
+        turn.services.budgets.reserve(turn.data, call.budget_key, call.price),
+        return_exceptions=True,  # neither may be cut off in the middle of its write because the other failed
+    )
+    turn.sync()
+    if isinstance(verdicts, BaseException):
+        raise verdicts
+    if isinstance(reserved, BaseException):
+        raise reserved
+    return verdicts[0]
 
 
 async def _prepare(turn: Turn, step: int) -> _Call:
@@ -71,7 +89,8 @@ async def _prepare(turn: Turn, step: int) -> _Call:
         request.estimated_tokens,
         request.max_output_tokens,
     )
-    return _Call(step, request, transcript.sources.label, price, f"{turn.writer.run}/{step}")
+    key = f"{turn.writer.run}/{len(turn.progress.model_calls)}"
+    return _Call(step, request, transcript.sources.label, price, key)
 
 
 def _action(turn: Turn, call: _Call) -> ActionRequest:

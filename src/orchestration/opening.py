@@ -1,5 +1,7 @@
 """Opening a run: its first event pins what is in force, and its id makes a retried request find the first attempt."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -7,7 +9,6 @@ from control import AgentManifest
 from core import (
     Content,
     ContentClass,
-    ContentRef,
     ConversationId,
     RunId,
     TenantContext,
@@ -66,17 +67,23 @@ async def open_turn(
     if agent is None:
         raise NotFound("There is no such agent. See GET /v1/agents for those that you can talk to.")
     message = Content.new(request.message.encode(), kind=ContentClass.PROMPT, owner=context.principal.id)
-    conversation = await _join(services, context, request, message.ref)
+    new = request.conversation is None
     opening = Opening(
         kind=RunKind.TURN,
         run=request.run,
         nonce=nonce,
         payload=message,
         agent=agent,
-        conversation=conversation,
+        conversation=request.conversation or ConversationId(derived_id("cnv", context.tenant, request.run)),
         use_knowledge=request.use_knowledge,
     )
-    return await open_run(services, context, opening)
+    if not new:
+        await _join(services, context, request)
+        return await open_run(services, context, opening)
+    opened, _ = await asyncio.gather(
+        open_run(services, context, opening), _begin_conversation(services, context, opening)
+    )
+    return opened
 
 
 async def open_run(services: Services, context: TenantContext, opening: Opening) -> tuple[RunWriter, bool]:
@@ -138,37 +145,36 @@ async def _existing(services: Services, data: TenantData, opening: Opening) -> R
     return writer
 
 
-async def _join(
-    services: Services, context: TenantContext, request: TurnRequest, message: ContentRef
-) -> ConversationId:
-    """Add the run to its conversation, a new one if none is named, and return which that is."""
+async def _begin_conversation(services: Services, context: TenantContext, opening: Opening) -> None:
+    assert opening.conversation is not None
+    assert opening.agent is not None
+    record = ConversationRecord(
+        id=opening.conversation,
+        owner=context.principal.id,
+        agent=opening.agent.name,
+        opened_at=timestamp(services.clock.now()),
+        title=opening.payload.ref,
+        runs=(opening.run,),
+    )
+    with suppress(PreconditionFailed):  # a retry of the request that began it
+        await services.store.tenant(context).records.put(opening.conversation, record, etag=None)
+
+
+async def _join(services: Services, context: TenantContext, request: TurnRequest) -> None:
+    """Add the run to the conversation that it names, unless a turn is under way there."""
+    assert request.conversation is not None
     records = services.store.tenant(context).records
-    if request.conversation is None:
-        conversation = ConversationId(derived_id("cnv", context.tenant, request.run))
-        record = ConversationRecord(
-            id=conversation,
-            owner=context.principal.id,
-            agent=request.agent,
-            opened_at=timestamp(services.clock.now()),
-            title=message,
-            runs=(request.run,),
-        )
-        try:
-            await records.put(conversation, record, etag=None)
-        except PreconditionFailed:
-            return conversation  # a retry of the request that made it
-        return conversation
     found = await records.get(ConversationRecord, request.conversation)
     if found is None or found.value.owner != context.principal.id:
         raise NotFound("There is no such conversation. Leave `conversation` out to begin a new one.")
-    if request.run not in found.value.runs:
-        await _must_be_idle(services, context, found.value.runs[-1])
-        joined = found.value.model_copy(update={"runs": (*found.value.runs, request.run)})
-        try:
-            await records.put(request.conversation, joined, etag=found.etag)
-        except PreconditionFailed:
-            raise _busy() from None
-    return request.conversation
+    if request.run in found.value.runs:
+        return
+    await _must_be_idle(services, context, found.value.runs[-1])
+    joined = found.value.model_copy(update={"runs": (*found.value.runs, request.run)})
+    try:
+        await records.put(request.conversation, joined, etag=found.etag)
+    except PreconditionFailed:
+        raise _busy() from None
 
 
 async def _must_be_idle(services: Services, context: TenantContext, last: RunId) -> None:

@@ -38,7 +38,7 @@ ERASED = "(erased)"
 async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
     """Return one event as JSON for its reader: `seq`, `at`, `actor`, `type`, the body's fields, and content by name."""
     event = stored.event
-    body = event.body.model_dump(mode="json")
+    body = orjson.loads(stored.data)["body"]
     return {
         "seq": event.seq,
         "at": event.at,

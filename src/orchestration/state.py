@@ -73,7 +73,12 @@ class ProposalState:
 
 @dataclass(slots=True)
 class Progress:
-    """The fold of a run's events."""
+    """The fold of a run's events.
+
+    Attributes:
+        models: the model calls that gave an answer; `model_calls` are all that ended.
+        active: time spent so far, without the time since `active_since` and without waiting for people.
+    """
 
     opened: RunOpened | None = None
     opened_at: datetime | None = None
@@ -82,6 +87,7 @@ class Progress:
     models: list[ModelFinished] = field(default_factory=list[ModelFinished])
     proposals: list[ProposalState] = field(default_factory=list[ProposalState])
     model_in_flight: DecisionMade | None = None
+    model_calls: list[ModelFinished] = field(default_factory=list[ModelFinished])
     model_error: str = ""
     interruptions: int = 0
     answer: AnswerGiven | None = None
@@ -195,6 +201,7 @@ def _decided(progress: Progress, body: DecisionMade) -> None:
 def _model_finished(progress: Progress, body: ModelFinished) -> None:
     progress.model_in_flight = None
     progress.usage = progress.usage.plus(body.usage)
+    progress.model_calls.append(body)
     progress.interruptions += body.outcome == "interrupted"
     if body.outcome == "failed" or progress.interruptions > MAX_INTERRUPTIONS:
         progress.model_error = body.error

@@ -28,8 +28,8 @@ class Services:
     agents: Mapping[str, AgentManifest]
     clock: Clock
     code_version: str
-    settled: Callable[[], None] = lambda: None
-    """Told when a run has ended or waits for a person, so that lists show it at once."""
+    parked: Callable[[], None] = lambda: None
+    """Told when a run waits for a person, so that the inbox shows it at once."""
     hub: Hub = field(default_factory=Hub)
 
     def effect_of(self, tool: str) -> Effect | None:

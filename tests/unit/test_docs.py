@@ -77,7 +77,7 @@ def _codes_given(tree: ast.AST) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
             for keyword in node.keywords:
-                if keyword.arg == "code":
+                if keyword.arg == "code" and name != "Versions":  # there it is that of the program
                     yield from ((code, name) for code in _strings(keyword.value))
         elif isinstance(node, ast.ClassDef):
             for statement in node.body:

@@ -91,7 +91,7 @@ async def put_collection(
         readers=tuple(body.readers),
     )
     try:
-        etag = await data.records.put(collection, record, etag=if_match.strip('"') if if_match else None)
+        etag = await data.records.put(collection, record, etag=if_match)
     except PreconditionFailed:
         raise PreconditionFailed(
             "The collection is not as you have seen it. List it again, and send its ETag as If-Match."

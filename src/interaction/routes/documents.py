@@ -91,9 +91,9 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": NewDocument.model_json_schema()},
-            "text/markdown": {"schema": _TEXT},
             "text/plain": {"schema": _TEXT},
+            "text/markdown": {"schema": _TEXT},
+            "application/json": {"schema": NewDocument.model_json_schema()},
         },
     }
 }

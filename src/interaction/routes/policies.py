@@ -74,7 +74,7 @@ async def write_policies(body: PolicyText, me: Admin, deps: Deps, if_match: IfMa
 
     Leave If-Match out only if there were none.
     """
-    seen = {"If-Match": if_match} if if_match else {"If-None-Match": "*"}
+    seen = {"If-Match": f'"{if_match}"'} if if_match else {"If-None-Match": "*"}
     async with deps.control.stream(
         me,
         "PUT",

@@ -1,7 +1,9 @@
 """`mandate up`: everything on this machine, until Ctrl-C."""
 
 import asyncio
+import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from mandate import DEFAULT_URL
 from mandate.local.seeding import seed
 from mandate.local.stack import Stack, running
 from mandate.local.world import Company, load_companies
@@ -52,7 +55,9 @@ def _welcome(stack: Stack, companies: list[Company], seconds: float) -> None:
             table.add_row(user.username, user.name, ", ".join(user.roles))
         console.print(table)
     first = companies[0].about.users[-2].username
-    console.print(f"\nAsk the support agent:  [bold]mandate chat --user {first}[/bold]")
+    command = os.path.relpath(sys.argv[0])
+    where = "" if stack.url == DEFAULT_URL else f" --url {stack.url}"
+    console.print(f"\nAsk the support agent:  [bold]{command} chat --user {first}{where}[/bold]")
     console.print(f"API description:        {stack.url}/openapi.json")
     console.print("Stop with Ctrl-C; everything is kept.\n")
 

@@ -1,0 +1,56 @@
+"""Running the command line as a person does: a process of its own, with its output read as it comes."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mandate.client import Client
+
+SignIn = Callable[[str], Awaitable[Client]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended. `output` is all that it printed, errors included."""
+
+    code: int
+    output: str
+
+
+async def mandate(*arguments: str, typed: str = "", seconds: float = 60.0) -> Finished:
+    """Run a command to its end, fed with `typed`."""
+    process = await start_mandate(*arguments)
+    try:
+        async with asyncio.timeout(seconds):
+            output, _ = await process.communicate(typed.encode())
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    return Finished(process.returncode or 0, output.decode())
+
+
+async def start_mandate(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "mandate", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def until(process: asyncio.subprocess.Process, text: bytes) -> str:
+    """Return what the process prints up to and with `text`."""
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        return (await process.stdout.readuntil(text)).decode()
+
+
+async def rest(process: asyncio.subprocess.Process) -> str:
+    """Return what the process still prints until it ends."""
+    async with asyncio.timeout(90):
+        output, _ = await process.communicate()
+    return output.decode()
