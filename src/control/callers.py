@@ -57,7 +57,7 @@ class ControlServices:
     version: str
 
 
-def services(request: Request) -> ControlServices:
+async def services(request: Request) -> ControlServices:
     """Return what `create_app` was given."""
     found = request.app.state.services
     assert isinstance(found, ControlServices)
@@ -116,7 +116,7 @@ async def _holding(request: Request, *roles: Role) -> TenantContext:
 
 async def _caller(request: Request) -> Caller:
     try:
-        return await services(request).authenticate(request)
+        return await (await services(request)).authenticate(request)
     except (Unauthenticated, Forbidden) as error:
         await _record(request, None, error, NOBODY)
         raise
@@ -130,4 +130,4 @@ async def _refusal(request: Request, context: TenantContext, message: str) -> Fo
 
 async def _record(request: Request, context: TenantContext | None, error: MandateError, actor: Actor) -> None:
     operation = f"{request.method} {request.scope['route'].path}"
-    await services(request).access.refused(context, error.code, operation, actor)
+    await (await services(request)).access.refused(context, error.code, operation, actor)

@@ -33,7 +33,6 @@ class Answer(_Said):
 
 class Pending(_Said):
     approval: str
-    tool: str
 
 
 class Run(_Said):
@@ -57,9 +56,7 @@ class RunPage(_Said):
 
 class Document(_Said):
     document: str
-    collection: str
     title: str
-    run: str
 
 
 class DocumentPage(_Said):
@@ -68,7 +65,6 @@ class DocumentPage(_Said):
 
 
 class Found(_Said):
-    document: str
     heading: str
     text: str
 
@@ -80,7 +76,6 @@ class Search(_Said):
 
 class ApprovalLine(_Said):
     approval: str
-    run: str
 
 
 class ApprovalPage(_Said):
@@ -91,10 +86,8 @@ class Approval(_Said):
     """`argument_labels` says for each argument who could have chosen it."""
 
     approval: str
-    run: str
     status: str
     tool: str
-    effect: str
     consequence: str
     arguments: dict[str, object] | None
     argument_labels: dict[str, Label]
@@ -105,8 +98,6 @@ class Approval(_Said):
 
 
 class ApprovalTold(_Said):
-    approval: str
-    status: str
     approver: str | None
     reason: str | None
 
@@ -150,7 +141,6 @@ class Event(_Said):
 
     seq: int
     type: str
-    actor: dict[str, str]
 
 
 class Text(_Said):
@@ -170,7 +160,6 @@ class Decided(_Said):
 
 
 class Passage(_Said):
-    number: int
     passage: str
     document: str
     heading: str
@@ -214,7 +203,6 @@ class Ended(_Said):
 
 
 class Refused(_Said):
-    type: str
     actor: dict[str, str]
     code: str = ""
     operation: str = ""

@@ -1,6 +1,7 @@
 """`mandate serve`: one service, or all in one process, each on its own port and behind the same checks."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -69,6 +70,7 @@ async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], se
             app = await stack.enter_async_context(compose(name, host))
             servers.append((_server(_fronted(name, app, host)), sockets[name]))
         _stop_on_signals([server for server, _ in servers])
+        _calm_the_collector()
         async with asyncio.TaskGroup() as group:
             for server, bound in servers:
                 group.create_task(server.serve(sockets=[bound]))
@@ -85,6 +87,7 @@ def _server(app: ASGIApp) -> _Server:
             access_log=False,
             log_config=uvicorn_log_config(),
             server_header=False,
+            proxy_headers=False,
             date_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=75,
@@ -98,6 +101,13 @@ def _fronted(name: Name, app: ASGIApp, host: Host) -> ASGIApp:
     if name == "interaction" and host.settings.front_identity:
         return Front(app, host.settings.front_identity, host.session)
     return app
+
+
+def _calm_the_collector() -> None:
+    """What is there now stays: Python need not look through it again and again for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _stop_on_signals(servers: Sequence[uvicorn.Server]) -> None:

@@ -85,11 +85,11 @@ async def _call(request: Request) -> AssertedCall:
     return await dependencies.calls.recorded(request, dependencies.access)
 
 
-def _runs(request: Request) -> Runs:
+async def _runs(request: Request) -> Runs:
     return request.app.state.runs
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     return request.app.state.dependencies.services
 
 

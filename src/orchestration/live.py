@@ -66,30 +66,31 @@ class Hub:
     def __init__(self) -> None:
         self._runs: dict[tuple[TenantId, RunId], Live] = {}
 
-    @contextmanager
-    def hold(self, tenant: TenantId, run: RunId) -> Generator[Live]:
-        """Keep the run's live side while it is carried on or followed."""
+    def take(self, tenant: TenantId, run: RunId) -> Live:
+        """Return the run's live side, which stays while somebody carries or follows the run; `leave` it after."""
         live = self._runs.setdefault((tenant, run), Live())
         live.holders += 1
-        try:
-            yield live
-        finally:
-            live.holders -= 1
-            if not live.holders:
-                del self._runs[(tenant, run)]
+        return live
+
+    def leave(self, tenant: TenantId, run: RunId) -> None:
+        live = self._runs[tenant, run]
+        live.holders -= 1
+        if not live.holders:
+            del self._runs[tenant, run]
 
     @contextmanager
     def follow(self, tenant: TenantId, run: RunId) -> Generator[tuple[Live, asyncio.Queue[Item | None]]]:
         """Give a queue of what happens from now on; None in it means that the follower was too slow."""
-        with self.hold(tenant, run) as live:
-            queue: asyncio.Queue[Item | None] = asyncio.Queue()
-            if live.text:
-                queue.put_nowait(Snapshot(live.text))
-            live.followers.add(queue)
-            try:
-                yield live, queue
-            finally:
-                live.followers.discard(queue)
+        live = self.take(tenant, run)
+        queue: asyncio.Queue[Item | None] = asyncio.Queue()
+        if live.text:
+            queue.put_nowait(Snapshot(live.text))
+        live.followers.add(queue)
+        try:
+            yield live, queue
+        finally:
+            live.followers.discard(queue)
+            self.leave(tenant, run)
 
 
 async def drain(queue: asyncio.Queue[Item | None], within: float) -> list[Item | None]:

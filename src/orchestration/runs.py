@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 
-from control import AgentManifest, contexts
+from control import contexts
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
 from core.errors import Conflict, MandateError, NotFound
-from core.events import CancelRequested, RunEnded, RunKind, RunResumed, RunState, Stored
+from core.events import CancelRequested, RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
 from data import RunWriter, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion
@@ -39,7 +39,10 @@ class Runs:
         """Open a turn and carry it on; a retried request finds it under way or done. Raises as `open_turn` does."""
         writer, new = await open_turn(self._services, context, request, nonce)
         if new:
-            self._carry(context, writer, parent=parent)
+            opened = writer.events[0].event.body
+            assert isinstance(opened, RunOpened)
+            assert opened.message is not None
+            self._carry(context, writer, known={opened.message.id: request.message.encode()}, parent=parent)
 
     async def resume(self, tenant: TenantId, run: RunId, reader: TenantContext) -> None:
         """Take up a run after a restart or a decision, under the authority that opened it.
@@ -133,34 +136,41 @@ class Runs:
             task.cancel()
 
     def _carry(
-        self, context: TenantContext, writer: RunWriter, *, restarted: bool = False, parent: str | None = None
+        self,
+        context: TenantContext,
+        writer: RunWriter,
+        *,
+        known: Mapping[str, bytes] | None = None,
+        restarted: bool = False,
+        parent: str | None = None,
     ) -> None:
         agent = self._services.agents.get(fold(writer.events).run.agent)
         if agent is None:
             log(logging.ERROR, "A run's agent is no longer there", context=context, run=writer.run)
             return
         writer.actor = Actor(kind=PrincipalKind.AGENT, id=agent.name)
-        self._begin(self._carried(context, writer, agent, restarted=restarted, parent=parent))
+        live = self._services.hub.take(context.tenant, writer.run)
+        live.known.update(known or {})
+        turn = Turn(self._services, context, agent, writer, live, parent=parent)
+        self._turns[context.tenant, writer.run] = turn
+        self._begin(self._carried(turn, restarted=restarted))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carried(
-        self, context: TenantContext, writer: RunWriter, agent: AgentManifest, *, restarted: bool, parent: str | None
-    ) -> None:
-        with self._services.hub.hold(context.tenant, writer.run) as live:
-            turn = Turn(self._services, context, agent, writer, live, parent=parent)
-            turn.published = writer.durable
+    async def _carried(self, turn: Turn, *, restarted: bool) -> None:
+        tenant, run = turn.context.tenant, turn.writer.run
+        try:
+            turn.published = turn.writer.durable
             turn.sync()
-            self._turns[context.tenant, writer.run] = turn
-            try:
-                if restarted:
-                    turn.stage([RunResumed(cause="restart")])
-                await carry_on(turn)
-            finally:
-                del self._turns[context.tenant, writer.run]
+            if restarted:
+                turn.stage([RunResumed(cause="restart")])
+            await carry_on(turn)
+        finally:
+            del self._turns[tenant, run]
+            self._services.hub.leave(tenant, run)
 
 
 def _seen(item: Item, after: int) -> bool:

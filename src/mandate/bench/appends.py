@@ -120,5 +120,5 @@ def _step(number: int) -> tuple[list[Body], list[Content]]:
     return [answered, decided, finished], [said, told]
 
 
-if __name__ == "__main__":
+def main() -> None:
     tell(uvloop.run(measure(read_order(Order))))

@@ -75,5 +75,5 @@ def _facts(number: int) -> Facts:
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
     tell(measure(read_order(Order)))

@@ -1,6 +1,7 @@
 """Requests made, answers timed, CPU time attributed."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,12 +22,12 @@ _TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST; `ended_well` is asked about the last bytes of the answer."""
+    """One POST; `problem` says from the last bytes of the answer what was wrong with it, if anything."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes
-    ended_well: Callable[[bytes], bool]
+    problem: Callable[[bytes], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,13 @@ class Kind:
     Attributes:
         request: makes the next request, no two alike.
         meters: the process whose CPU time is told under a name.
+        slow: a quarter of the turns will do.
     """
 
     name: str
     request: Callable[[], Request]
     meters: Mapping[str, int]
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Level:
     concurrency: int
     batches: int
     turns: int
+
+    def turns_of(self, kind: Kind) -> int:
+        return max(self.concurrency, self.turns // 4) if kind.slow else self.turns
 
 
 @dataclass(slots=True)
@@ -96,17 +102,18 @@ def compare(figures: Figures, reference: Figures) -> Figures:
 
 async def _batch(session: aiohttp.ClientSession, kind: Kind, level: Level, samples: Samples) -> None:
     before = {name: cpu_seconds(pid) for name, pid in kind.meters.items()}
-    tickets = iter(range(level.turns))
+    turns = level.turns_of(kind)
+    tickets = iter(range(turns))
     began = time.perf_counter()
     async with asyncio.TaskGroup() as clients:
         for _ in range(level.concurrency):
             clients.create_task(_client(session, kind, tickets, samples))
     samples.seconds += time.perf_counter() - began
-    samples.turns += level.turns
+    samples.turns += turns
     await asyncio.sleep(SETTLE_SECONDS)
     for name, pid in kind.meters.items():
         used = cpu_seconds(pid) - before[name]
-        samples.cpu.setdefault(name, []).append(used / level.turns)
+        samples.cpu.setdefault(name, []).append(used / turns)
 
 
 async def _client(session: aiohttp.ClientSession, kind: Kind, tickets: Iterator[int], samples: Samples) -> None:
@@ -114,11 +121,12 @@ async def _client(session: aiohttp.ClientSession, kind: Kind, tickets: Iterator[
         request = kind.request()
         began = time.perf_counter()
         first, tail = await _answer(session, request)
-        if request.ended_well(tail):
+        if problem := request.problem(tail):
+            samples.failures += 1
+            print(f"A {kind.name} failed: {problem}", file=sys.stderr)
+        else:
             samples.latencies.append(time.perf_counter() - began)
             samples.first_events.append(first - began)
-        else:
-            samples.failures += 1
 
 
 async def _answer(session: aiohttp.ClientSession, request: Request) -> tuple[float, bytes]:

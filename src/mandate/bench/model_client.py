@@ -104,5 +104,5 @@ async def _call(router: ModelRouter, request: ChatRequest, permit: Permit) -> No
             raise Defect("The model said nothing.", code="defect.bench")
 
 
-if __name__ == "__main__":
+def main() -> None:
     tell(uvloop.run(measure(read_order(Order))))

@@ -59,7 +59,3 @@ def main() -> None:
     tell({"port": bound.getsockname()[1]})
     config = uvicorn.Config(create_app(order), loop="uvloop", http="httptools", access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[bound])
-
-
-if __name__ == "__main__":
-    main()

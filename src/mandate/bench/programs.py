@@ -27,8 +27,8 @@ async def program(name: str, order: BaseModel) -> AsyncGenerator[tuple[int, Figu
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        f"mandate.bench.{name}",
+        "-c",
+        f"from mandate.bench.{name} import main; main()",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1_000_000,

@@ -6,34 +6,28 @@ from rich.table import Table
 from mandate.bench.figures import Figures, at
 from mandate.bench.turns import TURNS
 
+_WIDTH = 150
+
 
 def show(found: Figures) -> None:
-    """Print tables of all that was measured."""
+    """Print tables of all that was measured; pairs are median / 99th percentile."""
     console = Console()
-    console.print(_turns(found, "Turns over the openai wire format, beside the bare pass-through"))
+    if not console.is_terminal:
+        console = Console(width=_WIDTH)
     azure = _part(found, "azure_ai_inference")
-    reference = {"passthrough": azure["passthrough"]}
-    console.print(_turns({**azure, **reference}, "The same over azure-ai-inference"))
+    console.print(_turns(found, "Turns over the openai wire format. Pairs are median / p99."))
+    console.print(_turns(azure, "The same over azure-ai-inference"))
     console.print(_parts(found, azure))
-    console.print(_line(_part(found, "machine")))
+    console.print(_line(_part(found, "machine")), soft_wrap=True)
 
 
 def _turns(found: Figures, title: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column("turn")
-    for heading in (
-        "at once",
-        "latency ms",
-        "first event ms",
-        "turns/s",
-        "serving CPU ms",
-        "model, back office CPU ms",
-    ):
+    table.add_column("turn", no_wrap=True)
+    headings = ("at once", "latency ms", "first event ms", "turns/s", "serving CPU ms", "model CPU ms", "× latency")
+    for heading in (*headings, "× turns/s", "× CPU", "failed"):
         table.add_column(heading, justify="right")
-    table.add_column("× pass-through: latency, turns/s, CPU", justify="right")
-    table.add_column("failed", justify="right")
-    levels = list(_part(found, "passthrough"))
-    for level in levels:
+    for level in _part(found, "passthrough"):
         for name in ("passthrough", *TURNS):
             if name in found:
                 table.add_row(name, level.removeprefix("c"), *_row(_part(found, name, level)))
@@ -43,39 +37,36 @@ def _turns(found: Figures, title: str) -> Table:
 
 def _row(figures: Figures) -> list[str]:
     ratio = figures.get("ratio")
-    emulators = [name for name in ("model_endpoint_cpu_ms", "backoffice_cpu_ms") if name in figures]
     return [
-        _spread(figures, "latency_ms"),
-        _spread(figures, "time_to_first_event_ms"),
+        _pair(figures, "latency_ms"),
+        _pair(figures, "time_to_first_event_ms"),
         f"{at(figures, 'turns_per_second'):.0f}",
-        _spread(figures, "serving_cpu_ms"),
-        ", ".join(f"{at(figures, name, 'median'):.1f}" for name in emulators),
-        ", ".join(str(value) for value in ratio.values()) if isinstance(ratio, dict) else "",
+        _pair(figures, "serving_cpu_ms"),
+        f"{at(figures, 'model_endpoint_cpu_ms', 'median'):.1f}",
+        *([str(value) for value in ratio.values()] if isinstance(ratio, dict) else ["1", "1", "1"]),
         str(figures["failures"]),
     ]
 
 
-def _spread(figures: Figures, name: str) -> str:
+def _pair(figures: Figures, name: str) -> str:
     return f"{at(figures, name, 'median'):.1f} / {at(figures, name, 'p99'):.1f}"
 
 
 def _parts(found: Figures, azure: Figures) -> Table:
-    table = Table("part", "figure", title="Parts (median / p99)", title_justify="left")
+    table = Table("part", "figure", title="Parts", title_justify="left")
     for name, figures in (("openai", found), ("azure-ai-inference", azure)):
-        table.add_row(
-            f"model client alone, {name}", f"{_spread(_part(figures, 'model_client'), 'two_calls_cpu_ms')} CPU ms"
-        )
+        cpu = _pair(_part(figures, "model_client"), "two_calls_cpu_ms")
+        table.add_row(f"two model calls, {name} client alone", f"{cpu} ms CPU")
     for level, figures in _part(found, "append").items():
         assert isinstance(figures, dict)
-        rate = f"{at(figures, 'events_per_second'):,.0f} events/s on disk, {_spread(figures, 'append_ms')} ms an append"
+        rate = f"{at(figures, 'events_per_second'):,.0f} events/s on disk; {_pair(figures, 'append_ms')} ms an append"
         table.add_row(f"append, {level.removeprefix('c')} at once", rate)
     for figures in _part(found, "decision").values():
         assert isinstance(figures, dict)
-        table.add_row(
-            f"decision by {figures['policies']} policies", f"{figures['median_us']:} / {figures['p99_us']} µs"
-        )
+        time = f"{figures['median_us']} / {figures['p99_us']} µs"
+        table.add_row(f"decision by {figures['policies']} policies", time)
     start = _part(found, "start_up")
-    table.add_row("product ready after, with data", f"{start['seconds']} s")
+    table.add_row("product ready, with data there", f"{start['seconds']} s")
     table.add_row("`mandate version`", f"{start['command_seconds']} s")
     return table
 
@@ -83,7 +74,7 @@ def _parts(found: Figures, azure: Figures) -> Table:
 def _line(machine: Figures) -> str:
     return (
         f"{machine['cores']} cores of {machine['processor']}, {machine['kernel']}, Python {machine['python']}, "
-        f"Mandate {machine['mandate']}; load average before: {machine['load_average']}. Pairs are median / p99."
+        f"Mandate {machine['mandate']}; load average before: {machine['load_average']}."
     )
 
 

@@ -44,7 +44,7 @@ class Plan:
 
 
 FULL = Plan((Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, 10)
-QUICK = Plan((Level(1, 5, 8), Level(16, 3, 48)), 1, 0.7, 1000, 4)
+QUICK = Plan((Level(1, 5, 8), Level(16, 2, 48)), 1, 0.7, 1000, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,10 @@ class _Running:
             "model_endpoint_cpu_ms": processes["model"].pid,
             "backoffice_cpu_ms": processes["backoffice"].pid,
         }
-        return [self.reference, *(Kind(name, self.turns.maker(name), meters) for name in names)]
+        return [
+            self.reference,
+            *(Kind(name, self.turns.maker(name), meters, slow=name == "rag_turn") for name in names),
+        ]
 
 
 async def bench(*, quick: bool, as_json: bool) -> int:

@@ -89,23 +89,25 @@ class Turns:
             "Idempotency-Key": secrets.token_hex(16),
         }
 
-        def ended_well(tail: bytes) -> bool:
-            """Return whether the run completed, in just as many steps as this kind of turn has."""
+        def problem(tail: bytes) -> str:
+            """Return how the run ended otherwise than completed, in just as many steps as this kind of turn has."""
             ended = _run_ended(tail)
             usage = ended.get("usage", {})
-            steps = usage.get("model_calls"), usage.get("tool_calls")
-            return ended.get("state") == RunState.COMPLETED and steps == (model_calls, tool_calls)
+            wanted = (RunState.COMPLETED, model_calls, tool_calls)
+            became = (ended.get("state"), usage.get("model_calls"), usage.get("tool_calls"))
+            return "" if became == wanted else f"{message!r} became {ended or tail[-500:]!r}"
 
-        return Request(f"{self.url}/v1/runs", headers, orjson.dumps(body), ended_well)
+        return Request(f"{self.url}/v1/runs", headers, orjson.dumps(body), problem)
 
 
 def passthrough_maker(url: str, request: ChatRequest) -> Callable[[], Request]:
     """Return what makes requests to the pass-through: the model call of a one-step turn, as it goes over the wire."""
     numbers = itertools.count()
-    system, tools = (
-        request.messages[0].text,
-        [_wire_tool(tool.name, tool.description, tool.parameters) for tool in request.tools],
-    )
+    system = request.messages[0].text
+    tools = [_wire_tool(tool.name, tool.description, tool.parameters) for tool in request.tools]
+
+    def problem(tail: bytes) -> str:
+        return "" if tail.endswith(b"data: [DONE]\n\n") else f"the answer ended with {tail[-200:]!r}"
 
     def make() -> Request:
         body = {
@@ -120,7 +122,7 @@ def passthrough_maker(url: str, request: ChatRequest) -> Callable[[], Request]:
             "max_completion_tokens": request.max_output_tokens,
         }
         headers = {"Content-Type": "application/json"}
-        return Request(url, headers, orjson.dumps(body), lambda tail: tail.endswith(b"data: [DONE]\n\n"))
+        return Request(url, headers, orjson.dumps(body), problem)
 
     return make
 

@@ -110,7 +110,9 @@ async def approver_is_refused_their_own(story: Story) -> str:
     run = await story.ask("noor", f"Please refund 5.00 EUR for order {ORDER} because the box was torn.")
     approval = _pending(run)
     story.notes |= {"own": approval, "own run": run.run}
-    return await story.refused("noor", HTTPStatus.FORBIDDEN, "POST", _decision(approval), _verdict())
+    code = await story.refused("noor", HTTPStatus.FORBIDDEN, "POST", _decision(approval), _verdict())
+    expect(code == "approval.own", code)
+    return code
 
 
 async def denied_does_nothing(story: Story) -> str:

@@ -11,8 +11,6 @@ from core import Json
 from mandate.api import (
     Approval,
     DecisionTold,
-    Document,
-    DocumentPage,
     Explanation,
     Myself,
     Run,
@@ -102,16 +100,6 @@ class Story:
         answer = await (await self.person(name)).ask(method, path, body)
         expect(answer.status == status, f"{method} {path.split('/')[2]} by {name} gave {answer.status}, not {status}")
         return str(answer.body.get("code", ""))
-
-    async def documents(self, name: str) -> list[Document]:
-        """Return the documents that somebody may read."""
-        client, found, cursor = await self.person(name), list[Document](), ""
-        while True:
-            page = DocumentPage.model_validate(await client.get(f"/v1/documents?limit=100{cursor}"))
-            found += page.items
-            if page.cursor is None:
-                return found
-            cursor = f"&cursor={page.cursor}"
 
     def questions(self, slug: str) -> list[Question]:
         raw = yaml.safe_load((self.companies[slug].folder / "questions.yaml").read_text())

@@ -1,5 +1,6 @@
 """The walk itself: a product of its own or somebody's, and the chapters in their order."""
 
+import signal
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -46,6 +47,7 @@ async def demo(*, separate: bool, url: str) -> int:
         0 if every promise that could be checked holds, 1 otherwise.
     """
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended, as with Ctrl-C
     report = Report(console)
     companies = {company.about.slug: company for company in load_companies(ROOT)}
     async with aiohttp.ClientSession() as session:

@@ -33,6 +33,8 @@ async def on_record(story: Story) -> str:
             await asyncio.sleep(0.2)
     wanted = {"GET /v1/runs/{run}", "GET /v1/runs/{run}/events", "GET /v1/documents/{document}"}
     expect(wanted <= operations, f"only {sorted(operations)}")
+    tried = [value for value in story.notes.values() if any(value in operation for operation in operations)]
+    expect(not tried, f"ids that were tried stand in it: {tried}")
     return f"{len(operations)} operations recorded, none with the id that was tried"
 
 
