@@ -43,7 +43,6 @@ class RunState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     LIMIT_REACHED = "limit_reached"
-    EXPIRED = "expired"
     OUTCOME_UNKNOWN = "outcome_unknown"
 
     @property

@@ -16,7 +16,6 @@ _ENDS = {
     RunState.FAILED: "A fault kept the agent from finishing.",
     RunState.CANCELLED: "Somebody ended it before it was finished.",
     RunState.LIMIT_REACHED: "The agent was stopped, since it had reached a limit set for it.",
-    RunState.EXPIRED: "Time ran out before it was finished.",
     RunState.OUTCOME_UNKNOWN: "The agent was stopped, so that a person can check what has happened.",
 }
 

@@ -65,11 +65,12 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
         situation=await turn.situation(sources.label),
         following=lambda rulings: _parked(turn, attempt, stored, rulings[0]),
     )
+    turn.note()
+    if isinstance(verdict, ApprovalNeeded) and proposal.waiting:
+        await approvals.record_for(turn, proposal.waiting)  # before anybody is told that there is something to decide
     turn.sync()
     if isinstance(verdict, Granted):
         await _do(turn, attempt, verdict.permit, join_all(labels.values()))
-    elif isinstance(verdict, ApprovalNeeded) and proposal.waiting:
-        await approvals.record_for(turn, proposal.waiting)
 
 
 async def give_up(turn: Turn, proposal: ProposalState) -> None:

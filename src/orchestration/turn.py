@@ -85,11 +85,15 @@ class Turn:
             confidentiality_ceiling=agent.data.confidentiality_ceiling,
         )
 
-    def sync(self) -> None:
-        """Take events into account that were written through the writer, and show followers the durable ones."""
+    def note(self) -> None:
+        """Take events into account that were written through the writer."""
         for stored in self.writer.events[self.applied :]:
             apply(self.progress, stored.event)
         self.applied = self.writer.seq
+
+    def sync(self) -> None:
+        """Take note of events, and show followers those that are durable."""
+        self.note()
         for stored in self.writer.events[self.published : self.writer.durable]:
             self.live.event(stored)
             meter(self.context, self.progress, stored)

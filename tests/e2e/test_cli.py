@@ -1,5 +1,6 @@
 """The command line as people type it."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -13,8 +14,10 @@ from typer.testing import CliRunner
 
 from mandate.api import RunPage, Search
 from mandate.cli import app
+from mandate.client import Client
 from mandate.demo.host import Host
 from mandate.local.stack import Stack
+from mandate.turns import ended
 
 ELIF = "elif@alderfinch.example"
 NOOR = "noor@alderfinch.example"
@@ -86,14 +89,18 @@ async def test_an_answer_goes_on_where_it_broke_when_the_product_comes_back(
 async def test_ctrl_c_cancels_the_answer_that_is_being_written(
     stack: Stack, session: aiohttp.ClientSession, client: SignIn
 ) -> None:
+    elif_ = await client(ELIF)
+    before = await newest_run(elif_)
     async with Host(stack, session).fault("stall-mid=30,only=chat"):
         chat = await start_mandate("chat", "--url", stack.url, "--user", ELIF, "How much wind can the tent take?")
         await until(chat, b"searched the documents")
         chat.send_signal(signal.SIGINT)
         output = await rest(chat)
     assert chat.returncode == 130, output
-    runs = await (await client(ELIF)).get("/v1/runs?limit=1")
-    assert RunPage.model_validate(runs).items[0].state == "cancelled"
+    async with asyncio.timeout(20):
+        while (run := await newest_run(elif_)) == before:  # the list follows the log with a lag
+            await asyncio.sleep(0.1)
+    assert (await ended(elif_, run, seconds=20)).state == "cancelled", output
 
 
 async def test_somebody_who_does_not_exist_is_told_who_does(stack: Stack) -> None:
@@ -135,3 +142,8 @@ async def test_evidence_of_a_running_product_verifies(stack: Stack) -> None:
 
 async def test_evidence_that_is_not_there_does_not_verify(tmp_path: Path) -> None:
     assert (await mandate("evidence", "verify", "--folder", str(tmp_path))).code == 1
+
+
+async def newest_run(client: Client) -> str:
+    runs = RunPage.model_validate(await client.get("/v1/runs?limit=1")).items
+    return runs[0].run if runs else ""

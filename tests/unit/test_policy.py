@@ -62,7 +62,7 @@ def tool(**facts: Fact) -> Decision:
         ({}, Lane.AUTOMATIC, "clean-writes"),
         ({"untrusted_arguments": ("subject",)}, Lane.APPROVAL, "other-writes-need-approval"),
         ({"reversible": False}, Lane.APPROVAL, "other-writes-need-approval"),
-        ({"amount_cents": 2500, "currency": "EUR"}, Lane.APPROVAL, "money-needs-approval"),
+        ({"amount_cents": 2500}, Lane.APPROVAL, "money-needs-approval"),
         ({"amount_cents": 100_000}, Lane.APPROVAL, "money-needs-approval"),
         ({"amount_cents": 100_001}, Lane.NEVER, "money-ceiling"),
         ({"amount_cents": -1}, Lane.NEVER, "money-ceiling"),

@@ -205,7 +205,7 @@ def test_each_approval_of_a_run_has_its_own_row() -> None:
             resolved("apr_1"),
             requested("apr_2"),
             PARKED,
-            RunEnded(state=RunState.EXPIRED),
+            RunEnded(state=RunState.LIMIT_REACHED),
         )
     )
     assert {key: row.state for (_, key), row in approvals.items()} == {"apr_1": "approved", "apr_2": "superseded"}

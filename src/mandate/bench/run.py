@@ -44,7 +44,7 @@ class Plan:
 
 
 FULL = Plan((Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, 10)
-QUICK = Plan((Level(1, 5, 8), Level(16, 2, 48)), 1, 0.7, 1000, 4)
+QUICK = Plan((Level(1, 4, 8), Level(16, 2, 32)), 1, 0.5, 1000, 3)
 
 
 @dataclass(frozen=True, slots=True)
