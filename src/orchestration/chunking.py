@@ -7,6 +7,9 @@ from dataclasses import dataclass
 MAX_WORDS = 120
 """A passage is at most about this long: a few sentences that can be read, cited and ranked by themselves."""
 
+_WORD = re.compile(r"\S{1,30}\s*")
+"""A word, or a piece of what is longer than words are: some scripts set no spaces."""
+
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 
 
@@ -50,7 +53,7 @@ def _pack(paragraphs: list[str]) -> Iterator[str]:
     buffer: list[str] = []
     for paragraph in paragraphs:
         for piece in _split(paragraph):
-            if buffer and _words(buffer) + len(piece.split()) > MAX_WORDS:
+            if buffer and _words(*buffer, piece) > MAX_WORDS:
                 yield "\n\n".join(buffer)
                 buffer = []
             buffer.append(piece)
@@ -59,13 +62,13 @@ def _pack(paragraphs: list[str]) -> Iterator[str]:
 
 
 def _split(paragraph: str) -> Iterator[str]:
-    if len(paragraph.split()) <= MAX_WORDS:
+    if _words(paragraph) <= MAX_WORDS:
         yield paragraph
         return
     buffer: list[str] = []
     for sentence in re.split(r"(?<=[.!?])\s+", paragraph):
         for piece in _hard_split(sentence):
-            if buffer and _words(buffer) + len(piece.split()) > MAX_WORDS:
+            if buffer and _words(*buffer, piece) > MAX_WORDS:
                 yield " ".join(buffer)
                 buffer = []
             buffer.append(piece)
@@ -73,10 +76,10 @@ def _split(paragraph: str) -> Iterator[str]:
 
 
 def _hard_split(sentence: str) -> Iterator[str]:
-    words = sentence.split(" ")
+    words = _WORD.findall(sentence)
     for start in range(0, len(words), MAX_WORDS):
-        yield " ".join(words[start : start + MAX_WORDS])
+        yield "".join(words[start : start + MAX_WORDS]).rstrip()
 
 
-def _words(pieces: list[str]) -> int:
-    return sum(len(piece.split()) for piece in pieces)
+def _words(*pieces: str) -> int:
+    return sum(len(_WORD.findall(piece)) for piece in pieces)

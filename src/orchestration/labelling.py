@@ -15,7 +15,8 @@ from tools import Leaf
 OWN_WORDS = Label(integrity=Integrity.TRUSTED, confidentiality=Confidentiality.INTERNAL)
 """What a signed-in person types: theirs to say, and not for the world."""
 
-_TOKEN = re.compile(r"\w+(?:[.@\-+'_:/]\w+)*")
+_TOKEN = re.compile(r"-?\w+(?:(?:[.@\-+'_:/]|(?<=\d),(?=\d))\w+)*")
+"""A word, a number with its sign and all its digits, an address, a reference."""
 
 Scalar = str | int | bool | None
 
@@ -73,12 +74,14 @@ def scalars(value: Json) -> Iterator[Scalar]:
 
 
 def _stands_in(value: str, text: str) -> bool:
-    """Return whether the tokens of `value` stand in `text` next to each other, as whole tokens."""
-    wanted, found = _tokens(value), _tokens(text)
-    if not wanted:
+    """Return whether `value`, white space aside, stands in `text` as it is, and cuts through none of its tokens."""
+    value, text = " ".join(value.split()), " ".join(text.split())
+    if value not in text or not _TOKEN.search(value):
         return False
-    return any(found[i : i + len(wanted)] == wanted for i in range(len(found) - len(wanted) + 1))
-
-
-def _tokens(text: str) -> list[str]:
-    return [match.group() for match in _TOKEN.finditer(text)]
+    inside = {place for token in _TOKEN.finditer(text) for place in range(token.start() + 1, token.end())}
+    start = text.find(value)
+    while start >= 0:
+        if inside.isdisjoint((start, start + len(value))):
+            return True
+        start = text.find(value, start + 1)
+    return False

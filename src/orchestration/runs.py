@@ -42,7 +42,8 @@ class Runs:
             opened = writer.events[0].event.body
             assert isinstance(opened, RunOpened)
             assert opened.message is not None
-            self._carry(context, writer, known={opened.message.id: request.message.encode()}, parent=parent)
+            known = {opened.message.id: request.message.encode()}
+            self._carry(context, writer, known=known, alone=request.conversation is None, parent=parent)
 
     async def resume(self, tenant: TenantId, run: RunId, reader: TenantContext) -> None:
         """Take up a run after a restart or a decision, under the authority that opened it.
@@ -141,6 +142,7 @@ class Runs:
         writer: RunWriter,
         *,
         known: Mapping[str, bytes] | None = None,
+        alone: bool = False,
         restarted: bool = False,
         parent: str | None = None,
     ) -> None:
@@ -151,7 +153,7 @@ class Runs:
         writer.actor = Actor(kind=PrincipalKind.AGENT, id=agent.name)
         live = self._services.hub.take(context.tenant, writer.run)
         live.known.update(known or {})
-        turn = Turn(self._services, context, agent, writer, live, parent=parent)
+        turn = Turn(self._services, context, agent, writer, live, earlier=[] if alone else None, parent=parent)
         self._turns[context.tenant, writer.run] = turn
         self._begin(self._carried(turn, restarted=restarted))
 

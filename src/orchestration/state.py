@@ -77,7 +77,8 @@ class Progress:
 
     Attributes:
         models: the model calls that gave an answer; `model_calls` are all that ended.
-        active: time spent so far, without the time since `active_since` and without waiting for people.
+        active: time spent so far, without the time since `active_since` and without waiting for people or a restart.
+        last_at: when the last event was written.
     """
 
     opened: RunOpened | None = None
@@ -98,6 +99,7 @@ class Progress:
     indexed: int = 0
     active: timedelta = timedelta()
     active_since: datetime | None = None
+    last_at: datetime | None = None
 
     @property
     def run(self) -> RunOpened:
@@ -146,9 +148,11 @@ def apply(progress: Progress, event: Event) -> None:
         case RunOpened():
             progress.opened, progress.opened_at, progress.active_since = body, at, at
         case RunParked():
+            _pause(progress, at)
             progress.state = RunState.PARKED
-            progress.active += at - (progress.active_since or at)
         case RunResumed():
+            if progress.state is RunState.RUNNING:
+                _pause(progress, progress.last_at or at)
             progress.state, progress.active_since = RunState.RUNNING, at
         case CancelRequested():
             progress.cancelled = True
@@ -156,6 +160,12 @@ def apply(progress: Progress, event: Event) -> None:
             progress.ended, progress.state = body, body.state
         case _:
             _apply_step(progress, body)
+    progress.last_at = at
+
+
+def _pause(progress: Progress, at: datetime) -> None:
+    """Count the active time up to `at`."""
+    progress.active += at - (progress.active_since or at)
 
 
 def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 - one case for each kind of event

@@ -40,7 +40,10 @@ def test_each_passage_stands_under_its_headings() -> None:
 
 
 def test_the_title_stands_above_headings_that_do_not_repeat_it() -> None:
-    assert [chunk.heading for chunk in chunk_markdown("Manual 7", MANUAL)][:2] == ["Manual 7 › Tent", "Manual 7 › Tent › Care"]
+    assert [chunk.heading for chunk in chunk_markdown("Manual 7", MANUAL)][:2] == [
+        "Manual 7 › Tent",
+        "Manual 7 › Tent › Care",
+    ]
 
 
 def test_a_text_without_headings_stands_under_its_title() -> None:
@@ -71,6 +74,13 @@ def test_no_passage_is_too_long_however_its_words_are_set(space: str) -> None:
     chunks = chunk_markdown("T", text)
     assert max(len(words(chunk.text)) for chunk in chunks) <= MAX_WORDS
     assert words(" ".join(chunk.text for chunk in chunks)) == words(text)
+
+
+def test_no_passage_is_too_long_where_a_script_sets_no_spaces() -> None:
+    text = "帐篷要保持干燥" * 2000
+    chunks = chunk_markdown("T", text)
+    assert max(len(chunk.text) for chunk in chunks) <= 4000
+    assert "".join(chunk.text for chunk in chunks) == text
 
 
 PLAIN = st.text(st.sampled_from(list("abc d.!?\n\t-é你 ")), max_size=2000)

@@ -51,7 +51,9 @@ def test_a_whole_span_of_what_the_user_said_is_theirs(words: str, value: str | i
         ("Refund order A-20417", "20417"),
         ("Refund order A-20417", 20417),
         ("Give back 4900 cents", 490),
-        ("Give back 14.90 euros", 490),
+        ("Give back 14.90 euros", 90),
+        ("Give back 14,90 euros", 90),
+        ("Give back 1,000 euros", 1),
         ("Give back 4.90 euros", 4),
         ("Give back 490 cents", 491),
         ("Write to not-ruben@postbus.example", "ruben@postbus.example"),
@@ -66,9 +68,12 @@ def test_what_the_user_did_not_say_whole_is_not_theirs(words: str, value: str | 
     assert label(value, sources(words)).integrity is Integrity.UNTRUSTED
 
 
-@pytest.mark.parametrize("value", [-490, "-490", "4(90)", "490%", "$490"])
-def test_a_value_that_differs_in_its_signs_is_another_value(value: str | int) -> None:
-    assert label(value, sources("Give back 490 or 4 90")).integrity is Integrity.UNTRUSTED
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [("490", -490), ("-490", 490), ("490", "-490"), ("4 90", "4(90)"), ("490", "490%"), ("490", "$490")],
+)
+def test_a_value_that_differs_in_its_signs_is_another_value(words: str, value: str | int) -> None:
+    assert label(value, sources(f"Give back {words} of them")).integrity is Integrity.UNTRUSTED
 
 
 @pytest.mark.parametrize("value", [True, False, "urgent"])

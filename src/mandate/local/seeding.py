@@ -84,12 +84,12 @@ async def _collection(admin: Client, collection: Collection) -> None:
         "confidentiality": collection.confidentiality,
         "readers": collection.readers,
     }
-    answer = await admin.ask("PUT", f"/v1/collections/{collection.id}", body, If_None_Match="*")
+    answer = await admin.ask("PUT", f"/v1/collections/{collection.id}", body)
     _expect(answer.status, answer.body, HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
 
 
 async def _policies(admin: Client, text: str) -> None:
-    answer = await admin.ask("PUT", "/v1/policies", {"text": text}, If_None_Match="*")
+    answer = await admin.ask("PUT", "/v1/policies", {"text": text})
     _expect(answer.status, answer.body, HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
 
 
