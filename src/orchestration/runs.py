@@ -42,7 +42,7 @@ class Runs:
             opened = writer.events[0].event.body
             assert isinstance(opened, RunOpened)
             assert opened.message is not None
-            known = {opened.message.id: request.message.encode()}
+            known: dict[str, bytes] = {opened.message.id: request.message.encode()}
             self._carry(context, writer, known=known, alone=request.conversation is None, parent=parent)
 
     async def resume(self, tenant: TenantId, run: RunId, reader: TenantContext) -> None:

@@ -25,7 +25,7 @@ ASKERS = (
     "pavel@quillmere.example",
 )
 DECIDERS = ("noor@alderfinch.example", "ruth@quillmere.example")
-WRITERS = ("mia@alderfinch.example", "ingrid@quillmere.example")
+OWNERS = ("mia@alderfinch.example", "ingrid@quillmere.example")
 
 ORDERS = {
     "alderfinch": ("A-20398", "A-20405", "A-20409"),
@@ -59,7 +59,7 @@ class Load:
     people: dict[str, Person] = field(default_factory=dict[str, Person])
 
     async def sign_in(self, url: str, seed: int) -> None:
-        for number, name in enumerate((*ASKERS, *DECIDERS, *WRITERS)):
+        for number, name in enumerate((*ASKERS, *DECIDERS, *OWNERS)):
             client = await sign_in(self.session, url, name)
             self.people[name] = Person(client, company_of(name), random.Random(seed * 100 + number))
 
@@ -76,7 +76,7 @@ class Load:
         return [
             *((self._ask, self.people[name]) for name in ASKERS),
             *((decide_all, self.people[name]) for name in DECIDERS),
-            *((self._write, self.people[name]) for name in WRITERS),
+            *((self._write, self.people[name]) for name in OWNERS),
         ]
 
     async def _ask(self, person: Person) -> None:
@@ -97,8 +97,8 @@ class Load:
             person.conversation = _conversation(await answer.read()) or person.conversation
 
     async def _write(self, person: Person) -> None:
-        about = [f"Note {number} about the {thing}. " * 9 for number, thing in enumerate(THINGS * 8)]
-        body = {"collection": "inbox", "title": f"Notes {new_id('x')}", "text": "\n\n".join(about)}
+        sections = [f"## {number}\n\nThe {new_id('x')} is bent." for number in range(20)]
+        body = {"collection": "inbox", "title": f"Notes {new_id('x')}", "text": "\n\n".join(sections)}
         answer = await person.client.ask("POST", "/v1/documents", body)
         assert answer.status == 201, answer.body
         self.documents.append((person.company.tenant, str(answer.body["document"])))
@@ -120,6 +120,16 @@ async def pending(person: Person) -> list[str]:
     items = page["items"]
     assert isinstance(items, list)
     return [str(item["approval"]) for item in items if isinstance(item, dict)]
+
+
+async def in_state(person: Person, state: str) -> int:
+    """Return how many of a company's runs are in a state, as its owner sees it once the list has caught up."""
+    while True:
+        page = await person.client.get(f"/v1/runs?state={state}&mine=false&limit=100")
+        if page["lag"] == 0:
+            assert isinstance(page["items"], list)
+            return len(page["items"])
+        await asyncio.sleep(0.1)
 
 
 async def _until_broken(work: Callable[[Person], Awaitable[None]], person: Person) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from backoffice import Effect as Counted
 from backoffice import effects, slow_down
-from load import DECIDERS, Load, decide_all
+from load import DECIDERS, OWNERS, Load, decide_all, in_state
 
 from control import BudgetRecord
 from control.records import BUDGET_KEY
@@ -53,7 +53,7 @@ async def test_kill_9_at_random_moments(
         await asyncio.to_thread(copy_store, stack.folder, tmp_path / str(number))
         phases.update(await phases_of(tmp_path / str(number)))
         await stack.start_product()
-        await all_rest(load, list(load.runs))
+        await all_rest(load)
     await nothing_waits(load)
     counted = {tenant: await effects(stack, session, tenant) for tenant in TENANTS}
     await stack.kill_product()
@@ -76,28 +76,19 @@ async def test_kill_9_at_random_moments(
     assert sum(phases.values()) >= KILLS, "the kills struck nothing"
 
 
-async def all_rest(load: Load, runs: Sequence[str]) -> list[str]:
-    """Wait until each run has ended or is parked, as its requester sees it, and return those that are parked."""
-    waiting, parked = list(runs), list[str]()
+async def all_rest(load: Load) -> int:
+    """Wait until no run is under way, and return how many wait for a person."""
     async with asyncio.timeout(SETTLE_SECONDS):
-        while waiting:
-            run = waiting.pop()
-            state = RunState(str((await load.runs[run][1].client.get(f"/v1/runs/{run}"))["state"]))
-            if state is RunState.RUNNING:
-                waiting.insert(0, run)
-                await asyncio.sleep(0.1)
-            elif state is RunState.PARKED:
-                parked.append(run)
-    return parked
+        while sum([await in_state(load.people[name], "running") for name in OWNERS]):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+    return sum([await in_state(load.people[name], "parked") for name in OWNERS])
 
 
 async def nothing_waits(load: Load) -> None:
     """Have everything decided that waits, and wait until all runs have ended."""
-    parked = await all_rest(load, list(load.runs))
-    while parked:
+    while await all_rest(load):
         for name in DECIDERS:
             await decide_all(load.people[name])
-        parked = await all_rest(load, parked)
 
 
 async def phases_of(folder: Path) -> list[str]:
