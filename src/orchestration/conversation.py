@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from core import PRISTINE, Json, Label, RunId
-from core.errors import Unprocessable
+from core.errors import NotFound, Unprocessable
 from core.events import ToolFinished
 from core.labels import Integrity
 from data import read_run
@@ -72,7 +72,8 @@ def parse_model_message(data: bytes) -> tuple[str, tuple[ToolCall, ...]]:
 async def _history(turn: Turn, transcript: Transcript) -> None:
     """Add the last turns of the conversation; only what is stored counts, never what a client sends along."""
     if turn.earlier is None:
-        turn.earlier = [await _said(turn, run) for run in await _earlier_runs(turn)]
+        said = [await _said(turn, run) for run in await _earlier_runs(turn)]
+        turn.earlier = [item for item in said if item]
     for message, answer, label in turn.earlier:
         transcript.user(message)
         transcript.assistant(answer, label)
@@ -87,8 +88,11 @@ async def _earlier_runs(turn: Turn) -> tuple[RunId, ...]:
     return runs[: runs.index(turn.writer.run)][-turn.agent.history.turns :]
 
 
-async def _said(turn: Turn, run: RunId) -> tuple[str, str, Label]:
-    progress = fold(await read_run(turn.data, run))
+async def _said(turn: Turn, run: RunId) -> tuple[str, str, Label] | None:
+    try:
+        progress = fold(await read_run(turn.data, run))
+    except NotFound:
+        return None  # it joined the conversation, and its first event was never written
     message = (await turn.content(message_of(progress))).decode()
     if progress.answer is None:
         return message, f"({progress.state})", PRISTINE

@@ -38,6 +38,18 @@ async def carry_on(turn: Turn) -> None:
     (then it is theirs), and a store that does not answer (then nothing can be written, and the driver comes back).
     """
     try:
+        await _carry_on(turn)
+        await turn.services.budgets.flush(turn.data)
+        await turn.commit()
+    except (Conflict, Unavailable) as error:
+        log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
+        return
+    if not turn.progress.ended:
+        turn.services.parked()
+
+
+async def _carry_on(turn: Turn) -> None:
+    try:
         with span(
             "invoke_agent",
             turn.context,
@@ -49,9 +61,8 @@ async def carry_on(turn: Turn) -> None:
             await recover(turn)
             while not (turn.progress.ended or turn.leaving) and await _advance(turn):
                 pass
-    except (Conflict, Unavailable) as error:
-        log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
-        return
+    except (Conflict, Unavailable):
+        raise
     except BudgetSpent as error:
         turn.end(RunState.LIMIT_REACHED, error.code)
     except MandateError as error:
@@ -59,10 +70,6 @@ async def carry_on(turn: Turn) -> None:
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, the run ends in a named state
         log(logging.ERROR, "A run broke off", context=turn.context, error=error, run=turn.writer.run)
         turn.end(RunState.FAILED, "defect")
-    await turn.services.budgets.flush(turn.data)
-    await turn.commit()
-    if not turn.progress.ended:
-        turn.services.parked()
 
 
 async def _advance(turn: Turn) -> bool:
@@ -88,10 +95,18 @@ async def _take(turn: Turn, step: Next) -> bool:
         case Unknown():
             await give_up(turn, step.proposal)
         case End():
-            turn.end(step.state, step.code)
+            await _end(turn, step)
         case _:
             assert_never(step)
     return True
+
+
+async def _end(turn: Turn, end: End) -> None:
+    """End the run; an approval that it still waits for is closed behind what ended it."""
+    if (pending := turn.progress.pending) and pending.waiting:
+        await turn.commit()
+        await approvals.supersede(turn.data, pending.waiting)
+    turn.end(end.state, end.code)
 
 
 async def _retrieve(turn: Turn) -> None:

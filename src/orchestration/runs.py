@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from control import contexts
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
 from core.errors import Conflict, MandateError, NotFound
-from core.events import CancelRequested, RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
+from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
 from data import RunWriter, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion
@@ -25,7 +25,7 @@ POLL_SECONDS = 1.0
 
 
 class Runs:
-    """All runs in the hands of this process. Each is a task of `group`, so none outlives the service."""
+    """All runs in the hands of this process, each in one pair. Each is a task of `group`: none outlives the service."""
 
     def __init__(self, services: Services, group: asyncio.TaskGroup) -> None:
         self._services = services
@@ -53,14 +53,14 @@ class Runs:
             run: the run.
             reader: authority to read the run's first event.
         """
-        if (tenant, run) in self._turns:
+        if self._nudge(tenant, run):
             return
         events = await read_run(self._services.store.tenant(reader), run)
         context = contexts.from_run(tenant, events[0])
         writer = RunWriter(self._services.store.tenant(context), run, actor=context.principal.actor)
         writer.events, writer.durable = events, len(events)
         progress = fold(events)
-        if progress.ended or (tenant, run) in self._turns:
+        if progress.ended or self._nudge(tenant, run):
             return
         match progress.run.kind:
             case RunKind.TURN:
@@ -86,16 +86,9 @@ class Runs:
             raise NotFound("There is no such run, or it is not yours.")
         if progress.ended:
             raise Conflict("The run has ended already.", code="run.ended")
+        await self.resume(context.tenant, run, context)
         if turn := self._turns.get((context.tenant, run)):
             turn.cancel(context.principal.actor)
-            return
-        writer = RunWriter(data, run, actor=context.principal.actor, clock=self._services.clock)
-        writer.events, writer.durable = events, len(events)
-        await writer.append([CancelRequested()])
-        for proposal in progress.proposals:
-            if proposal.waiting:
-                await approvals.supersede(data, proposal.waiting)
-        self._carry(contexts.from_run(context.tenant, events[0]), writer)
 
     async def decide(
         self, context: TenantContext, approval: ApprovalId, *, approve: bool, reason: str, nonce: str
@@ -136,6 +129,12 @@ class Runs:
         for task in self._tasks:
             task.cancel()
 
+    def _nudge(self, tenant: TenantId, run: RunId) -> bool:
+        """Return whether the run is carried already; then it looks at its state once more before it is let go."""
+        if turn := self._turns.get((tenant, run)):
+            turn.nudged = True
+        return turn is not None
+
     def _carry(
         self,
         context: TenantContext,
@@ -158,7 +157,7 @@ class Runs:
         self._begin(self._carried(turn, restarted=restarted))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
-        task = self._group.create_task(work)
+        task = self._group.create_task(_guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -173,6 +172,23 @@ class Runs:
         finally:
             del self._turns[tenant, run]
             self._services.hub.leave(tenant, run)
+        if turn.nudged and not turn.over and not turn.leaving:
+            await self._again(turn)
+
+    async def _again(self, before: Turn) -> None:
+        """Take a run up anew, as the log has it now: somebody wanted something of it while it was being let go."""
+        tenant, run = before.context.tenant, before.writer.run
+        await self.resume(tenant, run, before.context)
+        if before.cancelled_by and (turn := self._turns.get((tenant, run))):
+            turn.cancel(before.cancelled_by)
+
+
+async def _guarded(work: Coroutine[None, None, None]) -> None:
+    """Do `work`; one run that breaks must not take the others with it."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - the run stays as it is on disk, and is taken up at the next start
+        log(logging.ERROR, "A run was left behind", error=error)
 
 
 def _seen(item: Item, after: int) -> bool:

@@ -45,6 +45,7 @@ class Turn:
         earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
         interrupt: the bound round the model call that is under way.
         cancelled_by: who asked the run to end.
+        nudged: something has happened that the run may have looked for too early: it looks again before it is let go.
         leaving: the process is about to stop: the run is left to the next one at the next step.
         parent: the span, in another process, that caused this.
     """
@@ -60,12 +61,18 @@ class Turn:
     earlier: list[tuple[str, str, Label]] | None = None
     interrupt: asyncio.Timeout | None = None
     cancelled_by: Actor | None = None
+    nudged: bool = False
     leaving: bool = False
     parent: str | None = None
 
     @property
     def data(self) -> TenantData:
         return self.writer.data
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended, on disk."""
+        return self.progress.ended is not None and self.writer.durable == self.writer.seq
 
     @property
     def seconds_left(self) -> float:
@@ -129,6 +136,6 @@ class Turn:
 
     def cancel(self, by: Actor) -> None:
         """Ask the turn to end; a model call is cut short at once, a tool call is awaited."""
-        self.cancelled_by = by
+        self.cancelled_by, self.nudged = by, True
         if self.interrupt is not None:
             self.interrupt.reschedule(asyncio.get_running_loop().time())

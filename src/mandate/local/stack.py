@@ -64,7 +64,7 @@ class Stack:
         return f"{scheme}://127.0.0.1:{self.ports[part]}"
 
     async def start(self) -> None:
-        """Start everything, emulators first; return when the product answers.
+        """Start everything at once: the product asks the emulators for nothing before somebody asks it.
 
         Raises:
             Unavailable: something did not start; its log says why.
@@ -74,8 +74,7 @@ class Stack:
         await asyncio.to_thread(LocalAuthority.open, self.folder / "authority")
         for name in (*EMULATORS, *NAMES):
             self.ports.setdefault(name, self.port if name == "interaction" else free_port())
-        await asyncio.gather(*(self.start_emulator(name) for name in EMULATORS))
-        await self.start_product()
+        await asyncio.gather(self.start_product(), *(self.start_emulator(name) for name in EMULATORS))
 
     async def start_emulator(self, name: Emulator) -> None:
         await self._spawn(name, "emulate", name, "--port", str(self.ports[name]), "--folder", str(self.folder))
