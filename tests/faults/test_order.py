@@ -107,7 +107,7 @@ async def traced(pid: int, output: Path) -> AsyncGenerator[None]:
     tracer = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(20):
-            while not is_traced(pid):  # noqa: ASYNC110 - another process
+            while not is_traced(pid):
                 assert tracer.returncode is None, "strace may not attach here"
                 await asyncio.sleep(0.05)
         yield
