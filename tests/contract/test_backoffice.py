@@ -50,7 +50,7 @@ def seeds(tmp_path: Path) -> dict[str, BackofficeSeed]:
 @asynccontextmanager
 async def office(folder: Path, seeds: dict[str, BackofficeSeed]) -> AsyncGenerator[aiohttp.ClientSession]:
     app = create_app(authorize=authorize, folder=folder, seeds=seeds)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.005)

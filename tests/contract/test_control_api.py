@@ -80,7 +80,7 @@ FRONT = Front()
 
 @pytest.fixture(scope="module")
 async def url() -> AsyncIterator[str]:
-    server = uvicorn.Server(uvicorn.Config(FRONT, port=0, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(FRONT, port=0, log_config=None, lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.005)

