@@ -11,6 +11,8 @@ import orjson
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 """JSON without fractions: two libraries may write the same float differently, so a float has no canonical form."""
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
 GENESIS = "0" * 64
 """What stands in place of a previous hash in the first event of a run."""
 
@@ -40,6 +42,8 @@ def new_commitment_key() -> bytes:
 
 
 def _refuse_floats(value: Json) -> None:
+    if type(value) in _PLAIN:
+        return
     if isinstance(value, float):
         raise TypeError("a float has no canonical form: use a whole number in a smaller unit")
     if isinstance(value, Mapping):

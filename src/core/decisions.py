@@ -24,7 +24,10 @@ class Lane(StrEnum):
 
     @property
     def strictness(self) -> int:
-        return list(Lane).index(self)
+        return _STRICTNESS[self]
+
+
+_STRICTNESS = {lane: number for number, lane in enumerate(Lane)}
 
 
 class ActionKind(StrEnum):

@@ -22,7 +22,10 @@ class Confidentiality(StrEnum):
     @property
     def rank(self) -> int:
         """0 for public up to 3 for restricted."""
-        return list(Confidentiality).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Confidentiality)}
 
 
 class Label(BaseModel):

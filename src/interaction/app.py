@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from interaction.dependencies import InteractionDependencies
 from interaction.description import describe_exactly
-from interaction.refusals import Refusals, name_all_methods
+from interaction.refusals import Refusals
 from interaction.routes import (
     agents,
     approvals,
@@ -50,5 +50,4 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
         app.include_router(resource.router)
     refusals.install(app)
     describe_exactly(app)
-    name_all_methods(app)
     return app

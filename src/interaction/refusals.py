@@ -2,12 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.exceptions import HTTPException
 
 from control import NOBODY, AccessLog
 from core import TenantContext
@@ -50,20 +46,3 @@ class Refusals:
             await self._access.refused(context, error.code, operation(request), actor)
         except MandateError as failure:
             _logger.error("refusal.unrecorded", extra={"code": failure.code})  # noqa: TRY400 - its text is not for logs
-
-
-def name_all_methods(app: FastAPI) -> None:
-    """Let 405 name every method of the path, where the framework names those of the first route that it found."""
-    contexts = list(iter_route_contexts(app.routes))
-    routes = [found.original_route for found in contexts if isinstance(found.original_route, APIRoute)]
-    explain = app.exception_handlers[HTTPException]
-
-    async def handler(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        found = [route for route in routes if route.path_regex.match(request.scope["path"])]
-        methods = sorted({method for route in found for method in route.methods or ()})
-        named = HTTPException(error.status_code, headers={"Allow": ", ".join(methods)} if methods else error.headers)
-        answer: Response | Awaitable[Response] = explain(request, named)
-        return answer if isinstance(answer, Response) else await answer
-
-    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, handler)

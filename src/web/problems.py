@@ -10,10 +10,12 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import Defect, MandateError, NotFound, Unauthenticated
@@ -140,7 +142,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     code = _HTTP_CODES.get(status, "request.refused" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "defect")
     detail = f"{status.description or status.phrase}."
-    return _response(status, code, detail, correlation, headers=error.headers)
+    headers = {"Allow": ", ".join(_methods(request))} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return _response(status, code, detail, correlation, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return every method of the path; the framework names those of the first route that it finds."""
+    routes = [found.original_route for found in iter_route_contexts(request.app.routes)]
+    found = [r for r in routes if isinstance(r, Route) and r.path_regex.match(request.scope["path"])]
+    return sorted({method for route in found for method in route.methods or ()})
 
 
 _HTTP_CODES = {

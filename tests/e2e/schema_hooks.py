@@ -27,8 +27,8 @@ BY_STATE = {
 """Refusals of what fits the schema, for reasons that no schema can state."""
 
 
-@schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+@schemathesis.hook  # pyright: ignore[reportUnknownMemberType] - its own type is open
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Ask for what exists in most of the calls that ask for something well-formed."""
     if "stateful" in str(case.meta and case.meta.phase.name):
         return  # there the ids come from earlier answers
@@ -45,8 +45,8 @@ def well_formed(value: object, ids: list[str]) -> bool:
     return isinstance(value, str) and (not rest or (value.startswith(f"{prefix}_") and len(value) == len(ids[0])))
 
 
-@schemathesis.hook
-def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+@schemathesis.hook  # pyright: ignore[reportUnknownMemberType] - its own type is open
+def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
     if type(failure).__name__ == "RejectedPositiveData":
         return problem(response) not in BY_STATE
     if type(failure).__name__ == "AcceptedNegativeData":
@@ -62,7 +62,7 @@ def problem(response: Response) -> str:
 
 
 @schemathesis.check
-def what_belongs_to_others_is_not_there(ctx: CheckContext, response: Response, case: Case) -> None:
+def what_belongs_to_others_is_not_there(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     asked = {str(value) for value in case.path_parameters.values()}
     assert not asked & FOREIGN or response.status_code >= 400, "the other company's was shown"
     assert not any(foreign.encode() in response.content for foreign in FOREIGN - asked), "it names what is not ours"

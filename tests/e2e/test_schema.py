@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 from unittest.mock import MagicMock
@@ -29,7 +29,7 @@ from mandate.services import Services
 from mandate.settings import ROOT
 
 HOOKS = Path(__file__).with_name("schema_hooks.py")
-EXAMPLES = os.environ.get("MANDATE_SCHEMA_EXAMPLES", "8")
+EXAMPLES = os.environ.get("MANDATE_SCHEMA_EXAMPLES", "5")
 QUICKLY = {"per_second": 1000, "burst": 10_000}
 
 pytestmark = pytest.mark.timeout(300)
@@ -74,7 +74,9 @@ async def test_no_input_breaks_the_publishers_api(product: Stack) -> None:
     assert code == 0, output
 
 
-async def walk(url: str, token: str, known: dict[str, list[str]], foreign: dict[str, list[str]]) -> tuple[int, str]:
+async def walk(
+    url: str, token: str, known: Mapping[str, Sequence[str]], foreign: Mapping[str, Sequence[str]]
+) -> tuple[int, str]:
     """Let Schemathesis try everything, and return its exit code and its report."""
     others = [name for names in foreign.values() for name in names if "_" in name]
     process = await asyncio.create_subprocess_exec(
@@ -125,16 +127,16 @@ def fake(kind: str) -> FastAPI:
     """Return an app that is never served: only its routes are looked at."""
     nothing = MagicMock(version="1")
     if kind == "interaction":
-        return interaction.create_app(cast(InteractionDependencies, nothing))
-    return control.create_app(cast(control.ControlServices, nothing))
+        return interaction.create_app(cast("InteractionDependencies", nothing))
+    return control.create_app(cast("control.ControlServices", nothing))
 
 
 def served(app: FastAPI) -> Iterator[tuple[str, str]]:
     """Yield the path and each method of everything that an app answers to, its description aside."""
     for found in iter_route_contexts(app.routes):
-        assert found.path and found.methods, found
+        assert found.path, found
         if found.path != app.openapi_url:
-            yield from ((found.path, method) for method in found.methods)
+            yield from ((found.path, method) for method in found.methods or ("",))
 
 
 @pytest.mark.parametrize("kind", ["interaction", "control"])

@@ -62,6 +62,7 @@ def open_writer(path: Path) -> Connection:
             "secure_delete": True,  # what is erased is overwritten, not only unlinked
             "temp_store": "MEMORY",  # what a savepoint may undo never reaches a file
             "journal_size_limit": 64 * 1024 * 1024,
+            "wal_autocheckpoint": 10_000,  # pages; every checkpoint makes one writer wait for two more syncs
         }.items():
             connection.pragma(name, value)
         _make_schema(connection)
