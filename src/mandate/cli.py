@@ -148,9 +148,19 @@ def _run(work: Coroutine[None, None, int | None]) -> None:
     except MandateError as error:
         print(f"{error.message} ({error.code})", file=sys.stderr)
         code = 1
+    except _unanswered():
+        print("The product does not answer. Look whether it is up. (dependency.api)", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         code = 130
     raise typer.Exit(code or 0)
+
+
+def _unanswered() -> tuple[type[Exception], ...]:
+    """Return what a client raises where nobody answers; looked up only when something was raised."""
+    from aiohttp import ClientError
+
+    return ClientError, TimeoutError
 
 
 def _loop(work: Coroutine[None, None, int | None]) -> int | None:

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 from core import Json
-from core.errors import MandateError, Unavailable
+from core.errors import MandateError
 from emulators.identity.client import sign_in
 from web import ServerEvent, read_events
 
@@ -63,19 +63,16 @@ class Client:
         """Make one request and return the answer, whatever its status.
 
         Raises:
-            Unavailable: there is no answer.
+            aiohttp.ClientError, TimeoutError: there is no answer.
         """
         data = None if body is None else orjson.dumps(body)
         sent = self._headers(headers, data is not None)
         timeout = aiohttp.ClientTimeout(total=SECONDS)
-        try:
-            async with self._session.request(
-                method, f"{self.url}{path}", data=data, headers=sent, timeout=timeout
-            ) as response:
-                raw = await response.read()
-                return Answer(response.status, response.headers, orjson.loads(raw) if raw else {})
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable("The product does not answer. Look whether it is up.", code="dependency.api") from error
+        async with self._session.request(
+            method, f"{self.url}{path}", data=data, headers=sent, timeout=timeout
+        ) as response:
+            raw = await response.read()
+            return Answer(response.status, response.headers, orjson.loads(raw) if raw else {})
 
     async def get(self, path: str) -> dict[str, Json]:
         return self._ok(await self.ask("GET", path)).body

@@ -22,7 +22,7 @@ from orchestration import approvals
 from orchestration.acting import act, give_up
 from orchestration.conversation import parse_model_message
 from orchestration.labelling import OWN_WORDS
-from orchestration.model_call import call_model, recover
+from orchestration.model_call import call_model, recover, release
 from orchestration.retrieval import Search, parse_passages, retrieve
 from orchestration.state import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, message_of, next_step
 from orchestration.turn import Turn
@@ -39,6 +39,8 @@ async def carry_on(turn: Turn) -> None:
     """
     try:
         await _carry_on(turn)
+        if turn.progress.ended:
+            release(turn)
         await turn.services.budgets.flush(turn.data)
         await turn.commit()
     except (Conflict, Unavailable) as error:

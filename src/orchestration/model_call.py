@@ -33,14 +33,12 @@ async def call_model(turn: Turn, step: int) -> None:
         BudgetSpent: the tenant has nothing left to reserve.
     """
     call = await _prepare(turn, step)
-    settle_later = turn.services.budgets.settle_later
     verdict = await _decided(turn, call)
     if isinstance(verdict, Granted):
         finished, content = await _outcome(turn, call, verdict.permit)
         turn.stage([finished], content)
-        settle_later(turn.data, call.budget_key, finished.usage.cost_micros)
+        turn.services.budgets.settle_later(turn.data, call.budget_key, finished.usage.cost_micros)
     else:
-        settle_later(turn.data, call.budget_key, 0)
         turn.end(RunState.REFUSED, "refused.model_call")
 
 
@@ -50,11 +48,16 @@ async def recover(turn: Turn) -> None:
     A call that was under way had no effect outside, but its tokens may have been spent: it is charged as reserved.
     """
     for number, finished in enumerate(turn.progress.model_calls):
-        turn.services.budgets.settle_later(turn.data, f"{turn.writer.run}/{number}", finished.usage.cost_micros)
+        turn.services.budgets.settle_later(turn.data, _budget_key(turn, number), finished.usage.cost_micros)
     if decision := turn.progress.model_in_flight:
         call = await _prepare(turn, decision.step)
         turn.stage([_unanswered(call, "interrupted", "run.restarted", Usage(cost_micros=call.price))])
         turn.services.budgets.settle_later(turn.data, call.budget_key, call.price)
+
+
+def release(turn: Turn) -> None:
+    """Free what was set aside for a call that never came: it was refused, or a crash came between and then the end."""
+    turn.services.budgets.settle_later(turn.data, _budget_key(turn, len(turn.progress.model_calls)), 0)
 
 
 async def _decided(turn: Turn, call: _Call) -> Verdict:
@@ -89,8 +92,13 @@ async def _prepare(turn: Turn, step: int) -> _Call:
         request.estimated_tokens,
         request.max_output_tokens,
     )
-    key = f"{turn.writer.run}/{len(turn.progress.model_calls)}"
+    key = _budget_key(turn, len(turn.progress.model_calls))
     return _Call(step, request, transcript.sources.label, price, key)
+
+
+def _budget_key(turn: Turn, number: int) -> str:
+    """Return under what money is set aside for the run's model call `number`, from 0."""
+    return f"{turn.writer.run}/{number}"
 
 
 def _action(turn: Turn, call: _Call) -> ActionRequest:

@@ -35,7 +35,7 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
     body = case.body if isinstance(case.body, dict) else {}
     for fields in (case.path_parameters, case.query, body):
         for name, ids in KNOWN.items():
-            if name in fields and well_formed(fields[name], ids) and CHANCE.random() < 0.7:
+            if name in fields and well_formed(fields[name], ids) and CHANCE.random() < 0.9:
                 fields[name] = CHANCE.choice(ids)
 
 

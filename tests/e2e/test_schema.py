@@ -57,10 +57,9 @@ async def test_no_input_breaks_the_public_api(product: Stack) -> None:
     async with aiohttp.ClientSession() as session:
         owners = [await sign_in(session, product.url, company.admin.username) for company in load_companies(ROOT)]
         things = [await made(session, product, company) for company in load_companies(ROOT)]
-    known = {name: [*things[0][name], *things[1][name]] for name in things[0]}
     walks = [
-        walk(f"{product.url}/openapi.json", owner.token, known, foreign)
-        for owner, foreign in zip(owners, reversed(things), strict=True)
+        walk(f"{product.url}/openapi.json", owner.token, {name: own[name] * 4 + foreign[name] for name in own}, foreign)
+        for owner, own, foreign in zip(owners, things, reversed(things), strict=True)
     ]
     for code, output in await asyncio.gather(*walks):
         assert code == 0, output
@@ -102,11 +101,12 @@ async def made(session: aiohttp.ClientSession, product: Stack, company: Company)
     user = next(user for user in company.about.users if [*user.roles] == ["user"])
     client = await sign_in(session, product.url, user.username)
     order = "A-20398" if company.about.slug == "alderfinch" else "QMI-2026-0371"
-    asked = await start(client, "How long is the warranty?")
+    admin = await sign_in(session, product.url, company.admin.username)
+    asked = await start(admin, "How long is the warranty?")
     parked = await start(client, f"Please refund 1.00 EUR for order {order} because the box was torn.")
     pending = parked["pending_approval"]
     assert isinstance(pending, dict)
-    page = (await (await sign_in(session, product.url, company.admin.username)).get("/v1/documents?limit=5"))["items"]
+    page = (await admin.get("/v1/documents?limit=5"))["items"]
     assert isinstance(page, list)
     return {
         "run": [str(asked["run"]), str(parked["run"])],

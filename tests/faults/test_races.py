@@ -6,6 +6,8 @@ from collections import Counter
 import aiohttp
 from test_kill import data_of
 
+from control import Amount, BudgetRecord
+from control.records import BUDGET_KEY
 from core import ConversationId, RunId, new_id
 from core.events import RunState
 from data.sqlite import open_store
@@ -86,3 +88,23 @@ async def test_a_conversation_outlives_a_kill_between_its_record_and_its_next_ru
     runs = (await elif_.get(f"/v1/conversations/{conversation}"))["runs"]
     assert isinstance(runs, list)
     assert [run["run"] for run in runs if isinstance(run, dict)] == [first["run"], second["run"]]
+
+
+async def test_money_set_aside_for_a_call_that_a_kill_prevented_is_free_when_the_run_ends(
+    stack: Stack, session: aiohttp.ClientSession
+) -> None:
+    elif_ = await sign_in(session, stack.url, ELIF)
+    run = (await elif_.ask("POST", "/v1/runs", REFUND)).body["run"]
+    await stack.kill_product()
+    async with open_store(stack.folder / "mandate.db") as store:
+        records = data_of(store, company_of(ELIF).tenant).records
+        found = await records.get(BudgetRecord, BUDGET_KEY)
+        assert found
+        reserved = {**found.value.reserved, f"{run}/1": Amount(micros=777)}
+        await records.put(BUDGET_KEY, found.value.model_copy(update={"reserved": reserved}), etag=found.etag)
+        await stack.start_product()
+        assert (await elif_.ask("POST", f"/v1/runs/{run}/cancel")).status == 202
+        assert (await ended(elif_, str(run), SECONDS)).state == RunState.CANCELLED
+        found = await records.get(BudgetRecord, BUDGET_KEY)
+        assert found
+        assert f"{run}/1" not in found.value.reserved
