@@ -1,29 +1,12 @@
 """The stores that every contract test of this folder runs against."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from store_places import Place, SqlitePlace
 
 from data import Store
-from data.sqlite import open_store
-
-
-class Place(Protocol):
-    """Somewhere that data stays when the store is closed; may be open more than once, as by several processes."""
-
-    def open(self) -> AbstractAsyncContextManager[Store]: ...
-
-
-@dataclass(frozen=True)
-class SqlitePlace:
-    path: Path
-
-    def open(self) -> AbstractAsyncContextManager[Store]:
-        return open_store(self.path)
 
 
 @pytest.fixture(params=["sqlite"])

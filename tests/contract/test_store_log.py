@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from conftest import Place
+from store_places import Place
 from store_samples import member, opened, prompt, run_id, step
 
 from core import RunId
