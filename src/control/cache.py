@@ -44,6 +44,8 @@ class Cache(Generic[K, V]):
         self._entries.move_to_end(key)
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
+        if entry.value is not None and self._is_young(entry):
+            return entry.value
         try:
             async with asyncio.timeout(_LOAD_SECONDS):
                 return await self._fresh(entry, load)
@@ -52,7 +54,7 @@ class Cache(Generic[K, V]):
 
     async def _fresh(self, entry: _Entry[V], load: Callable[[V | None], Awaitable[V]]) -> V:
         async with entry.lock:
-            if entry.value is None or entry.at is None or not self._is_young(entry.at):
+            if entry.value is None or not self._is_young(entry):
                 entry.value = await load(entry.value)
                 entry.at = self._clock.now()
             return entry.value
@@ -61,6 +63,6 @@ class Cache(Generic[K, V]):
         """Drop a value that this process has changed."""
         self._entries.pop(key, None)
 
-    def _is_young(self, at: datetime) -> bool:
+    def _is_young(self, entry: _Entry[V]) -> bool:
         # A clock that was set back must not keep a value alive.
-        return timedelta(0) <= self._clock.now() - at < LIFETIME
+        return entry.at is not None and timedelta(0) <= self._clock.now() - entry.at < LIFETIME

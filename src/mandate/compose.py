@@ -5,7 +5,7 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from orchestration import OrchestrationDependencies
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
-from web import AssertionSigner, AssertionVerifier, AzureServiceTokens, PeerClient, TokenValidator
+from web import AssertionSigner, AssertionVerifier, AzureServiceTokens, InProcess, Network, PeerClient, TokenValidator
 
 BACKOFFICE_SCOPE = "api://backoffice/.default"
 
@@ -80,6 +80,8 @@ class Host:
     policies: Policies
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
+    apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
+    """The services of this process that are composed by now; each comes after its peers."""
 
     def validator(self, audience: str) -> TokenValidator:
         return TokenValidator(
@@ -145,6 +147,13 @@ def load_plans(settings: Settings) -> Mapping[str, Plan]:
 async def compose(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
     """Give the application of one service, with all that it needs, for as long as the context lasts."""
     host.services.check(name)
+    async with _composed(name, host) as app:
+        host.apps[name] = app
+        yield app
+
+
+@asynccontextmanager
+async def _composed(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
     match name:
         case "control":
             yield control.create_app(_control(host))
@@ -240,9 +249,9 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
 
 
 def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: AssertionSigner) -> PeerClient:
+    app = host.apps.get(name)
     return PeerClient(
-        session=host.session,
-        base_url=url,
+        transport=InProcess(app) if app else Network(host.session, url),
         audience_service=name,
         scope=f"{host.services.services[name].audience}/.default",
         tokens=tokens,

@@ -73,8 +73,14 @@ async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], se
         _calm_the_collector()
         async with asyncio.TaskGroup() as group:
             for server, bound in servers:
-                group.create_task(server.serve(sockets=[bound]))
+                await _started(server, group.create_task(server.serve(sockets=[bound])))
     await shutdown()
+
+
+async def _started(server: _Server, serving: asyncio.Task[None]) -> None:
+    """Wait until the service is there for those that call it, or has given up."""
+    while not (server.started or serving.done()):
+        await asyncio.sleep(0.01)
 
 
 def _server(app: ASGIApp) -> _Server:

@@ -11,6 +11,9 @@ from core.events import RunEnded, RunParked, Stored
 QUEUE_LIMIT = 1000
 """A follower that is this many items behind is cut off; it reconnects with its last event id."""
 
+FRAME_SECONDS = 0.016
+"""Shortest time between two pieces of a stream: a screen shows no more, and each piece costs both services CPU."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -29,6 +32,61 @@ class Snapshot:
 Item = Stored | Delta | Snapshot
 
 
+class Follower:
+    """What one reader of a run has yet to be given. Text that is written in small pieces is joined."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: list[Item | None] = []
+        self._urgent = False
+        self._not_before = 0.0
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, item: Item) -> bool:
+        """Add what has happened, and return whether the reader is still followed: too far behind, it is cut off."""
+        last = self._items[-1] if self._items else None
+        if isinstance(item, Delta) and isinstance(last, Delta):
+            self._items[-1] = Delta(last.text + item.text)
+        else:
+            self._items.append(item if len(self._items) < QUEUE_LIMIT else None)
+        self._urgent = self._urgent or self._items[-1] is None or closes(item, when_parked=True)
+        if self._waiter:
+            self._wake_at(self._due)
+        return self._items[-1] is not None
+
+    async def take(self, within: float) -> list[Item | None]:
+        """Return what has happened, waiting at most `within` seconds for it; None at the end for who was cut off.
+
+        Two takes are a frame apart, unless the run has ended or parked.
+        """
+        now = self._loop.time()
+        due = self._due if self._items else now + within
+        if due > now:
+            self._waiter = self._loop.create_future()
+            self._wake_at(due)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._not_before = self._loop.time() + FRAME_SECONDS
+        items, self._items, self._urgent = self._items, [], False
+        return items
+
+    @property
+    def _due(self) -> float:
+        return 0.0 if self._urgent else self._not_before
+
+    def _wake_at(self, due: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._wake)
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
 @dataclass(slots=True)
 class Live:
     """One run's followers in this process.
@@ -41,7 +99,7 @@ class Live:
     text: str = ""
     holders: int = 0
     known: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    followers: set[asyncio.Queue[Item | None]] = field(default_factory=set[asyncio.Queue[Item | None]])
+    followers: set[Follower] = field(default_factory=set[Follower])
 
     def event(self, stored: Stored) -> None:
         self.text = ""
@@ -52,12 +110,7 @@ class Live:
         self._put(Delta(text))
 
     def _put(self, item: Item) -> None:
-        for queue in list(self.followers):
-            if queue.qsize() >= QUEUE_LIMIT:
-                self.followers.discard(queue)
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(item)
+        self.followers.difference_update([follower for follower in self.followers if not follower.put(item)])
 
 
 class Hub:
@@ -79,34 +132,17 @@ class Hub:
             del self._runs[tenant, run]
 
     @contextmanager
-    def follow(self, tenant: TenantId, run: RunId) -> Generator[tuple[Live, asyncio.Queue[Item | None]]]:
-        """Give a queue of what happens from now on; None in it means that the follower was too slow."""
-        live = self.take(tenant, run)
-        queue: asyncio.Queue[Item | None] = asyncio.Queue()
+    def follow(self, tenant: TenantId, run: RunId) -> Generator[tuple[Live, Follower]]:
+        """Give what follows the run from now on."""
+        live, follower = self.take(tenant, run), Follower()
         if live.text:
-            queue.put_nowait(Snapshot(live.text))
-        live.followers.add(queue)
+            follower.put(Snapshot(live.text))
+        live.followers.add(follower)
         try:
-            yield live, queue
+            yield live, follower
         finally:
-            live.followers.discard(queue)
+            live.followers.discard(follower)
             self.leave(tenant, run)
-
-
-async def drain(queue: asyncio.Queue[Item | None], within: float) -> list[Item | None]:
-    """Return what is in the queue, waiting at most `within` seconds for the first; neighbouring deltas are joined."""
-    try:
-        async with asyncio.timeout(within):
-            items = [await queue.get()]
-    except TimeoutError:
-        return []
-    while not queue.empty():
-        item, last = queue.get_nowait(), items[-1]
-        if isinstance(item, Delta) and isinstance(last, Delta):
-            items[-1] = Delta(last.text + item.text)
-        else:
-            items.append(item)
-    return items
 
 
 def closes(item: Item, *, when_parked: bool) -> bool:

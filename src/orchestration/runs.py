@@ -11,7 +11,7 @@ from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState, Stor
 from data import RunWriter, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion
-from orchestration.live import Item, closes, drain
+from orchestration.live import Item, closes
 from orchestration.loop import carry_on
 from orchestration.opening import TurnRequest, open_turn
 from orchestration.records import ApprovalRecord
@@ -108,7 +108,7 @@ class Runs:
         """
         data = self._services.store.tenant(context)
         end = asyncio.get_running_loop().time() + seconds
-        with self._services.hub.follow(context.tenant, run) as (live, queue):
+        with self._services.hub.follow(context.tenant, run) as (live, follower):
             fetch = fetcher(data, live.known)
             items: Sequence[Item | None] = await data.log.read(run, after=after)
             while asyncio.get_running_loop().time() < end:
@@ -118,7 +118,7 @@ class Runs:
                     yield await stream_bytes(fresh, fetch)
                 if None in items or (fresh and closes(fresh[-1], when_parked=until_parked)):
                     return
-                items = await drain(queue, within=POLL_SECONDS) or await data.log.read(run, after=after)
+                items = await follower.take(within=POLL_SECONDS) or await data.log.read(run, after=after)
 
     async def drain(self, seconds: float) -> None:
         """Bring all runs to a point where another process can take them up: no tool call is cut short in time."""

@@ -17,6 +17,7 @@ from web.service import create_service
 from web.service_tokens import AzureServiceTokens, ServiceTokens
 from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
 from web.tokens import TokenValidator, VerifiedToken, bearer_token
+from web.transports import InProcess, Network, Transport
 
 __all__ = [
     "ASSERTION_HEADER",
@@ -27,7 +28,9 @@ __all__ = [
     "BodyLimit",
     "Correlation",
     "EventStreamResponse",
+    "InProcess",
     "KeyDirectory",
+    "Network",
     "PeerClient",
     "Problem",
     "PublishedKey",
@@ -35,6 +38,7 @@ __all__ = [
     "ServerEvent",
     "ServiceTokens",
     "TokenValidator",
+    "Transport",
     "VerifiedAssertion",
     "VerifiedToken",
     "bearer_token",

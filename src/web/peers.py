@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -11,7 +11,6 @@ from http import HTTPStatus
 import aiohttp
 from opentelemetry import propagate
 from pydantic import ValidationError
-from yarl import URL
 
 from core import Clock, SystemClock, TenantContext
 from core.errors import MandateError, Timeout, Unauthenticated, Unavailable
@@ -21,8 +20,8 @@ from web.correlation import CORRELATION_HEADER
 from web.problems import Problem
 from web.service_tokens import ServiceTokens
 from web.sse import HEARTBEAT_SECONDS
+from web.transports import PeerAnswer, PeerRequest, Transport
 
-_CONNECT_SECONDS = 5.0
 _MAX_ANSWER = 20_000_000
 _MAX_PROBLEM = 100_000
 
@@ -44,8 +43,7 @@ class PeerClient:
     """Calls one peer with our service token and a tenant assertion made for each request. It never tries twice.
 
     Args:
-        session: stays the caller's to close.
-        base_url: of the peer, without a final slash.
+        transport: the way to the peer.
         audience_service: the peer's name, for which assertions are made.
         scope: for which service tokens are asked.
         tokens: where they come from.
@@ -56,16 +54,14 @@ class PeerClient:
     def __init__(
         self,
         *,
-        session: aiohttp.ClientSession,
-        base_url: str,
+        transport: Transport,
         audience_service: str,
         scope: str,
         tokens: ServiceTokens,
         signer: AssertionSigner,
         clock: Clock | None = None,
     ) -> None:
-        self._session = session
-        self._base_url = base_url.rstrip("/")
+        self._transport = transport
         self._service = audience_service
         self._scope = scope
         self._tokens = tokens
@@ -90,9 +86,9 @@ class PeerClient:
             Timeout: the deadline came first (`timeout.<service>`).
         """
         request = _Request(context, method, path, body, deadline)
-        async with self._answer(request, {"Accept": "application/json"}, silence=None) as response:
+        async with self._answer(request, {"Accept": "application/json"}, silence=None) as answer:
             with self._told_apart():
-                return await read_bounded(response, _MAX_ANSWER)
+                return await read_bounded(answer.pieces, _MAX_ANSWER)
 
     @asynccontextmanager
     async def stream(
@@ -108,31 +104,25 @@ class PeerClient:
         """Give the peer's server-sent events as raw bytes, as they come. Raises what `call` raises."""
         request = _Request(context, method, path, body, deadline)
         wanted = {"Accept": "text/event-stream", **(headers or {})}
-        async with self._answer(request, wanted, silence=3 * HEARTBEAT_SECONDS) as response:
-            yield self._pieces(response)
+        async with self._answer(request, wanted, silence=3 * HEARTBEAT_SECONDS) as answer:
+            yield self._pieces(answer)
 
     @asynccontextmanager
     async def _answer(
         self, request: _Request, wanted: Mapping[str, str], *, silence: float | None
-    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+    ) -> AsyncGenerator[PeerAnswer, None]:
         left = (request.deadline - self._clock.now()).total_seconds()
         if left <= 0:
             raise self._too_late()
-        with self._told_apart():
-            async with asyncio.timeout(left):
-                headers = await self._headers(request)
-            response = await self._session.request(
-                request.method,
-                URL(self._base_url + request.path, encoded=True),
-                data=request.body or None,
-                headers={**wanted, **headers},
-                timeout=aiohttp.ClientTimeout(total=left, sock_connect=_CONNECT_SECONDS, sock_read=silence),
-                allow_redirects=False,
-            )
-        async with response:
-            if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise await self._error(response)
-            yield response
+        async with AsyncExitStack() as stack:
+            with self._told_apart():
+                async with asyncio.timeout(left):
+                    headers = {**wanted, **await self._headers(request)}
+                asked = PeerRequest(request.method, request.path, headers, request.body, left, silence)
+                answer = await stack.enter_async_context(self._transport.exchange(asked))
+            if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+                raise await self._error(answer)
+            yield answer
 
     async def _headers(self, request: _Request) -> dict[str, str]:
         token = await self._tokens.token(self._scope)
@@ -154,24 +144,24 @@ class PeerClient:
         propagate.inject(headers)
         return headers
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _pieces(self, answer: PeerAnswer) -> AsyncIterator[bytes]:
         with self._told_apart():
-            async for piece in response.content.iter_any():
+            async for piece in answer.pieces:
                 yield piece
 
-    async def _error(self, response: aiohttp.ClientResponse) -> MandateError:
+    async def _error(self, answer: PeerAnswer) -> MandateError:
         with self._told_apart():
-            body = await read_bounded(response, _MAX_PROBLEM)
-        kind = _BY_STATUS.get(response.status)
+            body = await read_bounded(answer.pieces, _MAX_PROBLEM)
+        kind = _BY_STATUS.get(answer.status)
         try:
             problem = Problem.model_validate_json(body)
         except ValidationError:
             problem = None
         if kind is None or problem is None or kind is Unauthenticated:
             # 401 says that the peer does not accept this service: nothing that the person who asks could mend.
-            _log.warning("%s answered %d %s", self._service, response.status, problem.code if problem else "")
+            _log.warning("%s answered %d %s", self._service, answer.status, problem.code if problem else "")
             return self._unavailable()
-        return kind(problem.detail, code=problem.code, retry_after=_seconds(response.headers.get("Retry-After")))
+        return kind(problem.detail, code=problem.code, retry_after=_seconds(answer.headers.get("Retry-After")))
 
     @contextmanager
     def _told_apart(self) -> Generator[None, None, None]:

@@ -97,7 +97,7 @@ class SigningKeys:
     async def _fetch(self) -> dict[str, SigningKey]:
         async with asyncio.timeout(_FETCH_SECONDS), self._session.get(self._uri) as response:
             response.raise_for_status()
-            document = await read_bounded(response, _MAX_DOCUMENT)
+            document = await read_bounded(response.content.iter_any(), _MAX_DOCUMENT)
         found = {jwk.kid: key for jwk in _JwkSet.model_validate_json(document).keys if (key := _signing_key(jwk))}
         if not found:
             raise ValueError("the document holds no usable key")

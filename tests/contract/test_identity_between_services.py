@@ -1,4 +1,4 @@
-"""One service calls another with nothing but its managed identity and a signed assertion, over real sockets."""
+"""One service calls another with nothing but its managed identity and a signed assertion: over a socket, or in memory."""
 
 import asyncio
 import socket
@@ -19,9 +19,12 @@ from web import (
     AssertionSigner,
     AssertionVerifier,
     EventStreamResponse,
+    InProcess,
+    Network,
     PeerClient,
     PublishedKey,
     ServerEvent,
+    Transport,
     create_service,
     event_bytes,
     read_events,
@@ -55,7 +58,8 @@ class Keys:
 class World:
     peer: PeerClient
     requests: list[Request]
-    client: Callable[..., PeerClient]
+    session: aiohttp.ClientSession
+    client: Callable[[Transport], PeerClient]
 
     def soon(self, seconds: float = 5) -> datetime:
         return CLOCK.now() + timedelta(seconds=seconds)
@@ -76,6 +80,7 @@ async def _ready() -> None:
 def orchestration(keys: Keys, requests: list[Request]) -> FastAPI:
     app = create_service(name="orchestration", version="1", ready=_ready)
     verifier = AssertionVerifier(audience="orchestration", keys=keys, clock=CLOCK)
+    left = asyncio.Event()
 
     @app.post("/v1/échos")
     async def echo(request: Request) -> dict[str, str]:
@@ -113,6 +118,31 @@ def orchestration(keys: Keys, requests: list[Request]) -> FastAPI:
     async def huge() -> Response:
         return Response(b"x" * 20_000_001)
 
+    @app.get("/breaks")
+    async def breaks() -> EventStreamResponse:
+        async def one() -> AsyncGenerator[bytes, None]:
+            yield event_bytes(data=b"first", id="1")
+            raise RuntimeError
+
+        return EventStreamResponse(one())
+
+    @app.get("/endless")
+    async def endless() -> EventStreamResponse:
+        async def ticks() -> AsyncGenerator[bytes, None]:
+            try:
+                for number in range(1_000_000):
+                    yield event_bytes(data=b"x" * 10_000, id=str(number))
+                    await asyncio.sleep(0)
+            finally:
+                left.set()
+
+        return EventStreamResponse(ticks())
+
+    @app.get("/left")
+    async def has_left() -> None:
+        await asyncio.wait_for(left.wait(), 5)
+        left.clear()
+
     @app.get("/events")
     async def events(request: Request) -> EventStreamResponse:
         async def two() -> AsyncGenerator[bytes, None]:
@@ -124,22 +154,24 @@ def orchestration(keys: Keys, requests: list[Request]) -> FastAPI:
     return app
 
 
-@pytest.fixture
-async def world() -> AsyncGenerator[World]:
+@pytest.fixture(params=["network", "in_process"])
+async def world(request: pytest.FixtureRequest) -> AsyncGenerator[World]:
     keys, requests = Keys(), list[Request]()
     signer = AssertionSigner("interaction", CLOCK)
     keys.published[signer.key.kid] = signer.key
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(orchestration(keys, requests), listener), aiohttp.ClientSession() as session:
+    app = orchestration(keys, requests)
+    async with serving(app, listener), aiohttp.ClientSession() as session:
 
-        def client(base_url: str = url) -> PeerClient:
+        def client(transport: Transport) -> PeerClient:
             return PeerClient(
-                session=session, base_url=base_url, audience_service="orchestration", scope="api://inner/.default",
+                transport=transport, audience_service="orchestration", scope="api://inner/.default",
                 tokens=FixedTokens(), signer=signer,
             )  # fmt: skip
 
-        yield World(client(), requests, client)
+        transport = InProcess(app) if request.param == "in_process" else Network(session, url)
+        yield World(client(transport), requests, session, client)
 
 
 async def test_a_call_carries_who_asks_for_whom(world: World) -> None:
@@ -177,7 +209,7 @@ async def test_an_answer_we_do_not_understand_is_no_answer(world: World, path: s
 async def test_a_peer_that_is_not_there_is_unavailable(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    world.peer = world.client(f"http://127.0.0.1:{port}")
+    world.peer = world.client(Network(world.session, f"http://127.0.0.1:{port}"))
     error = await world.refusal("/spent")
     assert (type(error), error.code) == (Unavailable, "dependency.orchestration")
 
@@ -200,3 +232,26 @@ async def test_a_stream_that_is_refused_raises_at_once(world: World) -> None:
     with pytest.raises(BudgetSpent):
         async with world.peer.stream(CONTEXT, "GET", "/spent", deadline=world.soon()):
             pytest.fail("there is nothing to read")
+
+
+async def test_a_stream_that_breaks_off_is_told_from_one_that_ends(world: World) -> None:
+    seen: list[bytes] = []
+    with pytest.raises(Unavailable):
+        async with world.peer.stream(CONTEXT, "GET", "/breaks", deadline=world.soon()) as chunks:
+            async for chunk in chunks:
+                seen.append(chunk)  # noqa: PERF401 - what came before the break counts
+    assert b"first" in b"".join(seen)
+
+
+async def test_who_leaves_a_stream_ends_the_peers_work_on_it(world: World) -> None:
+    async with world.peer.stream(CONTEXT, "GET", "/endless", deadline=world.soon()) as chunks:
+        await anext(chunks)
+    await world.get("/left")
+
+
+async def test_a_stream_ends_with_its_deadline(world: World) -> None:
+    with pytest.raises(Timeout):
+        async with world.peer.stream(CONTEXT, "GET", "/endless", deadline=world.soon(0.3)) as chunks:
+            async for _ in chunks:
+                pass
+    await world.get("/left")

@@ -6,7 +6,7 @@ A caller hands over a function of a connection and awaits what it returns. Nobod
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ Work = Callable[[Connection], T]
 class _Job:
     work: Work[object]
     future: "asyncio.Future[object]"
+    due: float
     result: object = None
     error: Exception | None = None
 
@@ -92,7 +93,8 @@ class _Threads:
     ) -> None:
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._waiting = 0  # touched on the event loop only
+        self._waiting: dict[_Job, None] = {}  # oldest first; touched on the event loop only
+        self._watch: asyncio.TimerHandle | None = None
         self._closed = False
         self._threads = [
             threading.Thread(target=loop_body, args=(connection, self), name=name, daemon=True)
@@ -102,30 +104,36 @@ class _Threads:
             thread.start()
 
     async def run(self, work: Work[T]) -> T:
-        if self._closed or self._waiting >= WAITING:
+        if self._closed or len(self._waiting) >= WAITING:
             raise Unavailable("The store is busy; try again in a moment.", code="dependency.store", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._waiting += 1
-        self.jobs.put(_Job(work, future))  # pyright: ignore[reportArgumentType] - the job fulfils it with what its own work returned
-        try:
-            async with asyncio.timeout(BOUND_SECONDS):
-                return await future
-        except TimeoutError as error:
-            raise Timeout("The store did not answer in time; try again.", code="timeout.store") from error
+        job = _Job(work, future, self._loop.time() + BOUND_SECONDS)  # pyright: ignore[reportArgumentType] - the job fulfils it with what its own work returned
+        self._waiting[job] = None
+        self._watch = self._watch or self._loop.call_later(BOUND_SECONDS, self._give_up)
+        self.jobs.put(job)
+        return await future
 
     def settle(self, jobs: list[_Job]) -> None:
         """Give the jobs' outcomes to those who wait; called on a thread, once per group."""
         self._loop.call_soon_threadsafe(self._settle, jobs)
 
     def _settle(self, jobs: list[_Job]) -> None:
-        self._waiting -= len(jobs)
         for job in jobs:
+            self._waiting.pop(job, None)
             if job.future.done():
                 continue  # the caller has gone
             if job.error is None:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(job.error)
+
+    def _give_up(self) -> None:
+        """Tell those who have waited too long: one timer for all, since most waits take less than a millisecond."""
+        now = self._loop.time()
+        for job in [job for job in self._waiting if job.due <= now and not job.future.done()]:
+            job.future.set_exception(Timeout("The store did not answer in time; try again.", code="timeout.store"))
+        pending = next((job.due for job in self._waiting if job.due > now), None)
+        self._watch = self._loop.call_at(pending, self._give_up) if pending else None
 
     async def close(self) -> None:
         self._closed = True
@@ -144,9 +152,9 @@ def _read_one_by_one(connection: Connection, threads: _Threads) -> None:
 
 def _write_groups(connection: Connection, threads: _Threads) -> None:
     while (first := threads.jobs.get()) is not None:
-        group = [first, *_others(threads.jobs)]
+        group = [first]
         try:
-            _commit(connection, group)
+            _commit(connection, group, threads.jobs)
         except Exception as error:  # noqa: BLE001 - the group's outcome, whatever it is, belongs to those who wait
             for job in group:
                 job.error = job.error or as_ours(error)
@@ -154,21 +162,8 @@ def _write_groups(connection: Connection, threads: _Threads) -> None:
     connection.close()
 
 
-def _others(jobs: queue.SimpleQueue[_Job | None]) -> Iterator[_Job]:
-    """Yield what waits already, without waiting for more."""
-    for _ in range(GROUP - 1):
-        try:
-            job = jobs.get_nowait()
-        except queue.Empty:
-            return
-        if job is None:
-            jobs.put(None)  # the signal to end is for the next round
-            return
-        yield job
-
-
-def _commit(connection: Connection, group: list[_Job]) -> None:
-    """Do the whole group in one transaction: one wait for the disk, and no outcome is told before it."""
+def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_Job | None]) -> None:
+    """Do the group, and whoever comes until it is done, in one transaction: one wait for the disk, no outcome before."""
     with _transaction(connection):
         for job in group:
             connection.execute("SAVEPOINT job")
@@ -176,6 +171,19 @@ def _commit(connection: Connection, group: list[_Job]) -> None:
             if not connection.in_transaction:  # SQLite itself has given up, as it does when the disk is full
                 raise job.error or apsw.AbortError()
             connection.execute("ROLLBACK TO job; RELEASE job" if job.error else "RELEASE job")
+            if len(group) < GROUP and (another := _waiting(jobs)):
+                group.append(another)
+
+
+def _waiting(jobs: queue.SimpleQueue[_Job | None]) -> _Job | None:
+    """Return who waits already, if anybody does."""
+    try:
+        job = jobs.get_nowait()
+    except queue.Empty:
+        return None
+    if job is None:
+        jobs.put(None)  # the signal to end is for the next round
+    return job
 
 
 @contextmanager
