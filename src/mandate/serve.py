@@ -27,9 +27,24 @@ _ANY = "0.0.0.0"  # noqa: S104 - in a container; what may reach it is for the ne
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: several servers share one process, and one place stops them all."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._accepting = asyncio.Event()
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._accepting.set()
+
+    async def start(self, group: asyncio.TaskGroup, bound: socket.socket) -> None:
+        """Serve in `group`; returns when the service is there for those that call it, or could not start."""
+        serving = group.create_task(self.serve(sockets=[bound]))
+        accepting = asyncio.create_task(self._accepting.wait())
+        await asyncio.wait([serving, accepting], return_when=asyncio.FIRST_COMPLETED)
+        accepting.cancel()
 
 
 async def run(service: Name | Literal["all"], ports: Mapping[str, str]) -> None:
@@ -73,14 +88,8 @@ async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], se
         _calm_the_collector()
         async with asyncio.TaskGroup() as group:
             for server, bound in servers:
-                await _started(server, group.create_task(server.serve(sockets=[bound])))
+                await server.start(group, bound)
     await shutdown()
-
-
-async def _started(server: _Server, serving: asyncio.Task[None]) -> None:
-    """Wait until the service is there for those that call it, or has given up."""
-    while not (server.started or serving.done()):
-        await asyncio.sleep(0.01)
 
 
 def _server(app: ASGIApp) -> _Server:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Protocol
@@ -66,9 +66,7 @@ class Network:
 
     @asynccontextmanager
     async def exchange(self, request: PeerRequest) -> AsyncGenerator[PeerAnswer]:
-        timeout = aiohttp.ClientTimeout(
-            total=request.left, sock_connect=_CONNECT_SECONDS, sock_read=request.silence
-        )
+        timeout = aiohttp.ClientTimeout(total=request.left, sock_connect=_CONNECT_SECONDS, sock_read=request.silence)
         async with self._session.request(
             request.method,
             URL(self._base_url + request.path, encoded=True),
@@ -122,10 +120,8 @@ async def _serve(
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        try:
+        with suppress(anyio.BrokenResourceError):  # the caller has gone: servers drop what is sent then, too
             await told.send(message)
-        except anyio.BrokenResourceError:
-            pass  # the caller has gone: servers drop what is sent then, too
 
     with told:
         try:

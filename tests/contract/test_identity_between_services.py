@@ -1,4 +1,4 @@
-"""One service calls another with nothing but its managed identity and a signed assertion: over a socket, or in memory."""
+"""One service calls another with nothing but its managed identity and a signed assertion: by socket or in memory."""
 
 import asyncio
 import socket
@@ -80,7 +80,6 @@ async def _ready() -> None:
 def orchestration(keys: Keys, requests: list[Request]) -> FastAPI:
     app = create_service(name="orchestration", version="1", ready=_ready)
     verifier = AssertionVerifier(audience="orchestration", keys=keys, clock=CLOCK)
-    left = asyncio.Event()
 
     @app.post("/v1/échos")
     async def echo(request: Request) -> dict[str, str]:
@@ -118,6 +117,21 @@ def orchestration(keys: Keys, requests: list[Request]) -> FastAPI:
     async def huge() -> Response:
         return Response(b"x" * 20_000_001)
 
+    @app.get("/events")
+    async def events(request: Request) -> EventStreamResponse:
+        async def two() -> AsyncGenerator[bytes, None]:
+            yield event_bytes(data=request.headers["Last-Event-ID"].encode(), id="8")
+            yield event_bytes(data="é".encode(), id="9")
+
+        return EventStreamResponse(two())
+
+    add_streams(app)
+    return app
+
+
+def add_streams(app: FastAPI) -> None:
+    left = asyncio.Event()
+
     @app.get("/breaks")
     async def breaks() -> EventStreamResponse:
         async def one() -> AsyncGenerator[bytes, None]:
@@ -142,16 +156,6 @@ def orchestration(keys: Keys, requests: list[Request]) -> FastAPI:
     async def has_left() -> None:
         await asyncio.wait_for(left.wait(), 5)
         left.clear()
-
-    @app.get("/events")
-    async def events(request: Request) -> EventStreamResponse:
-        async def two() -> AsyncGenerator[bytes, None]:
-            yield event_bytes(data=request.headers["Last-Event-ID"].encode(), id="8")
-            yield event_bytes(data="é".encode(), id="9")
-
-        return EventStreamResponse(two())
-
-    return app
 
 
 @pytest.fixture(params=["network", "in_process"])
@@ -234,12 +238,16 @@ async def test_a_stream_that_is_refused_raises_at_once(world: World) -> None:
             pytest.fail("there is nothing to read")
 
 
+async def read_all(world: World, path: str, deadline: datetime, into: list[bytes]) -> None:
+    async with world.peer.stream(CONTEXT, "GET", path, deadline=deadline) as chunks:
+        async for chunk in chunks:
+            into.append(chunk)  # noqa: PERF401 - what came before a break counts
+
+
 async def test_a_stream_that_breaks_off_is_told_from_one_that_ends(world: World) -> None:
     seen: list[bytes] = []
     with pytest.raises(Unavailable):
-        async with world.peer.stream(CONTEXT, "GET", "/breaks", deadline=world.soon()) as chunks:
-            async for chunk in chunks:
-                seen.append(chunk)  # noqa: PERF401 - what came before the break counts
+        await read_all(world, "/breaks", world.soon(), seen)
     assert b"first" in b"".join(seen)
 
 
@@ -251,7 +259,5 @@ async def test_who_leaves_a_stream_ends_the_peers_work_on_it(world: World) -> No
 
 async def test_a_stream_ends_with_its_deadline(world: World) -> None:
     with pytest.raises(Timeout):
-        async with world.peer.stream(CONTEXT, "GET", "/endless", deadline=world.soon(0.3)) as chunks:
-            async for _ in chunks:
-                pass
+        await read_all(world, "/endless", world.soon(0.3), [])
     await world.get("/left")

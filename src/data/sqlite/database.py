@@ -163,7 +163,7 @@ def _write_groups(connection: Connection, threads: _Threads) -> None:
 
 
 def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_Job | None]) -> None:
-    """Do the group, and whoever comes until it is done, in one transaction: one wait for the disk, no outcome before."""
+    """Do the group, and who comes until it is done, in one transaction: one wait for the disk, no outcome before."""
     with _transaction(connection):
         for job in group:
             connection.execute("SAVEPOINT job")
