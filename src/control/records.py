@@ -1,9 +1,10 @@
 """What the control plane keeps: one typed record each, with the key under which it is found."""
 
+from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from core import ContentRef, PrincipalId, TenantId
 from data import Record
@@ -76,10 +77,9 @@ class PolicyRecord(_Strict):
 POLICY_KEY = "tenant"
 
 
-class Amount(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Amount:
     """Money in millionths of the catalogue's currency, and tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     micros: int = 0
     tokens: int = 0

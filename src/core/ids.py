@@ -18,6 +18,7 @@ PUBLISHER = TenantId("ten_publisher")
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 26
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 ID_PATTERN = rf"[a-z]{{2,4}}_[{_ALPHABET}]{{{_LENGTH}}}"
 """Regular expression for every id that `new_id` and `derived_id` make."""
@@ -39,4 +40,4 @@ def derived_id(prefix: str, *parts: str) -> str:
 
 
 def _base32(value: int) -> str:
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(5 * (_LENGTH - 2), -1, -10)])

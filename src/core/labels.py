@@ -38,6 +38,8 @@ class Label(BaseModel):
 
     def join(self, other: Self) -> "Label":
         """Return the label of something made from both: as little trusted, as confidential as the worse of them."""
+        if self == other:
+            return self
         untrusted = Integrity.UNTRUSTED in (self.integrity, other.integrity)
         return Label(
             integrity=Integrity.UNTRUSTED if untrusted else Integrity.TRUSTED,
