@@ -25,17 +25,20 @@ from data.ports import (
     Views,
     indexing,
 )
-from data.projections import Projector, rebuild_differences
+from data.projections import PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_run
-from data.verification import Broken, Verdict, verify_all, verify_one, verify_run
+from data.usage_view import USAGE, RunUsage, milliseconds, period
+from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
 
 __all__ = [
     "APPROVALS",
     "KNOWLEDGE",
     "MAX_APPEND_BYTES",
     "MAX_APPEND_EVENTS",
+    "PROJECTIONS",
     "RUNS",
+    "USAGE",
     "ApprovalSummary",
     "Broken",
     "ContentStore",
@@ -55,6 +58,7 @@ __all__ = [
     "Row",
     "RunLog",
     "RunSummary",
+    "RunUsage",
     "RunWriter",
     "Store",
     "TenantData",
@@ -63,6 +67,9 @@ __all__ = [
     "Views",
     "append_shared",
     "indexing",
+    "milliseconds",
+    "period",
+    "read_raw",
     "read_run",
     "rebuild_differences",
     "verify_all",

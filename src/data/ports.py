@@ -254,9 +254,13 @@ class Views(Protocol):
         *,
         owner: str | None = None,
         states: Sequence[str] = (),
+        since: str = "",
+        until: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
-    ) -> Page[Row]: ...
+    ) -> Page[Row]:
+        """Return rows whose `sort` is `since` or greater and less than `until`, in descending order of it."""
+        ...
 
 
 class TenantData(Protocol):

@@ -13,6 +13,7 @@ from core.errors import MandateError
 from core.events import Event
 from data.ports import FeedItem, Platform, Row
 from data.run_views import APPROVALS, RUNS, Projection
+from data.usage_view import USAGE
 
 PAGE = 500
 IDLE_SECONDS = 1.0
@@ -23,8 +24,8 @@ BURST_SECONDS = 0.1
 
 Key = tuple[TenantId, str]
 
-_OTHERS = (APPROVALS,)
-"""What is folded beside `RUNS`, with the help of its rows."""
+PROJECTIONS = (RUNS, APPROVALS, USAGE)
+"""All views that there are. `RUNS` comes first, since the others are folded with the help of its rows."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,14 +72,14 @@ class Projector:
 
     async def _start(self) -> int:
         """Where to read on: a view that is further already skips what it knows, by sequence number."""
-        names = (projection.name for projection in (RUNS, *_OTHERS))
+        names = (projection.name for projection in PROJECTIONS)
         return min(await asyncio.gather(*(self._platform.checkpoint(name) for name in names)))
 
     async def _fold(self, page: Sequence[FeedItem]) -> None:
         """Fold a page into all views; they are written at the same moment, so as to share one wait for the disk."""
         runs: dict[Key, Row] = {}
         async with asyncio.TaskGroup() as writes:
-            for projection in (RUNS, *_OTHERS):
+            for projection in PROJECTIONS:
                 events = events_by_key(projection, page, runs)
                 rows = runs if projection is RUNS else dict[Key, Row]()
                 if events:

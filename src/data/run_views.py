@@ -47,11 +47,13 @@ class Projection:
     fold: Callable[[Row | None, Sequence[Event], Row | None], Row | None]
 
 
-class _Summary(BaseModel):
+class Summary(BaseModel):
+    """The body of a view's row."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RunSummary(_Summary):
+class RunSummary(Summary):
     """One line of the list of runs: the body of a row of `RUNS`."""
 
     run: RunId
@@ -72,7 +74,7 @@ class RunSummary(_Summary):
     """The last that it asked for."""
 
 
-class ApprovalSummary(_Summary):
+class ApprovalSummary(Summary):
     """One line of the inbox: the body of a row of `APPROVALS`.
 
     Attributes:
@@ -223,7 +225,7 @@ def _approval_after(summary: ApprovalSummary, event: Event) -> ApprovalSummary:
     return summary.model_copy(update=changes)
 
 
-def _body(summary: _Summary) -> bytes:
+def _body(summary: Summary) -> bytes:
     body: dict[str, Json] = summary.model_dump(mode="json")
     return canonical(body)
 

@@ -16,6 +16,9 @@ from core.errors import NotFound
 from core.events import Stored
 from data.ports import Platform, RawEvent, TenantData
 
+Read = Callable[[int], Awaitable[Sequence[RawEvent]]]
+"""Reads a page of a run, behind a sequence number."""
+
 
 class Broken(StrEnum):
     """Why an event is not believed."""
@@ -71,6 +74,11 @@ async def verify_one(data: TenantData, run: RunId) -> Verdict:
     return verdict
 
 
+async def read_raw(data: TenantData, run: RunId) -> list[RawEvent]:
+    """Return all of a run as it is on disk, believed or not; none if the tenant has no such run."""
+    return await _all(lambda after: data.log.raw(run, after=after))
+
+
 async def verify_all(platform: Platform) -> AsyncGenerator[Verdict]:
     """Check every run of every tenant, in order of tenant and run."""
     after: tuple[TenantId, RunId] | None = None
@@ -84,11 +92,15 @@ async def _verify_of(platform: Platform, tenant: TenantId, run: RunId) -> Verdic
     return await _verify(tenant, run, lambda after: platform.raw(tenant, run, after=after))
 
 
-async def _verify(tenant: TenantId, run: RunId, read: Callable[[int], Awaitable[Sequence[RawEvent]]]) -> Verdict:
+async def _verify(tenant: TenantId, run: RunId, read: Read) -> Verdict:
+    return await asyncio.to_thread(verify_run, tenant, run, await _all(read))
+
+
+async def _all(read: Read) -> list[RawEvent]:
     events: list[RawEvent] = []
     while page := await read(events[-1].seq if events else 0):
         events += page
-    return await asyncio.to_thread(verify_run, tenant, run, events)
+    return events
 
 
 def _check(raw: RawEvent, tenant: TenantId, run: RunId, number: int, previous: str) -> Broken | None:

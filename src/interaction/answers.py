@@ -28,6 +28,11 @@ def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | Non
     return Response(model.model_dump_json(), status, headers, media_type="application/json")
 
 
+def download(content: str, media_type: str, name: str) -> Response:
+    """Return a file to keep; `name` is ours, without quotation marks."""
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
 def described(
     model: type[BaseModel],
     *refusals: int,

@@ -19,13 +19,26 @@ from interaction.routes import (
     run_evidence,
     runs,
     search,
+    usage,
 )
 from web import create_service
 
 MAX_BODY_BYTES = 1_000_000
 MAX_DOCUMENT_BYTES = 2_000_000
 
-_RESOURCES = (people, agents, runs, run_evidence, conversations, collections, documents, search, approvals, policies)
+_RESOURCES = (
+    people,
+    agents,
+    runs,
+    run_evidence,
+    conversations,
+    collections,
+    documents,
+    search,
+    approvals,
+    policies,
+    usage,
+)
 
 
 def create_app(dependencies: InteractionDependencies) -> FastAPI:

@@ -43,6 +43,7 @@ class InteractionDependencies:
         version: of the code.
         verify: checks a run's chain from the bytes on disk; raises `NotFound` if there is no such run.
         environment: its name, for people to see where they are.
+        currency: of all costs, as an ISO 4217 code.
     """
 
     store: Store
@@ -58,6 +59,7 @@ class InteractionDependencies:
     version: str
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]
     environment: str
+    currency: str
 
 
 async def dependencies_of(request: Request) -> InteractionDependencies:

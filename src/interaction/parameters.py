@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, TypeVar
 
 from fastapi import Header, Path, Query
@@ -51,6 +52,13 @@ def _digits(value: object) -> object:
     # The validator would also take `1.0` and ` 1 `, which the description does not promise.
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value, re.ASCII):
         raise ValueError("give a whole number in digits")
+    return value
+
+
+def _day(value: object) -> object:
+    """Validator: a date as `2026-11-23` only; a number would be taken for seconds."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value, re.ASCII):
+        raise ValueError("give a day such as 2026-11-23")
     return value
 
 
@@ -108,6 +116,7 @@ LastEventId = Annotated[
     Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}$")] | None,
     Header(alias="Last-Event-ID", description="As `after`; a browser sends it when it connects again."),
 ]
+Day = Annotated[date, BeforeValidator(_day)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 IdempotencyKey = Annotated[
     Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None,

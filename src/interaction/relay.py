@@ -19,8 +19,13 @@ _logger = logging.getLogger("mandate.interaction")
 
 def wants_stream(headers: Headers) -> bool:
     """Return whether the caller asks for server-sent events rather than for JSON; 406 if for neither."""
+    return wants(EVENT_STREAM, headers)
+
+
+def wants(media_type: str, headers: Headers) -> bool:
+    """Return whether the caller asks for `media_type` rather than for JSON; 406 if for neither."""
     ranges = {part.partition(";")[0].strip().lower() for part in ",".join(headers.getlist("accept")).split(",")} - {""}
-    if EVENT_STREAM in ranges:
+    if media_type in ranges:
         return True
     if ranges and _JSON.isdisjoint(ranges):
         raise HTTPException(406)

@@ -37,7 +37,7 @@ from interaction import InteractionDependencies, PlanRates, Rate, RateLimits
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.version import VERSION
-from models import Adapter, Catalogue, ModelRouter
+from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
 from orchestration import OrchestrationDependencies
@@ -245,6 +245,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             version=VERSION,
             verify=verify_one,
             environment=host.settings.environment,
+            currency=catalogue_currency(host.settings.folder / "models.yaml"),
         )
 
 

@@ -5,7 +5,7 @@ the two wire formats, which only `mandate` imports.
 """
 
 from models.adapters import Adapter, Bounds, Completion, Embeddings, TokenSource
-from models.catalogue import Catalogue, ChatModel, EmbedModel, Target
+from models.catalogue import Catalogue, ChatModel, EmbedModel, Target, catalogue_currency
 from models.messages import ChatRequest, EmbedRequest, Message, ToolCall, ToolOffer, estimate_tokens
 from models.results import ChatResult, EmbedResult, Finish, ModelInterrupted, TextDelta
 from models.routing import ModelRouter
@@ -31,5 +31,6 @@ __all__ = [
     "TokenSource",
     "ToolCall",
     "ToolOffer",
+    "catalogue_currency",
     "estimate_tokens",
 ]

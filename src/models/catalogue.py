@@ -121,6 +121,24 @@ class EmbedModel(_Logical):
 LogicalModel = Annotated[ChatModel | EmbedModel, Field(discriminator="purpose")]
 
 
+class _Priced(BaseModel):
+    """What a catalogue says about money, whatever else is in it."""
+
+    currency: str = Field(pattern="^[A-Z]{3}$")
+
+
+def catalogue_currency(path: Path) -> str:
+    """Return the currency of a catalogue's prices, for whoever calls no model and has no settings for one.
+
+    Raises:
+        Defect: it cannot be read (code `defect.catalogue`).
+    """
+    try:
+        return _Priced.model_validate(yaml.safe_load(path.read_text("utf-8"))).currency
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise _unusable(f"{path.parent.name}/{path.name}", "it names no currency such as EUR") from error
+
+
 class Catalogue(_Entry):
     """The logical models of one environment. The order of targets is the order in which they are tried."""
 

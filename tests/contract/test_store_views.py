@@ -10,7 +10,7 @@ from store_samples import member, opened, random_bodies, run_id, step
 from core import RunId, TenantContext, TenantId
 from core.errors import BadRequest
 from core.events import RunEnded, RunState
-from data import APPROVALS, RUNS, Projector, Row, RunSummary, RunWriter, Store, rebuild_differences
+from data import PROJECTIONS, RUNS, Projector, Row, RunSummary, RunWriter, Store, rebuild_differences
 
 
 def row(context: TenantContext, key: str, *, state: str = "running", owner: str = "usr_1", seq: int = 1) -> Row:
@@ -109,7 +109,7 @@ async def test_the_views_equal_their_rebuild_whatever_happened(store: Store, nei
     assert await projectors[0].lag() == 0
     before = await store.platform.scan(RUNS.view, limit=1000)
     assert len(before) == 64
-    for projection in (RUNS, APPROVALS):
+    for projection in PROJECTIONS:
         assert await rebuild_differences(store.platform, projection) == []
         await store.platform.reset(projection.name, view=projection.view)
     assert await projectors[0].catch_up() == await store.platform.head()

@@ -156,6 +156,7 @@ class Edge:
                 version="1",
                 verify=verify_one,
                 environment="local",
+                currency="EUR",
             )
         )
 

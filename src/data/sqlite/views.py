@@ -27,6 +27,8 @@ class SqliteViews:
         *,
         owner: str | None = None,
         states: Sequence[str] = (),
+        since: str = "",
+        until: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[Row]:
@@ -38,6 +40,12 @@ class SqliteViews:
         if states:
             conditions.append("state IN (SELECT value FROM json_each(?))")
             values.append(orjson.dumps(states).decode())
+        if since:
+            conditions.append("sort >= ?")
+            values.append(since)
+        if until is not None:
+            conditions.append("sort < ?")
+            values.append(until)
         if cursor:
             conditions.append("(sort, key) < (?, ?)")
             values += decode_cursor(cursor, 2)

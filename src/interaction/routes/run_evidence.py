@@ -6,16 +6,18 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
 from core import RunId
-from data import Verdict
-from interaction.answers import Told, answer, described
+from data import Verdict, read_raw
+from interaction.answers import Told, answer, described, download, problems
 from interaction.authority import Me
 from interaction.dependencies import Deps
 from interaction.explanation import Explanation, story_of
+from interaction.export import export_of
 from interaction.parameters import After, EventLimit, LastEventId, RunPath
 from interaction.plain_words import in_plain_words
 from interaction.reading import readable_run, verifiable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
 from interaction.routes.runs import LONGEST_WAIT
+from interaction.timeline import Timeline, timeline_of
 from orchestration import fetcher, present
 from web import parse_last_event_id
 
@@ -60,6 +62,16 @@ class Verification(Told):
 
 _EVENTS: dict[int | str, dict[str, Any]] = described(EventPage, 404, 406, 422, 504)
 _EVENTS[200]["content"] = {EVENT_STREAM: {"schema": {"type": "string"}}}
+
+
+class JsonLines(Response):
+    media_type = "application/jsonl"
+
+
+_EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}}}},
+    **problems(404),
+}
 
 
 @router.get("/events", responses=_EVENTS)
@@ -114,6 +126,24 @@ async def verify_run(run: RunPath, me: Me, deps: Deps) -> Response:
     verdict = await deps.verify(data, run)
     last = await data.log.raw(run, after=verdict.events - 1, limit=1) if verdict.ok else ()
     return answer(_verification(verdict, last[0].hash if last else None))
+
+
+@router.get("/timeline", responses=described(Timeline, 404))
+async def read_timeline(run: RunPath, me: Me, deps: Deps) -> Response:
+    """Read where a run's time, tokens and money went: a waterfall of its events. Who may read the run."""
+    events = await readable_run(deps.store, me, run)
+    return answer(timeline_of(events, now=deps.clock.now(), currency=deps.currency))
+
+
+@router.get("/export", response_class=JsonLines, responses=_EXPORT)
+async def export_run(run: RunPath, me: Me, deps: Deps) -> Response:
+    """Take a run's evidence with you, as JSON Lines: a header, then each event as it is on disk, without content.
+
+    Whoever has the file can check the chain without us. Who may read the run.
+    """
+    await verifiable_run(deps.store, me, run)
+    events = await read_raw(deps.store.tenant(me), run)
+    return download(export_of(me.tenant, run, events), JsonLines.media_type, f"{run}.jsonl")
 
 
 def _verification(verdict: Verdict, head: str | None) -> Verification:
