@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from operator import add, attrgetter
 from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field
@@ -33,6 +34,9 @@ _OF_RUNS = (
     "refusals",
     "active_ms",
 )
+_of_model: Callable[[Usage], tuple[int, ...]] = attrgetter(*_OF_MODELS)
+_of_run: Callable[[RunUsage], tuple[int, ...]] = attrgetter(*_OF_RUNS)
+_NOTHING = (0,) * len(_OF_MODELS)
 _PAGE = 1000
 _NO_MODEL = ""
 
@@ -173,25 +177,24 @@ def usage_csv(report: UsageReport) -> str:
 
 @dataclass(slots=True)
 class _Sum:
-    """Sums of one group while they grow; `of_runs` is what a run used that is no model's."""
+    """Sums of one group while they grow: of what is a model's, and of what is a run's."""
 
     states: Counter[RunState] = field(default_factory=Counter[RunState])
-    models: Counter[str] = field(default_factory=Counter[str])
-    of_runs: Counter[str] = field(default_factory=Counter[str])
+    of_models: Sequence[int] = (0,) * len(_OF_MODELS)
+    of_runs: Sequence[int] = (0,) * len(_OF_RUNS)
 
-    def add(self, run: RunUsage, models: Sequence[Usage]) -> None:
-        self.states[run.state] += 1
-        for used in models:
-            self.models.update({name: getattr(used, name) for name in _OF_MODELS})
-        self.of_runs.update({name: getattr(run, name) for name in _OF_RUNS})
+    def add(self, state: RunState, of_models: Sequence[int], of_run: Sequence[int]) -> None:
+        self.states[state] += 1
+        self.of_models = [*map(add, self.of_models, of_models)]
+        self.of_runs = [*map(add, self.of_runs, of_run)]
 
     @property
     def runs(self) -> int:
         return self.states.total()
 
     def told(self, *, by_model: bool = False) -> dict[str, object]:
-        of_models = {name: self.models[name] for name in _OF_MODELS}
-        of_runs = {name: None if by_model else self.of_runs[name] for name in _OF_RUNS}
+        of_models = dict(zip(_OF_MODELS, self.of_models, strict=True))
+        of_runs = dict.fromkeys(_OF_RUNS) if by_model else dict(zip(_OF_RUNS, self.of_runs, strict=True))
         return {"runs": self.runs, "states": dict(sorted(self.states.items())), **of_models, **of_runs}
 
 
@@ -204,22 +207,19 @@ class _Sums:
     def add(self, rows: Sequence[Row]) -> None:
         for row in rows:
             run = RunUsage.model_validate_json(row.body)
-            self.totals.add(run, [*run.models.values()])
-            if "model" in self._by:
-                for model, used in (run.models or {_NO_MODEL: Usage()}).items():
-                    self._group(run, model).add(run, [used])
-            else:
-                self._group(run, _NO_MODEL).add(run, [*run.models.values()])
+            of_run = _of_run(run)
+            of_models = {model: _of_model(used) for model, used in run.models.items()} or {_NO_MODEL: _NOTHING}
+            together = [*map(sum, zip(*of_models.values(), strict=True))]
+            self.totals.add(run.state, together, of_run)
+            for model, used in of_models.items() if "model" in self._by else ((_NO_MODEL, together),):
+                self._group(run, model).add(run.state, used, of_run)
 
     def _group(self, run: RunUsage, model: str) -> _Sum:
-        names: dict[Dimension, str] = {
-            "day": run.day,
-            "agent": run.agent,
-            "user": run.requester,
-            "model": model,
-            "state": run.state,
-        }
-        return self._groups.setdefault(tuple(names[dimension] for dimension in self._by), _Sum())
+        names = {"day": run.day, "agent": run.agent, "user": run.requester, "model": model, "state": run.state}
+        key = tuple(names[dimension] for dimension in self._by)
+        if key not in self._groups:
+            self._groups[key] = _Sum()
+        return self._groups[key]
 
     def lines(self) -> list[UsageLine]:
         by_model = "model" in self._by

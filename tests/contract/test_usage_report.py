@@ -150,12 +150,12 @@ async def test_ten_thousand_runs_are_added_up_in_well_under_a_second(store: Stor
     context = member()
     rows = [usage_row(context, number) for number in range(10_000)]
     await store.platform.project(USAGE.name, view=USAGE.view, rows=rows, checkpoint=0)
-    started = time.perf_counter()
+    started = time.process_time()  # not that of the clock on the wall, which others on the machine share
     found = await report(store, context, "day", "model", first=TODAY - timedelta(days=91))
-    took = time.perf_counter() - started
+    took = time.process_time() - started
     assert found.totals.runs == 10_000
     assert found.totals.cost_micros == sum(range(10_000))
-    assert took < 2, "the bound is generous: a laptop does it in a third of a second"
+    assert took < 1.5, "the bound is generous: a laptop does it in a third of a second"
 
 
 def usage_row(context: TenantContext, number: int) -> Row:

@@ -17,7 +17,7 @@ from control import NOBODY, AccessLog, AgentManifest, Directory
 from core import Actor, Role, RunId, TenantContext, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
-from data import Store, verify_one
+from data import RawEvent, Store, verify_one
 from interaction import InteractionDependencies, PlanRates, Rate, RateLimits, create_app
 from web import TokenValidator, VerifiedToken
 
@@ -78,6 +78,9 @@ class Shelf:
         return self
 
     content = records = log
+
+    async def raw(self, run: RunId, *, after: int = 0, limit: int = 1000) -> list[RawEvent]:
+        return [RawEvent(e.event.seq, e.data, e.hash) for e in await self.read(run, after=after, limit=limit)]
 
     async def read(self, run: RunId, *, after: int = 0, limit: int = 1000) -> list[Stored]:
         return self.tale.events[after : after + limit] if run == self.tale.run else []
@@ -234,6 +237,24 @@ async def test_following_a_run_goes_on_behind_the_last_event_that_was_seen() -> 
     page = await send(edge.app, "GET", f"/v1/runs/{TALE.run}/events?after=3")
     assert [event["seq"] for event in page.json["items"]] == [4, 5]
     assert page.json["items"][0]["text"] == "It is settled [1]."
+
+
+async def test_a_run_s_waterfall_is_for_who_may_read_the_run() -> None:
+    edge = Edge()
+    timeline = await send(edge.app, "GET", f"/v1/runs/{TALE.run}/timeline")
+    assert (timeline.json["run"], timeline.json["state"], timeline.json["currency"]) == (TALE.run, "completed", "EUR")
+    assert timeline.json["total_ms"] == sum(span["duration_ms"] for span in timeline.json["spans"]) == 4 * 60_000
+    for path in ("timeline", "export"):
+        assert (await send(edge.app, "GET", f"/v1/runs/{TALE.run}/{path}", who="ben")).status == 404
+
+
+async def test_usage_is_refused_for_a_period_or_a_grouping_that_is_none() -> None:
+    app = Edge().app
+    for query in ("by=tenant", "by=day,agent,user", "by=", "from=1", "from=20261101", "to=2026-02-30", "format=xml"):
+        assert (await send(app, "GET", f"/v1/usage?{query}")).json["code"] == "request.invalid", query
+    for query in ("from=2026-08-01&to=2026-11-23", "from=2026-11-02&to=2026-11-01"):
+        assert (await send(app, "GET", f"/v1/usage?{query}")).json["code"] == "request.period", query
+    assert (await send(app, "GET", "/v1/usage", accept="text/html")).status == 406
 
 
 async def test_somebody_else_s_run_a_missing_one_and_a_misspelt_id_get_the_same_answer_and_are_recorded() -> None:
