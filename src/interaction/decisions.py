@@ -33,6 +33,13 @@ Outcome = Literal["done", "failed", "unknown", "none"]
 _TOOL_OUTCOMES: dict[str, Outcome] = {"ok": "done", "failed": "failed", "timeout": "unknown", "unknown": "unknown"}
 
 
+_VERDICTS = {
+    Lane.AUTOMATIC: "The rules allow this without asking a person",
+    Lane.NEVER: "The rules forbid this",
+    Lane.APPROVAL: "The rules leave this to a person",
+}
+
+
 class ApprovalTold(Told):
     """What a person was asked, and what they said. `approver` is their pseudonym."""
 
@@ -51,6 +58,7 @@ class DecisionTold(Told):
     Attributes:
         seq: number of the event that holds it.
         consequence: what the action does, in plain words; for tools only.
+        verdict: the lane in plain words.
         allowed: whether it let the action happen.
         facts: all that the policies were given to decide on.
         argument_labels: who could have chosen each argument, by its path.
@@ -70,6 +78,7 @@ class DecisionTold(Told):
     arguments: dict[str, JsonValue] | None
     argument_labels: dict[str, Label]
     lane: Lane
+    verdict: str
     allowed: bool
     policies: list[str]
     policy_version: str
@@ -109,6 +118,7 @@ async def _decision(
         arguments=arguments,
         argument_labels=made.argument_labels,
         lane=made.decision.lane,
+        verdict=_VERDICTS[made.decision.lane],
         allowed=allowed,
         policies=list(made.decision.policies),
         policy_version=made.decision.policy_version,

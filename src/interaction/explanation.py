@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from control import AgentManifest
 from core import DocumentId, Label, RunId
-from core.events import RunState, Stored
+from core.events import ProposalRejected, RunKind, RunState, Stored, Usage
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.run_view import message_text, state_of
@@ -26,21 +26,63 @@ class Source(Told):
 
 
 class PlainWords(Told):
-    """The same for somebody whom the run affects: a sentence or a few for each question."""
+    """The same for somebody whom the run affects: a sentence or a few for each question.
+
+    Attributes:
+        not_done: what was proposed and did not happen, and why.
+        objection: what to do who disagrees.
+    """
 
     asked: str
     looked_at: str
     decided: str
     done: str
+    not_done: str
     objection: str
 
 
+_CAUSES = {
+    "unknown_tool": "there is no such action for it",
+    "invalid_arguments": "what it wanted to do it with does not fit the action",
+    "malformed": "it could not be read as an action",
+    "limit": "it had taken as many actions as it may for one question",
+}
+
+
+class RejectedProposal(Told):
+    """What the model proposed and was no action, so that there was nothing to decide; `why` in plain words.
+
+    Attributes:
+        seq: number of the event that says so.
+        tool: `unknown` where there is none of the name that the model made up.
+    """
+
+    seq: int
+    step: int
+    call: int
+    tool: str
+    why: str
+
+
 class Explanation(Told):
+    """Why a run did what it did.
+
+    Attributes:
+        ending: `state` in plain words, with the cause.
+        used: what it used and cost, in plain words.
+        plain: for somebody whom it affects.
+        decisions: all, those that refused something too; with `rejected` it is all that the agent wanted to do.
+        sources: what the agent was shown.
+    """
+
     run: RunId
     state: RunState
     agent: str
+    ending: str
+    used: str
     plain: PlainWords
     decisions: list[DecisionTold]
+    rejected: list[RejectedProposal]
     sources: list[Source]
 
 
@@ -48,12 +90,16 @@ class Explanation(Told):
 class Story:
     """What plain words are made from; `agent` is None where none took part, or it is no longer in the register."""
 
+    kind: RunKind
     agent_name: str
     agent: AgentManifest | None
     opened_at: str
     message: str | None
     state: RunState
+    code: str
+    usage: Usage
     decisions: Sequence[DecisionTold]
+    rejected: Sequence[RejectedProposal]
     sources: Sequence[Source]
 
 
@@ -78,16 +124,28 @@ async def sources_of(events: Sequence[Stored], fetch: Fetch) -> list[Source]:
     ]
 
 
+def _rejected(events: Sequence[Stored]) -> list[RejectedProposal]:
+    return [
+        RejectedProposal(seq=stored.event.seq, step=body.step, call=body.call, tool=body.tool, why=_CAUSES[body.cause])
+        for stored in events
+        if isinstance(body := stored.event.body, ProposalRejected)
+    ]
+
+
 async def story_of(
     events: Sequence[Stored], fetch: Fetch, registry: Registry, agents: Mapping[str, AgentManifest]
 ) -> Story:
     progress = fold(events)
     return Story(
+        kind=progress.run.kind,
         agent_name=progress.run.agent,
         agent=agents.get(progress.run.agent),
         opened_at=events[0].event.at,
         message=await message_text(progress, fetch),
         state=state_of(progress),
+        code=progress.ended.code if progress.ended else "",
+        usage=progress.usage,
         decisions=await decisions_of(events, fetch, registry),
+        rejected=_rejected(events),
         sources=await sources_of(events, fetch),
     )

@@ -1,10 +1,10 @@
 """A run told to somebody whom it affects, who knows neither the product nor its words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from core import ActionKind, Effect, Lane, parse_timestamp
-from core.events import RunState
+from core.events import RunKind, RunState
 from interaction.decisions import ApprovalTold, DecisionTold
 from interaction.explanation import PlainWords, Story
 
@@ -19,6 +19,41 @@ _ENDS = {
     RunState.OUTCOME_UNKNOWN: "The agent was stopped, so that a person can check what has happened.",
 }
 
+_ENDS_WITHOUT_AGENT = {
+    RunState.RUNNING: "It is still under way.",
+    RunState.COMPLETED: "It was finished.",
+    RunState.REFUSED: "The rules did not let it go on.",
+    RunState.FAILED: "A fault kept it from being finished.",
+    RunState.LIMIT_REACHED: "It was stopped at a limit.",
+}
+
+_CAUSES = {
+    "limit.steps": "It had taken as many steps as it may for one question.",
+    "limit.tokens": "It had read and written as much as it may for one question.",
+    "limit.cost": "It had spent as much as it may for one question.",
+    "limit.seconds": "It had worked as long as it may on one question.",
+    "budget.spent": "The organisation has spent what it set aside for this month.",
+    "budget.tokens": "The organisation has used what it set aside for this month.",
+    "model.unavailable": "The AI model did not answer.",
+    "model.timeout": "The AI model took too long.",
+    "model.interrupted": "The AI model broke off again and again.",
+    "run.restarted": "The service was restarted meanwhile.",
+}
+
+_ASKED_WITHOUT_AGENT = {
+    RunKind.TURN: "On {at} a member of the organisation asked for this themselves.",
+    RunKind.SEARCH: "On {at} a member of the organisation searched its documents themselves.",
+    RunKind.INGESTION: "On {at} a member of the organisation added a document to those of the organisation.",
+    RunKind.ACCESS: "This is the record of who was refused access, begun on {at}.",
+    RunKind.ADMIN: "This is the record of changes by the organisation's admins, begun on {at}.",
+}
+
+_REFUSED = {
+    ActionKind.RETRIEVE: "The organisation's documents were not searched",
+    ActionKind.CALL_MODEL: "The AI model was not asked",
+    ActionKind.INGEST: "The document was not taken in",
+}
+
 _NO_AGENT = "No agent took part in this. If you disagree with it, ask the organisation for a review by a person."
 
 
@@ -28,9 +63,34 @@ def in_plain_words(story: Story) -> PlainWords:
         asked=_asked(story),
         looked_at=_looked_at(story),
         decided=" ".join(_decided(same) for same in tools) or _nothing_decided(story),
-        done=" ".join([*_done(tools), _ENDS[story.state]]),
+        done=" ".join([*(_done(tools) or [_nothing_done(story)]), ending(story)]),
+        not_done=" ".join(_not_done(story, tools)) or "Nothing that was proposed was turned down.",
         objection=story.agent.objection if story.agent else _NO_AGENT,
     )
+
+
+def ending(story: Story) -> str:
+    """Return the run's state in words, and the cause where there is one to tell."""
+    ends = _ENDS if story.agent_name else {**_ENDS, **_ENDS_WITHOUT_AGENT}
+    cause = _CAUSES.get(story.code, "")
+    return f"{ends[story.state]} {cause}".rstrip()
+
+
+def used(story: Story, currency: str) -> str:
+    """Return what the run used, with the cost as money."""
+    usage, tokens = story.usage, story.usage.input_tokens + story.usage.output_tokens
+    calls = f"{_count(usage.model_calls, 'call')} of the AI model and {_count(usage.tool_calls, 'action')}"
+    return f"{calls}, {_count(tokens, 'token')}, for {money(usage.cost_micros, currency)}."
+
+
+def money(micros: int, currency: str) -> str:
+    """Return an amount with two decimals, or as many as it takes to be exact: `0.0123 EUR`."""
+    whole, fraction = divmod(micros, 1_000_000)
+    return f"{whole:,}.{f'{fraction:06}'.rstrip('0').ljust(2, '0')} {currency}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def day_and_time(at: str) -> str:
@@ -47,7 +107,7 @@ def _by_action(decisions: Sequence[DecisionTold]) -> Iterable[Iterable[DecisionT
 
 def _asked(story: Story) -> str:
     if story.message is None:
-        return f"On {day_and_time(story.opened_at)} a member of the organisation asked for this themselves."
+        return _ASKED_WITHOUT_AGENT[story.kind].format(at=day_and_time(story.opened_at))
     agent = f"the AI agent “{story.agent.title}”" if story.agent else "an AI agent"
     return f"On {day_and_time(story.opened_at)} a member of the organisation wrote to {agent}: “{story.message}”"
 
@@ -68,14 +128,7 @@ def _decided(same: Sequence[DecisionTold]) -> str:
     """Tell of one action: what it would do, what the rules said first, and what a person said then."""
     first, last = same[0], same[-1]
     what = first.consequence or f"Calls {first.target}."
-    match first.lane:
-        case Lane.AUTOMATIC:
-            verdict = "The rules allow this without asking a person"
-        case Lane.NEVER:
-            verdict = "The rules forbid this"
-        case Lane.APPROVAL:
-            verdict = "The rules leave this to a person"
-    told = f"The agent proposed: {what} {verdict}: {first.reason}"
+    told = f"The agent proposed: {what} {first.verdict}: {first.reason}"
     if last.lane is Lane.NEVER and last is not first:
         return f"{told} {_person(first.approval)} Then the rules forbade it: {last.reason}"
     return " ".join(part for part in (told, _person(last.approval)) if part)
@@ -103,12 +156,51 @@ def _nothing_decided(story: Story) -> str:
     refused = [decision for decision in story.decisions if decision.lane is Lane.NEVER]
     if refused:
         return f"The rules stopped it: {refused[-1].reason}"
-    return "The agent proposed to do nothing beyond answering, so there was nothing to decide."
+    if story.agent_name:
+        return "The agent proposed to do nothing beyond answering, so there was nothing to decide."
+    reasons = dict.fromkeys(decision.reason for decision in story.decisions)
+    return f"The rules allow it: {' '.join(reasons)}" if reasons else "There was nothing to decide."
 
 
 def _done(actions: Sequence[Sequence[DecisionTold]]) -> list[str]:
-    told = [sentence for same in actions if same[-1].effect is not Effect.READ and (sentence := _outcome(same[-1]))]
-    return told or ["Nothing was changed and nothing was sent."]
+    return [sentence for same in actions if same[-1].effect is not Effect.READ and (sentence := _outcome(same[-1]))]
+
+
+def _nothing_done(story: Story) -> str:
+    if any(d.kind is ActionKind.INGEST and d.outcome == "done" for d in story.decisions):
+        return "The document was taken in, so that searches find it."
+    return "Nothing was changed and nothing was sent."
+
+
+def _not_done(story: Story, actions: Sequence[Sequence[DecisionTold]]) -> Iterator[str]:
+    """Tell what was proposed and did not happen, and why."""
+    for decision in story.decisions:
+        if decision.lane is Lane.NEVER and decision.kind in _REFUSED:
+            yield f"{_REFUSED[decision.kind]}: {decision.reason}"
+    for same in actions:
+        if same[-1].outcome in ("none", "failed") and (why := _why_not(same[-1], ended=story.state.ended)):
+            what = same[-1].consequence or f"Calls {same[-1].target}."
+            yield f"This was not done: {what} {why}"
+    for rejected in story.rejected:
+        action = "an action" if rejected.tool == "unknown" else f"the action “{rejected.tool.replace('_', ' ')}”"
+        yield f"The agent proposed {action}, which was not done, since {rejected.why}."
+
+
+def _why_not(decision: DecisionTold, *, ended: bool) -> str:
+    if decision.outcome == "failed":
+        return "It was tried, and failed."
+    if decision.lane is Lane.NEVER:
+        return f"The rules forbid it: {decision.reason}"
+    status = decision.approval.status if decision.approval else "approved"
+    match status:
+        case "denied":
+            return "A person with the right to decide said no."
+        case "expired":
+            return "Nobody decided in time."
+        case "superseded":
+            return "It ended before anybody decided."
+        case "pending" | "approved":
+            return "It ended before this was done." if ended else ""
 
 
 def _outcome(decision: DecisionTold) -> str:

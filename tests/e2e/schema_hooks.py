@@ -18,6 +18,7 @@ CHANCE = random.Random(1)
 
 BY_STATE = {
     "request.cursor": "a cursor is what the page before gave",
+    "request.period": "two days that are too far apart, or in the wrong order",
     "request.idempotency_key": "the same key for another request",
     "precondition": "an ETag is what was read",
     "policy.syntax": "a text that is no Cedar",

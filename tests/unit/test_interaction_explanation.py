@@ -1,5 +1,7 @@
 """What a run tells of itself: to its reader, to the approver, and to somebody whom it affects."""
 
+from typing import Literal
+
 import pytest
 from interaction_samples import (
     ANNA,
@@ -19,11 +21,22 @@ from interaction_samples import (
 
 from control import AgentManifest
 from core import Effect, Lane
-from core.events import RunEnded, RunState, ToolFinished
+from core.events import (
+    ModelFinished,
+    Proposal,
+    ProposalRejected,
+    RunEnded,
+    RunKind,
+    RunOpened,
+    RunState,
+    ToolFinished,
+    Usage,
+    Versions,
+)
 from interaction.approval_view import view_approval
 from interaction.decisions import decisions_of
 from interaction.explanation import PlainWords, story_of
-from interaction.plain_words import in_plain_words
+from interaction.plain_words import ending, in_plain_words, money, used
 from interaction.run_view import view_run
 from orchestration import ApprovalRecord
 
@@ -49,6 +62,18 @@ async def test_plain_words_say_how_to_object_as_the_agent_s_manifest_has_it() ->
     plain = await _plain(answered(asked()), {"helper": agent})
     assert plain.objection == "Write to us."
     assert "“Helper”" in plain.asked
+
+
+def rejected(tool: str, cause: Literal["unknown_tool", "invalid_arguments", "malformed", "limit"]) -> Tale:
+    """The agent proposed what is no action."""
+    model = ModelFinished(
+        step=1,
+        outcome="answered",
+        logical="chat",
+        proposals=(Proposal(call=0, tool=tool),),
+        usage=Usage(input_tokens=10, output_tokens=5, model_calls=1),
+    )
+    return asked().tell(model, ProposalRejected(step=1, call=0, tool=tool, cause=cause))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +102,73 @@ async def test_plain_words_never_claim_what_did_not_happen(tale: Tale, decided: 
     assert decided in plain.decided
     assert done in plain.done
     assert "This was done" not in plain.done
+
+
+@pytest.mark.parametrize(
+    ("tale", "not_done"),
+    [
+        (answered(resolved(parked(asked()))), "Nothing that was proposed was turned down."),
+        (parked(asked()), "Nothing that was proposed was turned down."),
+        (
+            answered(resolved(parked(asked()), approved=False)),
+            "This was not done: Pays 12.50 back for order A-1. A person with the right to decide said no.",
+        ),
+        (
+            answered(proposed(asked(), Lane.NEVER, "Never.")),
+            "This was not done: Pays 12.50 back for order A-1. The rules forbid it: Never.",
+        ),
+        (parked(asked()).tell(RunEnded(state=RunState.CANCELLED)), "It ended before anybody decided."),
+        (
+            proposed(asked(), Lane.AUTOMATIC, "Small.").tell(
+                ToolFinished(
+                    step=1, call=0, tool="pay_back", effect=Effect.WRITE, outcome="failed", idempotency_key="k"
+                )
+            ),
+            "This was not done: Pays 12.50 back for order A-1. It was tried, and failed.",
+        ),
+        (answered(rejected("pay_back", "limit")), "the action “pay back”, which was not done, since it had taken"),
+        (answered(rejected("unknown", "unknown_tool")), "an action, which was not done, since there is no such action"),
+    ],
+    ids=["all done", "waiting", "denied", "forbidden", "cancelled", "failed", "over the limit", "no such action"],
+)
+async def test_plain_words_say_what_was_not_done_and_why(tale: Tale, not_done: str) -> None:
+    assert not_done in (await _plain(tale)).not_done
+
+
+async def test_a_run_that_was_stopped_says_at_which_limit() -> None:
+    tale = asked().tell(RunEnded(state=RunState.LIMIT_REACHED, code="limit.cost"))
+    assert "It had spent as much as it may for one question." in (await _plain(tale)).done
+
+
+async def test_runs_without_an_agent_speak_of_none() -> None:
+    for kind, words in (
+        (RunKind.SEARCH, "searched its documents"),
+        (RunKind.INGESTION, "added a document"),
+        (RunKind.ACCESS, "refused access"),
+        (RunKind.ADMIN, "changes by the organisation's admins"),
+    ):
+        tale = Tale().tell(RunOpened(kind=kind, versions=Versions(code="1")), RunEnded(state=RunState.COMPLETED))
+        plain = await _plain(tale)
+        assert words in plain.asked
+        assert "The agent" not in str(plain)
+
+
+async def test_whoever_decides_reads_states_lanes_and_money_in_words_and_what_was_turned_down() -> None:
+    tale = answered(rejected("pay_back", "invalid_arguments"))
+    story = await story_of(tale.events, tale.fetch, REGISTRY, {})
+    assert ending(story) == "The agent then gave its answer."
+    assert used(story, "EUR") == "1 call of the AI model and 0 actions, 15 tokens, for 0.00 EUR."
+    assert [(r.tool, r.why[:20]) for r in story.rejected] == [("pay_back", "what it wanted to do")]
+    forbidden = proposed(asked(), Lane.NEVER, "No.")
+    *_, last = await decisions_of(forbidden.events, forbidden.fetch, REGISTRY)
+    assert last.verdict == "The rules forbid this"
+    assert [money(n, "EUR") for n in (0, 7, 12_300, 12_500_000, 1_234_000_000)] == [
+        "0.00 EUR",
+        "0.000007 EUR",
+        "0.0123 EUR",
+        "12.50 EUR",
+        "1,234.00 EUR",
+    ]
 
 
 async def test_a_decision_is_told_with_its_rules_its_approval_and_the_labels_of_its_arguments() -> None:

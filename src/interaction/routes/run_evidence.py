@@ -13,7 +13,7 @@ from interaction.dependencies import Deps
 from interaction.explanation import Explanation, story_of
 from interaction.export import export_of
 from interaction.parameters import After, EventLimit, LastEventId, RunPath
-from interaction.plain_words import in_plain_words
+from interaction.plain_words import ending, in_plain_words, used
 from interaction.reading import readable_run, verifiable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
 from interaction.routes.runs import LONGEST_WAIT
@@ -111,8 +111,11 @@ async def explain_run(run: RunPath, me: Me, deps: Deps) -> Response:
             run=run,
             state=story.state,
             agent=story.agent_name,
+            ending=ending(story),
+            used=used(story, deps.currency),
             plain=in_plain_words(story),
             decisions=list(story.decisions),
+            rejected=list(story.rejected),
             sources=list(story.sources),
         )
     )
