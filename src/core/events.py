@@ -100,6 +100,8 @@ class RunOpened(_Body):
     agent: str = ""
     conversation: ConversationId | None = None
     message: ContentRef | None = None
+    quoted: ContentRef | None = None
+    """What a client program sent along as the conversation so far: untrusted text, and nobody's words."""
     use_knowledge: bool = False
     versions: Versions
     limits: Limits | None = None

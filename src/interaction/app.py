@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from interaction.dependencies import InteractionDependencies
 from interaction.description import describe_exactly
+from interaction.openai.errors import install_errors
 from interaction.refusals import Refusals
 from interaction.routes import (
     agents,
@@ -14,6 +15,8 @@ from interaction.routes import (
     collections,
     conversations,
     documents,
+    openai_chat,
+    openai_responses,
     people,
     policies,
     run_evidence,
@@ -38,6 +41,8 @@ _RESOURCES = (
     approvals,
     policies,
     usage,
+    openai_chat,
+    openai_responses,
 )
 
 
@@ -62,5 +67,6 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
     for resource in _RESOURCES:
         app.include_router(resource.router)
     refusals.install(app)
+    install_errors(app)
     describe_exactly(app)
     return app

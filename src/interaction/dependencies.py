@@ -44,6 +44,7 @@ class InteractionDependencies:
         verify: checks a run's chain from the bytes on disk; raises `NotFound` if there is no such run.
         environment: its name, for people to see where they are.
         currency: of all costs, as an ISO 4217 code.
+        public_url: where people reach the product, without a slash at the end; links begin with it.
     """
 
     store: Store
@@ -60,6 +61,7 @@ class InteractionDependencies:
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]
     environment: str
     currency: str
+    public_url: str
 
 
 async def dependencies_of(request: Request) -> InteractionDependencies:

@@ -92,6 +92,10 @@ DocumentPath = Annotated[
 ]
 CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PATTERN}), AfterValidator(_collection)]
 
+ResponsePath = Annotated[
+    str, Path(json_schema_extra={"pattern": _pattern("resp")}), AfterValidator(_shaped("resp", "response"))
+]
+
 ConversationField = Annotated[ConversationId, StringConstraints(pattern=_pattern("cnv"))]
 CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
 
@@ -125,10 +129,28 @@ IdempotencyKey = Annotated[
         description="Your name for this request: sent again with the same key, it is done once.",
     ),
 ]
+ConversationHeader = Annotated[
+    Annotated[ConversationId, AfterValidator(_shaped("cnv", "conversation"))] | None,
+    Header(
+        alias="Mandate-Conversation",
+        description="One of your conversations, to go on with it.",
+        json_schema_extra={"pattern": _pattern("cnv")},
+    ),
+]
 IfMatch = Annotated[
     Annotated[str, StringConstraints(pattern=_ETAG), AfterValidator(_bare)] | None,
     Header(alias="If-Match", description="The ETag that you read. Leave it out to create; then it must not exist."),
 ]
+
+
+def conversation_id(value: str) -> ConversationId:
+    """Return a conversation's id where it stands in a free text; raises `NotFound` if it does not have the form."""
+    return _shaped("cnv", "conversation")(ConversationId(value))
+
+
+def response_run(value: str) -> RunId:
+    """Return the run of a response's id where that stands in a free text; raises `NotFound` as above."""
+    return RunId(f"run_{_shaped('resp', 'response')(value).removeprefix('resp_')}")
 
 
 def run_for(context: TenantContext, key: str | None) -> RunId:

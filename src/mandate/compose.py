@@ -246,6 +246,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             verify=verify_one,
             environment=host.settings.environment,
             currency=catalogue_currency(host.settings.folder / "models.yaml"),
+            public_url=host.settings.public_url.rstrip("/"),
         )
 
 

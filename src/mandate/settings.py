@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     identity_issuer: str = ""
     """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
     identity_jwks: str = ""
+    public_url: str = ""
+    """Where people reach the product, for links to it."""
     orchestration_url: str = ""
     control_url: str = ""
     backoffice_url: str = ""

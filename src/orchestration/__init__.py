@@ -6,6 +6,7 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 from orchestration.app import OrchestrationDependencies, create_app
 from orchestration.conversation import parse_model_message
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
+from orchestration.quoting import Quoted
 from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, may_read
 from orchestration.retrieval import ShownPassage
 from orchestration.state import Progress, ProposalState, fold
@@ -21,6 +22,7 @@ __all__ = [
     "OrchestrationDependencies",
     "Progress",
     "ProposalState",
+    "Quoted",
     "Services",
     "ShownPassage",
     "answer_text",

@@ -24,6 +24,7 @@ from data import Projector
 from orchestration.driver import Driver
 from orchestration.ingestion import DocumentRequest, ingest
 from orchestration.opening import TurnRequest
+from orchestration.quoting import Quoted
 from orchestration.runs import Runs
 from orchestration.searching import SearchRequest, search
 from orchestration.turn import Services
@@ -58,6 +59,7 @@ class StartBody(_Body):
     message: str
     conversation: ConversationId | None
     use_knowledge: bool
+    quoted: tuple[Quoted, ...] = ()
     stream: bool
 
 
@@ -103,7 +105,7 @@ router = APIRouter(prefix="/internal")
 @router.post("/runs")
 async def start(body: StartBody, call: Call, runs: TheRuns, http: Request) -> Response:
     """Open a turn; answer with its event stream, or with nothing once it has ended or waits for a person."""
-    request = TurnRequest(body.run, body.agent, body.message, body.conversation, body.use_knowledge)
+    request = TurnRequest(body.run, body.agent, body.message, body.conversation, body.use_knowledge, body.quoted)
     await runs.start(call.context, request, call.nonce, parent=extract(http.headers))
     stream = runs.follow(call.context, body.run, after=0, until_parked=True, seconds=STREAM_SECONDS)
     if body.stream:

@@ -1,4 +1,4 @@
-"""What the model is shown: the agent's prompt, earlier turns, passages, the person's message, what came of its actions.
+"""What the model is shown: the prompt, earlier turns, passages, quotations, the person's message, what came of actions.
 
 Every text goes in under a role, and every text that goes in is known to the labelling.
 """
@@ -14,6 +14,7 @@ from core.labels import Integrity
 from data import read_run
 from models import Message, ToolCall
 from orchestration.labelling import Sources
+from orchestration.quoting import UNTRUSTED, quotation
 from orchestration.records import ConversationRecord
 from orchestration.retrieval import blocks, parse_passages
 from orchestration.state import ProposalState, fold, message_of
@@ -46,6 +47,9 @@ async def transcribe(turn: Turn) -> Transcript:
         passages = parse_passages(await turn.content(retrieved.content))
         transcript.messages.append(Message(role="user", text=blocks(passages)))
         transcript.sources.others += [passage.label for passage in retrieved.passages]
+    if quoted := turn.progress.run.quoted:
+        transcript.messages.append(Message(role="user", text=quotation(await turn.content(quoted))))
+        transcript.sources.others.append(UNTRUSTED)
     transcript.user((await turn.content(message_of(turn.progress))).decode())
     for model in turn.progress.models:
         if model.message and model.proposals:

@@ -28,7 +28,7 @@ class Sources:
     Attributes:
         own_words: the user's messages, of this turn and of stored earlier ones.
         records: parsed results of tools whose results are trusted, with their labels.
-        others: labels of all the rest: passages, untrusted results, earlier answers.
+        others: labels of all the rest: passages, untrusted results, earlier answers, what a program sent along.
     """
 
     own_words: list[str] = field(default_factory=list[str])

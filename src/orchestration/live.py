@@ -17,16 +17,18 @@ FRAME_SECONDS = 0.016
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Text that the model is writing: no event, no id."""
+    """Text that the model is writing: no event, no id. `after` is the number of the last event before it."""
 
     text: str
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All text of the step so far, for somebody who joins in the middle."""
+    """All text of the step so far, for somebody who joins in the middle; `after` as in `Delta`."""
 
     text: str
+    after: int = 0
 
 
 Item = Stored | Delta | Snapshot
@@ -47,7 +49,7 @@ class Follower:
         """Add what has happened, and return whether the reader is still followed: too far behind, it is cut off."""
         last = self._items[-1] if self._items else None
         if isinstance(item, Delta) and isinstance(last, Delta):
-            self._items[-1] = Delta(last.text + item.text)
+            self._items[-1] = Delta(last.text + item.text, last.after)
         else:
             self._items.append(item if len(self._items) < QUEUE_LIMIT else None)
         self._urgent = self._urgent or self._items[-1] is None or closes(item, when_parked=True)
@@ -93,21 +95,23 @@ class Live:
 
     Attributes:
         text: what the model has written in this step.
+        after: number of the last event that followers were shown.
         known: bytes of content that the run has written or read, by content id.
     """
 
     text: str = ""
+    after: int = 0
     holders: int = 0
     known: dict[str, bytes] = field(default_factory=dict[str, bytes])
     followers: set[Follower] = field(default_factory=set[Follower])
 
     def event(self, stored: Stored) -> None:
-        self.text = ""
+        self.text, self.after = "", stored.event.seq
         self._put(stored)
 
     def delta(self, text: str) -> None:
         self.text += text
-        self._put(Delta(text))
+        self._put(Delta(text, self.after))
 
     def _put(self, item: Item) -> None:
         self.followers.difference_update([follower for follower in self.followers if not follower.put(item)])
@@ -136,7 +140,7 @@ class Hub:
         """Give what follows the run from now on."""
         live, follower = self.take(tenant, run), Follower()
         if live.text:
-            follower.put(Snapshot(live.text))
+            follower.put(Snapshot(live.text, live.after))
         live.followers.add(follower)
         try:
             yield live, follower

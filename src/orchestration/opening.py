@@ -9,6 +9,7 @@ from control import AgentManifest
 from core import (
     Content,
     ContentClass,
+    ContentRef,
     ConversationId,
     RunId,
     TenantContext,
@@ -18,6 +19,7 @@ from core import (
 from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from core.events import RunKind, RunOpened, RunState, Versions
 from data import RunWriter, TenantData, read_run
+from orchestration.quoting import Quoted, quoted_bytes
 from orchestration.records import ConversationRecord
 from orchestration.retrieval import EMBED
 from orchestration.state import fold
@@ -33,6 +35,7 @@ class TurnRequest:
     message: str
     conversation: ConversationId | None = None
     use_knowledge: bool = True
+    quoted: tuple[Quoted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,14 @@ class Opening:
     Attributes:
         nonce: of the assertion that caused it; the first append claims it.
         payload: what the person sent; a retried request must send the same.
+        quoted: what their program sent along with it, likewise.
     """
 
     kind: RunKind
     run: RunId
     nonce: str
     payload: Content
+    quoted: Content | None = None
     agent: AgentManifest | None = None
     conversation: ConversationId | None = None
     use_knowledge: bool = False
@@ -73,6 +78,7 @@ async def open_turn(
         run=request.run,
         nonce=nonce,
         payload=message,
+        quoted=_quoted(request, context),
         agent=agent,
         conversation=request.conversation or ConversationId(derived_id("cnv", context.tenant, request.run)),
         use_knowledge=request.use_knowledge,
@@ -91,7 +97,8 @@ async def open_run(services: Services, context: TenantContext, opening: Opening)
     data = services.store.tenant(context)
     writer = RunWriter(data, opening.run, actor=context.principal.actor, clock=services.clock)
     try:
-        await writer.append([await _first_event(services, data, opening)], [opening.payload])
+        content = [opening.payload, *([opening.quoted] if opening.quoted else [])]
+        await writer.append([await _first_event(services, data, opening)], content)
     except Conflict:
         return await _existing(services, data, opening), False
     return writer, True
@@ -112,6 +119,7 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
         agent=agent.name if agent else "",
         conversation=opening.conversation,
         message=opening.payload.ref,
+        quoted=opening.quoted.ref if opening.quoted else None,
         use_knowledge=opening.use_knowledge,
         versions=Versions(
             code=services.code_version,
@@ -138,11 +146,24 @@ async def _existing(services: Services, data: TenantData, opening: Opening) -> R
         raise NotFound("There is no such run.")
     if opened.nonce == opening.nonce:
         raise Conflict("This request was sent before.", code="assertion.replayed")
-    if opened.message is None or not await data.content.matches(opened.message, opening.payload.data):
+    if not (await _same(data, opened.message, opening.payload) and await _same(data, opened.quoted, opening.quoted)):
         raise Unprocessable(
             "This idempotency key was used for another request. Use a new key.", code="request.idempotency_key"
         )
     return writer
+
+
+async def _same(data: TenantData, stored: ContentRef | None, sent: Content | None) -> bool:
+    """Return whether a retried request sends what the first one sent."""
+    if stored is None or sent is None:
+        return stored is None and sent is None
+    return await data.content.matches(stored, sent.data)
+
+
+def _quoted(request: TurnRequest, context: TenantContext) -> Content | None:
+    if not request.quoted:
+        return None
+    return Content.new(quoted_bytes(request.quoted), kind=ContentClass.PROMPT, owner=context.principal.id)
 
 
 async def _begin_conversation(services: Services, context: TenantContext, opening: Opening) -> None:

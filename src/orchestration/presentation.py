@@ -52,7 +52,8 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
     body = stored.event.body
     match body:
         case RunOpened():
-            return {"message_text": await _text(body.message, fetch)} if body.message else {}
+            message: dict[str, Json] = {"message_text": await _text(body.message, fetch)} if body.message else {}
+            return message | ({"quoted_turns": await _json(body.quoted, fetch)} if body.quoted else {})
         case AnswerGiven():
             return {"text": await answer_text(body, fetch)}
         case PassagesRetrieved():

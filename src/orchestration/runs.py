@@ -192,7 +192,8 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
 
 
 def _seen(item: Item, after: int) -> bool:
-    return isinstance(item, Stored) and item.event.seq <= after
+    """Return whether an item is stale: an event that was shown, or text of a step whose end was shown."""
+    return item.event.seq <= after if isinstance(item, Stored) else item.after < after
 
 
 async def _ingested(services: Services, writer: RunWriter) -> None:

@@ -160,6 +160,7 @@ class Edge:
                 verify=verify_one,
                 environment="local",
                 currency="EUR",
+                public_url="https://mandate.example",
             )
         )
 

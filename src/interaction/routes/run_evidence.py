@@ -16,7 +16,7 @@ from interaction.parameters import After, EventLimit, LastEventId, RunPath
 from interaction.plain_words import ending, in_plain_words, used
 from interaction.reading import readable_run, verifiable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
-from interaction.routes.runs import LONGEST_WAIT
+from interaction.starting import LONGEST_WAIT
 from interaction.timeline import Timeline, timeline_of
 from orchestration import fetcher, present
 from web import parse_last_event_id

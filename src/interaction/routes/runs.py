@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, StringConstraints
 
@@ -21,16 +20,19 @@ from interaction.reading import own_run, readable_conversation, readable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
 from interaction.routes.agents import agent_named
 from interaction.run_view import RunView, view_run
+from interaction.starting import (
+    MESSAGE_CHARACTERS,
+    MESSAGE_PATTERN,
+    NewTurn,
+    finished_turn,
+    started_headers,
+    streamed_turn,
+)
 from orchestration import fetcher
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
-LONGEST_WAIT = timedelta(minutes=10)
-"""How long a caller waits, or a stream lasts; the run has its own limits and goes on without them."""
-
 CALL_TIME = timedelta(seconds=30)
-
-MESSAGE_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
 
 _STARTED = {"Location": "Where the run can be read.", "Mandate-Run": "Its id."}
 
@@ -44,8 +46,8 @@ class NewRun(Given):
     """
 
     agent: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(examples=["support"])
-    message: Annotated[str, StringConstraints(min_length=1, max_length=8000, pattern=MESSAGE_PATTERN)] = Field(
-        examples=["How long does a customer have to send a drill back?"]
+    message: Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE_CHARACTERS, pattern=MESSAGE_PATTERN)] = (
+        Field(examples=["How long does a customer have to send a drill back?"])
     )
     conversation: ConversationField | None = None
     use_knowledge: bool = True
@@ -76,15 +78,11 @@ async def start_run(body: NewRun, me: User, deps: Deps, request: Request, key: I
     as_stream = wants_stream(request.headers)
     agent_named(deps, body.agent)
     run = run_for(me, key)
-    payload = orjson.dumps({**body.model_dump(), "run": run, "stream": as_stream})
-    deadline = deps.clock.now() + LONGEST_WAIT
-    headers = {"Location": f"/v1/runs/{run}", "Mandate-Run": run}
+    turn = NewTurn(run, body.agent, body.message, body.conversation, body.use_knowledge)
+    headers = started_headers(run)
     if as_stream:
-        stream = deps.orchestration.stream(me, "POST", "/internal/runs", body=payload, deadline=deadline)
-        return await relayed(stream, headers)
-    await deps.orchestration.call(me, "POST", "/internal/runs", body=payload, deadline=deadline)
-    data = deps.store.tenant(me)
-    view = await view_run(await read_run(data, run), fetcher(data))
+        return await relayed(streamed_turn(deps, me, turn), headers)
+    view = await view_run(await finished_turn(deps, me, turn), fetcher(deps.store.tenant(me)))
     return answer(view, 200 if view.state.ended else 202, headers)
 
 
