@@ -88,9 +88,11 @@ def _is_problem(message: Message) -> bool:
 
 
 def _translated(problem: Problem) -> bytes:
-    first = problem.errors[0] if problem.errors else None
-    param = first.location.removeprefix("body.") if first else None
-    message = f"{param}: {first.message}" if first else problem.detail
+    message, param = problem.detail, None
+    if problem.errors:
+        first = problem.errors[0]
+        param = first.location.removeprefix("body").removeprefix(".") or None
+        message = f"{param}: {first.message}" if param else first.message
     error = ErrorTold(message=message, type=_type(problem.status), param=param, code=problem.code)
     return ErrorBody(error=error).model_dump_json().encode()
 

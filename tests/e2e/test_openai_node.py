@@ -1,0 +1,93 @@
+"""The Node client of OpenAI's API talks to an agent as to a model."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import orjson
+import pytest
+from commands import SignIn
+from pydantic import BaseModel
+
+from mandate.local.stack import Stack
+
+NODE = Path(__file__).with_name("node")
+QUESTION = "What do we charge to put a new zip in a jacket?"
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Refused(BaseModel):
+    name: str
+    code: str
+
+
+class Talk(BaseModel):
+    chat: str
+    usage: Usage
+    deltas: str
+    text: str
+    previous: bool
+    refused: Refused
+    models: list[str]
+
+
+@pytest.fixture(scope="module")
+async def folder(pytestconfig: pytest.Config) -> Path:
+    """A folder with the pinned client in it, kept between runs of the tests as long as the pin is the same."""
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"tool missing: {tool}")
+    cache = pytestconfig.cache
+    assert cache is not None
+    lock = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = cache.mkdir(f"node-{lock}")
+    for file in NODE.iterdir():
+        if file.is_file():
+            shutil.copy2(file, folder)
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        await finished("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+    return folder
+
+
+async def test_the_node_client_streams_a_conversation(folder: Path, stack: Stack, client: SignIn) -> None:
+    told = await finished(
+        *("node", "talk.mjs"),
+        cwd=folder,
+        env={"DOOR": f"{stack.url}/openai/v1", "TOKEN": (await client("tomas@alderfinch.example")).token},
+    )
+    talk = Talk.model_validate(orjson.loads(told))
+    assert "32 euros" in talk.chat
+    assert talk.deltas == talk.text == talk.chat
+    assert talk.usage.total_tokens == talk.usage.prompt_tokens + talk.usage.completion_tokens > 0
+    assert talk.previous
+    assert (talk.refused.name, talk.refused.code) == ("NotFoundError", "not_found")
+    assert talk.models == ["support"]
+
+
+def test_the_pin_names_a_version_and_its_digest_and_no_registry() -> None:
+    text = (NODE / "package-lock.json").read_text()
+    assert "resolved" not in text
+    assert "://" not in text
+    packages = orjson.loads(text)["packages"]
+    assert all("integrity" in package for name, package in packages.items() if name)
+
+
+async def finished(*command: str, cwd: Path, env: dict[str, str] | None = None) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env={**os.environ, "QUESTION": QUESTION, **(env or {})},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(100):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output
