@@ -24,6 +24,8 @@ BY_STATE = {
     "policy.syntax": "a text that is no Cedar",
     "policy.schema": "Cedar that speaks of what there is not",
     "policy.layer": "Cedar that loosens",
+    "openai.message": "the last user message is what is asked",
+    "openai.conversation": "one way to name a conversation",
 }
 """Refusals of what fits the schema, for reasons that no schema can state."""
 
@@ -57,8 +59,9 @@ def filter_failure(context: HookContext, failure: Failure, case: Case[Any], resp
 
 def problem(response: Response) -> str:
     try:
-        return str(orjson.loads(response.content)["code"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        told = orjson.loads(response.content)
+        return str(told.get("error", told)["code"])
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
         return ""
 
 

@@ -108,6 +108,7 @@ async def made(session: aiohttp.ClientSession, product: Stack, company: Company)
     assert isinstance(pending, dict)
     page = (await admin.get("/v1/documents?limit=5"))["items"]
     assert isinstance(page, list)
+    responses = [f"resp_{str(run['run']).removeprefix('run_')}" for run in (asked, parked)]
     return {
         "run": [str(asked["run"]), str(parked["run"])],
         "conversation": [str(asked["conversation"]), str(parked["conversation"])],
@@ -116,6 +117,9 @@ async def made(session: aiohttp.ClientSession, product: Stack, company: Company)
         "collection": [collection.id for collection in company.about.collections],
         "agent": ["support"],
         "name": ["support"],
+        "model": ["support"],
+        "response": responses,
+        "previous_response_id": responses,
     }
 
 
