@@ -1,0 +1,61 @@
+"""What followers of a run see: each piece of text once, with the step that it belongs to."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from interaction_samples import ANNA, Tale, answered, asked
+
+from core import ContentRef, RunId, TenantContext
+from core.events import Stored
+from orchestration.live import Hub, Live
+from orchestration.runs import Runs
+from orchestration.turn import Services
+
+
+@dataclass
+class Slow:
+    """A store whose log is read so slowly that the run goes on meanwhile: the step ends and the next one begins."""
+
+    tale: Tale
+    live: Live
+
+    def tenant(self, context: TenantContext) -> "Slow":
+        return self
+
+    @property
+    def log(self) -> "Slow":
+        return self
+
+    content = log
+
+    async def read(self, run: RunId, *, after: int = 0) -> Sequence[Stored]:
+        *begun, last = self.tale.events
+        for stored in begun:
+            self.live.event(stored)
+        self.live.delta("The next step.")
+        self.live.event(last)
+        return begun
+
+    async def get(self, ref: ContentRef) -> bytes:
+        return await self.tale.fetch(ref)
+
+
+@dataclass
+class Carried:
+    hub: Hub
+    store: Slow
+
+
+async def test_text_of_a_step_whose_end_was_shown_is_not_shown_after_it() -> None:
+    tale, hub = answered(asked()), Hub()
+    live = hub.take(ANNA.tenant, tale.run)
+    live.delta("A step that")
+    runs = Runs(cast("Services", Carried(hub, Slow(tale, live))), cast("asyncio.TaskGroup", None))
+    told = b""
+    async for piece in runs.follow(ANNA, tale.run, after=0, until_parked=True, seconds=5):
+        told += piece
+    assert b"A step that" not in told
+    assert told.count(b"event: delta") == 1
+    assert told.index(b"event: passages_retrieved") < told.index(b"The next step.") < told.index(b"event: run_ended")
