@@ -1,9 +1,11 @@
-"""The Node client of OpenAI's API talks to an agent as to a model."""
+"""The Node client of OpenAI's API talks to an agent as to a model, and so do the examples of the document."""
 
 import asyncio
 import hashlib
 import os
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import orjson
@@ -12,7 +14,9 @@ from commands import SignIn
 from pydantic import BaseModel
 
 from mandate.local.stack import Stack
+from mandate.settings import ROOT
 
+PROGRAMS = {"sh": ("bash",), "python": (sys.executable,), "js": ("node",)}
 NODE = Path(__file__).with_name("node")
 QUESTION = "What do we charge to put a new zip in a jacket?"
 
@@ -69,6 +73,18 @@ async def test_the_node_client_streams_a_conversation(folder: Path, stack: Stack
     assert talk.previous
     assert (talk.refused.name, talk.refused.code) == ("NotFoundError", "not_found")
     assert talk.models == ["support"]
+
+
+async def test_the_examples_of_the_document_run_as_they_stand(folder: Path, stack: Stack, client: SignIn) -> None:
+    _, _, section = (ROOT / "docs" / "api.md").read_text().partition("## OpenAI's clients")
+    examples = re.findall(r"^```(sh|python|js)\n(.*?)^```$", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    assert len(examples) == 4
+    env = {"SANDER": (await client("sander@alderfinch.example")).token}
+    for language, text in examples:
+        file = folder / f"example.{language.replace('js', 'mjs')}"
+        file.write_text(text.replace("http://127.0.0.1:8080", stack.url))
+        told = await finished(*PROGRAMS[language], file.name, cwd=folder, env=env)
+        assert b"euros" in told, text
 
 
 def test_the_pin_names_a_version_and_its_digest_and_no_registry() -> None:
