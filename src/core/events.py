@@ -102,6 +102,8 @@ class RunOpened(_Body):
     message: ContentRef | None = None
     quoted: ContentRef | None = None
     """What a client program sent along as the conversation so far: untrusted text, and nobody's words."""
+    attachment: ContentRef | None = None
+    """The file that came with it, as it was."""
     use_knowledge: bool = False
     versions: Versions
     limits: Limits | None = None
@@ -123,7 +125,11 @@ class DecisionMade(_Body):
 
 
 class PassageUse(_Body):
-    """A passage that the model was shown. Scores are in millionths; ranks start at 1, 0 means not found that way."""
+    """A passage that the model was shown. Scores are in millionths; ranks start at 1, 0 means not found that way.
+
+    Attributes:
+        similarity: cosine of question and passage, in millionths; 0 where the two cannot be compared.
+    """
 
     passage: str
     document: DocumentId
@@ -131,6 +137,7 @@ class PassageUse(_Body):
     score: int
     rank_vector: int
     rank_text: int
+    similarity: int = 0
 
 
 class PassagesRetrieved(_Body):

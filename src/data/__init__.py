@@ -24,11 +24,13 @@ from data.ports import (
     Versioned,
     Views,
     indexing,
+    rank_score,
 )
 from data.projections import PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_run
 from data.usage_view import USAGE, RunUsage, milliseconds, period
+from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "PROJECTIONS",
     "RUNS",
     "USAGE",
+    "USES",
     "ApprovalSummary",
     "Broken",
     "ContentStore",
@@ -62,6 +65,7 @@ __all__ = [
     "RunWriter",
     "Store",
     "TenantData",
+    "UseSummary",
     "Verdict",
     "Versioned",
     "Views",
@@ -69,6 +73,7 @@ __all__ = [
     "indexing",
     "milliseconds",
     "period",
+    "rank_score",
     "read_raw",
     "read_run",
     "rebuild_differences",

@@ -152,12 +152,22 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that was found; ranks start at 1 and are 0 where that way did not find it. `score` in millionths."""
+    """A passage that was found.
+
+    Attributes:
+        score: the sum of what both ranks give (`rank_score`), in millionths.
+        rank_vector: from 1; 0 where it was not found that way.
+        rank_text: the same.
+        similarity: cosine of question and passage, in millionths; 0 where the vectors cannot be compared.
+        matched: the words of the question that full text finds in it, if the query asks for them.
+    """
 
     passage: Passage
     score: int
     rank_vector: int
     rank_text: int
+    similarity: int = 0
+    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +184,16 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: `text` is a person's words, not a query language."""
+    """What is looked for: `text` is a person's words, not a query language.
+
+    Attributes:
+        explain: also find out which words matched, at some cost.
+    """
 
     text: str
     collections: tuple[str, ...]
     limit: int
+    explain: bool = False
 
     @property
     def arguments(self) -> Json:
@@ -190,6 +205,14 @@ def indexing(passages: "Sequence[Passage]") -> Json:
     """Return what a permit to index is bound to: the passages' ids and texts."""
     said = canonical([[passage.id, passage.heading, passage.text] for passage in passages])
     return {"passages": digest(said)}
+
+
+RANK_CONSTANT = 60
+
+
+def rank_score(rank: int) -> int:
+    """Return what a rank adds to a fused score, in millionths (Cormack, Clarke and Buettcher 2009); 0 for rank 0."""
+    return round(1_000_000 / (RANK_CONSTANT + rank)) if rank else 0
 
 
 KNOWLEDGE = "knowledge"

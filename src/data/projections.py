@@ -14,6 +14,7 @@ from core.events import Event
 from data.ports import FeedItem, Platform, Row
 from data.run_views import APPROVALS, RUNS, Projection
 from data.usage_view import USAGE
+from data.use_views import USES
 
 PAGE = 500
 IDLE_SECONDS = 1.0
@@ -24,7 +25,7 @@ BURST_SECONDS = 0.1
 
 Key = tuple[TenantId, str]
 
-PROJECTIONS = (RUNS, APPROVALS, USAGE)
+PROJECTIONS = (RUNS, APPROVALS, USAGE, USES)
 """All views that there are. `RUNS` comes first, since the others are folded with the help of its rows."""
 
 _log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def events_by_key(projection: Projection, page: Sequence[FeedItem], runs: dict[K
     events: dict[Key, list[Event]] = {}
     for item in page:
         event = item.stored.event
-        if key := projection.key(event, runs.get((event.tenant, event.run))):
+        for key in projection.keys(event, runs.get((event.tenant, event.run))):
             events.setdefault((event.tenant, key), []).append(event)
     return events
 
@@ -112,7 +113,7 @@ def fold_page(
         row = rows.get(key)
         news = [event for event in about if row is None or event.seq > row.seq]
         run = runs.get((key[0], about[0].run))
-        if news and (folded := projection.fold(row, news, run)):
+        if news and (folded := projection.fold(key[1], row, news, run)):
             rows[key] = folded
             changed.append(folded)
     return changed

@@ -34,8 +34,8 @@ class Projection:
 
     Attributes:
         name: of its checkpoint; a new name builds it anew.
-        key: the key of the row that an event is about, None if it is about none.
-        fold: the row with further events of its run in it, in order; None if they change nothing.
+        keys: the keys of the rows that an event is about.
+        fold: given a key, its row with further events of its run in it, in order; None if they change nothing.
 
     Both functions are given the run's row in `RUNS` too, with these events in it or later ones: from it they may take
     only what does not change any more.
@@ -43,8 +43,8 @@ class Projection:
 
     name: str
     view: str
-    key: Callable[[Event, Row | None], str | None]
-    fold: Callable[[Row | None, Sequence[Event], Row | None], Row | None]
+    keys: Callable[[Event, Row | None], Sequence[str]]
+    fold: Callable[[str, Row | None, Sequence[Event], Row | None], Row | None]
 
 
 class Summary(BaseModel):
@@ -101,11 +101,11 @@ class ApprovalSummary(Summary):
     resolved_at: str = ""
 
 
-def _run_key(event: Event, _: Row | None) -> str:
-    return event.run
+def _run_keys(event: Event, _: Row | None) -> Sequence[str]:
+    return (event.run,)
 
 
-def _fold_run(row: Row | None, events: Sequence[Event], _: Row | None) -> Row | None:
+def _fold_run(_key: str, row: Row | None, events: Sequence[Event], _: Row | None) -> Row | None:
     summary = RunSummary.model_validate_json(row.body) if row else _opened(events[0])
     if summary is None:
         return None
@@ -119,7 +119,7 @@ def _fold_run(row: Row | None, events: Sequence[Event], _: Row | None) -> Row | 
         state=summary.state,
         run=summary.run,
         seq=events[-1].seq,
-        body=_body(summary),
+        body=body_of(summary),
     )
 
 
@@ -166,16 +166,17 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
     return summary.model_copy(update={**changes, "usage": usage, "updated_at": event.at})
 
 
-def _approval_key(event: Event, run: Row | None) -> str | None:
+def _approval_keys(event: Event, run: Row | None) -> Sequence[str]:
     body = event.body
     if isinstance(body, ApprovalRequested | ApprovalResolved):
-        return body.approval
+        return (body.approval,)
     if isinstance(body, RunEnded) and run:
-        return RunSummary.model_validate_json(run.body).approval
-    return None
+        approval = RunSummary.model_validate_json(run.body).approval
+        return (approval,) if approval else ()
+    return ()
 
 
-def _fold_approval(row: Row | None, events: Sequence[Event], run: Row | None) -> Row | None:
+def _fold_approval(_key: str, row: Row | None, events: Sequence[Event], run: Row | None) -> Row | None:
     summary = ApprovalSummary.model_validate_json(row.body) if row else _requested(events[0], run)
     if summary is None:
         return None
@@ -189,7 +190,7 @@ def _fold_approval(row: Row | None, events: Sequence[Event], run: Row | None) ->
         state=summary.verdict,
         run=summary.run,
         seq=events[-1].seq,
-        body=_body(summary),
+        body=body_of(summary),
     )
 
 
@@ -225,10 +226,10 @@ def _approval_after(summary: ApprovalSummary, event: Event) -> ApprovalSummary:
     return summary.model_copy(update=changes)
 
 
-def _body(summary: Summary) -> bytes:
+def body_of(summary: Summary) -> bytes:
     body: dict[str, Json] = summary.model_dump(mode="json")
     return canonical(body)
 
 
-RUNS = Projection(name="runs-1", view="runs", key=_run_key, fold=_fold_run)
-APPROVALS = Projection(name="approvals-1", view="approvals", key=_approval_key, fold=_fold_approval)
+RUNS = Projection(name="runs-1", view="runs", keys=_run_keys, fold=_fold_run)
+APPROVALS = Projection(name="approvals-1", view="approvals", keys=_approval_keys, fold=_fold_approval)

@@ -70,11 +70,11 @@ def period(first: date, last: date) -> tuple[str, str]:
     return first.isoformat(), f"{last.isoformat()}U"  # the letter behind the T of a timestamp
 
 
-def _key(event: Event, _: Row | None) -> str:
-    return event.run
+def _keys(event: Event, _: Row | None) -> Sequence[str]:
+    return (event.run,)
 
 
-def _fold(row: Row | None, events: Sequence[Event], _: Row | None) -> Row | None:
+def _fold(_key: str, row: Row | None, events: Sequence[Event], _: Row | None) -> Row | None:
     usage = RunUsage.model_validate_json(row.body) if row else _opened(events[0])
     if usage is None:
         return None
@@ -151,4 +151,4 @@ def milliseconds(start: str, end: str) -> int:
     return round((parse_timestamp(end) - parse_timestamp(start)).total_seconds() * 1000)
 
 
-USAGE = Projection(name="usage-1", view="usage", key=_key, fold=_fold)
+USAGE = Projection(name="usage-1", view="usage", keys=_keys, fold=_fold)

@@ -14,9 +14,11 @@ from interaction.routes import (
     approvals,
     collections,
     conversations,
+    document_care,
     documents,
     openai_chat,
     openai_responses,
+    passages,
     people,
     policies,
     run_evidence,
@@ -24,25 +26,14 @@ from interaction.routes import (
     search,
     usage,
 )
+from interaction.uploads import MAX_BODY
 from web import create_service
 
 MAX_BODY_BYTES = 1_000_000
-MAX_DOCUMENT_BYTES = 2_000_000
 
 _RESOURCES = (
-    people,
-    agents,
-    runs,
-    run_evidence,
-    conversations,
-    collections,
-    documents,
-    search,
-    approvals,
-    policies,
-    usage,
-    openai_chat,
-    openai_responses,
+    *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
+    *(passages, search, approvals, policies, usage, openai_chat, openai_responses),
 )
 
 
@@ -60,7 +51,7 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
         version=dependencies.version,
         ready=dependencies.store.ready,
         max_body=MAX_BODY_BYTES,
-        max_body_per_path={documents.router.prefix: MAX_DOCUMENT_BYTES},
+        max_body_per_path={documents.router.prefix: MAX_BODY},
         lifespan=lifespan,
     )
     app.state.dependencies = dependencies

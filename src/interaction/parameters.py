@@ -78,6 +78,15 @@ def _flag(value: object) -> object:
     return value
 
 
+_PASSAGE = f"{_pattern('doc')[:-1]}\\.[0-9]{{1,6}}$"
+
+
+def _passage(value: str) -> str:
+    if not re.fullmatch(_PASSAGE, value, re.ASCII):
+        raise no_such("passage")
+    return value
+
+
 RunPath = Annotated[RunId, Path(json_schema_extra={"pattern": _pattern("run")}), AfterValidator(_shaped("run", "run"))]
 ApprovalPath = Annotated[
     ApprovalId, Path(json_schema_extra={"pattern": _pattern("apr")}), AfterValidator(_shaped("apr", "approval"))
@@ -90,6 +99,7 @@ ConversationPath = Annotated[
 DocumentPath = Annotated[
     DocumentId, Path(json_schema_extra={"pattern": _pattern("doc")}), AfterValidator(_shaped("doc", "document"))
 ]
+PassagePath = Annotated[str, Path(json_schema_extra={"pattern": _PASSAGE}), AfterValidator(_passage)]
 CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PATTERN}), AfterValidator(_collection)]
 
 ResponsePath = Annotated[

@@ -124,7 +124,7 @@ def verify(
 
 @knowledge.command("add")
 def add(
-    files: Annotated[list[Path], typer.Argument(exists=True, help="Markdown or text files, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(exists=True, help="Markdown, text, HTML, PDF, DOCX; or folders.")],
     collection: Annotated[str, typer.Option(help="Where they go.")],
     user: Annotated[str, typer.Option(help="Whom to sign in as.")],
     url: Url = DEFAULT_URL,

@@ -1,5 +1,6 @@
 """What the command line is to the product: one more client of its HTTP API, signed in as a person."""
 
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,15 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: "dict[str, Json]"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be sent: its name, its media type, its bytes."""
+
+    name: str
+    media_type: str
+    data: bytes
 
 
 class ApiError(MandateError):
@@ -66,10 +76,20 @@ class Client:
             aiohttp.ClientError, TimeoutError: there is no answer.
         """
         data = None if body is None else orjson.dumps(body)
-        sent = self._headers(headers, data is not None)
+        return await self._asked(method, path, data, self._headers(headers, data is not None))
+
+    async def upload(self, path: str, file: File, fields: Mapping[str, str], **headers: str) -> dict[str, Json]:
+        """Send a file in a form, and return what the API says of it."""
+        form = aiohttp.FormData(dict(fields), quote_fields=False)
+        form.add_field("file", io.BytesIO(file.data), filename=file.name, content_type=file.media_type)
+        return self._ok(await self._asked("POST", path, form, self._headers(headers, has_body=False))).body
+
+    async def _asked(
+        self, method: str, path: str, data: bytes | aiohttp.FormData | None, headers: Mapping[str, str]
+    ) -> Answer:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with self._session.request(
-            method, f"{self.url}{path}", data=data, headers=sent, timeout=timeout
+            method, f"{self.url}{path}", data=data, headers=headers, timeout=timeout
         ) as response:
             raw = await response.read()
             return Answer(response.status, response.headers, orjson.loads(raw) if raw else {})

@@ -40,7 +40,7 @@ from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
-from orchestration import OrchestrationDependencies
+from orchestration import OrchestrationDependencies, Readers
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
@@ -198,6 +198,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             clock=host.clock,
             code_version=VERSION,
             parked=projector.notify,
+            readers=Readers(host.settings.readers),
         )
         yield OrchestrationDependencies(
             services=services,

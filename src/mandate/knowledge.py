@@ -1,9 +1,7 @@
 """`mandate knowledge add`: documents from files, each taken in once however often it is given."""
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,19 +10,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from core import Json, derived_id, digest
-from core.errors import MandateError, Unprocessable
+from core import derived_id, digest
+from core.errors import MandateError
 from mandate.api import Document, DocumentPage
-from mandate.client import Client
+from mandate.client import ApiError, Client, File
 from mandate.people import sign_in
 
 console = Console(highlight=False, soft_wrap=True)
 
-SUFFIXES = (".md", ".txt")
-
-_FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
-_HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*?)[ \t]*#*[ \t]*$", re.MULTILINE)
-_LONGEST_TITLE = 200
+TYPES = {
+    ".md": "text/markdown",
+    ".txt": "text/plain",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".pdf": "application/pdf",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
 
 
 async def add(url: str, user: str, collection: str, files: Sequence[Path]) -> int:
@@ -36,7 +37,7 @@ async def add(url: str, user: str, collection: str, files: Sequence[Path]) -> in
     """
     found = await asyncio.to_thread(lambda: list(_files(files)))
     if not found:
-        console.print(f"There are no files that end in {' or '.join(SUFFIXES)}.")
+        console.print(f"There are no files that end in {' or '.join(TYPES)}.")
         return 1
     async with aiohttp.ClientSession() as session:
         client = await sign_in(session, url, user)
@@ -57,33 +58,24 @@ def _files(given: Sequence[Path]) -> Iterator[Path]:
     """Yield the files that were named, and those with a known suffix in the folders that were."""
     for path in given:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in TYPES and file.is_file())
         else:
             yield path
 
 
 async def _add(client: Client, collection: str, path: Path) -> str:
     """Take one file in and return its document's id."""
-    text = _decoded(await asyncio.to_thread(path.read_bytes))
-    title = _title(text, path)
-    body: Json = {"collection": collection, "title": title, "text": text}
-    key = derived_id("key", collection, title, digest(text.encode()))
-    return Document.model_validate(await client.post("/v1/documents", body, Idempotency_Key=key)).document
-
-
-def _decoded(data: bytes) -> str:
-    with suppress(UnicodeDecodeError):
-        text = data.decode("utf-8-sig")
-        if "\0" not in text and text.strip():
-            return text
-        raise Unprocessable("It is empty, or it is no text.", code="request.text")
-    raise Unprocessable("It is not UTF-8; save it as UTF-8.", code="request.encoding")
-
-
-def _title(text: str, path: Path) -> str:
-    heading = _HEADING.search(_FENCED.sub("", text))
-    title = "".join(c for c in (heading[1] if heading else path.stem) if c.isprintable())
-    return title[:_LONGEST_TITLE] or path.name[:_LONGEST_TITLE]
+    data = await asyncio.to_thread(path.read_bytes)
+    key = derived_id("key", collection, path.name, digest(data))
+    file = File(path.name, TYPES.get(path.suffix.lower(), "application/octet-stream"), data)
+    try:
+        added = await client.upload("/v1/documents", file, {"collection": collection}, Idempotency_Key=key)
+    except ApiError as error:
+        if error.code != "request.idempotency_key":
+            raise
+        # What was sent under this key is erased: take it in as something new.
+        added = await client.upload("/v1/documents", file, {"collection": collection})
+    return Document.model_validate(added).document
 
 
 async def _known(client: Client, collection: str) -> frozenset[str]:

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    readers: int = Field(default=2, ge=1)
+    """So many files are read at once, each in a process of its own."""
     root: Path = ROOT
 
     @cached_property

@@ -4,35 +4,48 @@ POST /internal/runs                           open a turn, and stream it or wait
 GET  /internal/runs/{run}/events              follow a run
 POST /internal/runs/{run}/cancel
 POST /internal/approvals/{approval}/decision
-POST /internal/documents                      take a document in
+POST /internal/documents                      take a text in
+POST /internal/documents/file                 read a file, and take it in
+POST /internal/documents/{document}/reindex   index a document again
 POST /internal/search                         try a search
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from control import AccessLog, AssertedCall, Calls, Directory
-from core import ApprovalId, ConversationId, RunId
-from data import Projector
+from core import ApprovalId, ConversationId, DocumentId, RunId
+from data import Projector, RunWriter
+from orchestration.chunking import title_of
 from orchestration.driver import Driver
-from orchestration.ingestion import DocumentRequest, ingest
+from orchestration.ingestion import (
+    DocumentRequest,
+    Original,
+    begin_ingestion,
+    begin_reindexing,
+    carry_ingestion,
+)
 from orchestration.opening import TurnRequest
 from orchestration.quoting import Quoted
 from orchestration.runs import Runs
 from orchestration.searching import SearchRequest, search
 from orchestration.turn import Services
+from reading import cleaned
 from telemetry import extract
 from web import EventStreamResponse, create_service
 
 DRAIN_SECONDS = 8.0
 """How long a stopping process waits for its runs to come to a safe point."""
+
+MAX_FILE_BODY = 14_000_000
+"""Bytes of a request with a file of 10 MB, which travels as Base64."""
 
 STREAM_SECONDS = 600.0
 """How long one stream lasts at most; clients reconnect with their last event id."""
@@ -69,10 +82,30 @@ class DecisionBody(_Body):
 
 
 class DocumentBody(_Body):
+    """`wait`: until it is indexed; else until it is written down that it will be."""
+
     run: RunId
     collection: str
     title: str
     text: str
+    wait: bool
+
+
+class FileBody(_Body):
+    """A file: `title` is none where it is the file's to say, `name` what it is called if it does not."""
+
+    run: RunId
+    collection: str
+    title: str | None
+    name: str
+    media_type: str
+    file: Base64Bytes
+    wait: bool
+
+
+class AgainBody(_Body):
+    run: RunId
+    wait: bool
 
 
 class SearchBody(_Body):
@@ -132,10 +165,25 @@ async def decide(approval: ApprovalId, body: DecisionBody, call: Call, runs: The
 
 
 @router.post("/documents")
-async def add_document(body: DocumentBody, call: Call, services: TheServices) -> Response:
-    request = DocumentRequest(body.run, body.collection, body.title, body.text)
-    document = await ingest(services, call.context, request, call.nonce)
-    return Response(orjson.dumps({"document": document}), media_type="application/json")
+async def add_document(body: DocumentBody, call: Call, services: TheServices, runs: TheRuns) -> Response:
+    text = await asyncio.to_thread(cleaned, body.text)
+    request = DocumentRequest(body.run, body.collection, body.title, text)
+    return await _indexed(services, runs, begin_ingestion(services, call.context, request, call.nonce), wait=body.wait)
+
+
+@router.post("/documents/file")
+async def add_file(body: FileBody, call: Call, services: TheServices, runs: TheRuns) -> Response:
+    read = await services.readers.read(body.file, body.media_type)
+    title = body.title or title_of(read.markdown, body.name)
+    original = None if read.markdown.encode() == body.file else Original(body.file, read.media_type)
+    request = DocumentRequest(body.run, body.collection, title, read.markdown, original)
+    return await _indexed(services, runs, begin_ingestion(services, call.context, request, call.nonce), wait=body.wait)
+
+
+@router.post("/documents/{document}/reindex")
+async def reindex(document: DocumentId, body: AgainBody, call: Call, services: TheServices, runs: TheRuns) -> Response:
+    begun = begin_reindexing(services, call.context, body.run, document, call.nonce)
+    return await _indexed(services, runs, begun, wait=body.wait)
 
 
 @router.post("/search")
@@ -144,6 +192,17 @@ async def try_search(body: SearchBody, call: Call, services: TheServices) -> Res
     return Response(
         orjson.dumps(await search(services, call.context, request, call.nonce)), media_type="application/json"
     )
+
+
+async def _indexed(
+    services: Services, runs: Runs, begun: Awaitable[tuple[RunWriter, DocumentId]], *, wait: bool
+) -> Response:
+    writer, document = await begun
+    if wait:
+        await carry_ingestion(services, writer)
+    else:
+        runs.index(writer)
+    return Response(orjson.dumps({"document": document}), media_type="application/json")
 
 
 def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
@@ -168,6 +227,7 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
         version=dependencies.services.code_version,
         ready=dependencies.services.store.ready,
         max_body=2_000_000,
+        max_body_per_path={"/internal/documents": MAX_FILE_BODY},
         lifespan=lifespan,
     )
     app.state.dependencies = dependencies

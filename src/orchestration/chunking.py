@@ -10,7 +10,11 @@ MAX_WORDS = 120
 _WORD = re.compile(r"\S{1,30}\s*")
 """A word, or a piece of what is longer than words are: some scripts set no spaces."""
 
-_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
+LONGEST_TITLE = 200
+
+_FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+_TITLE = re.compile(r"^#[ \t]+(\S.*)$", re.MULTILINE)
+_HEADING = re.compile(r"^(#{1,6})\s+(.+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,19 @@ class Chunk:
     heading: str
     """The headings that it stands under, outermost first, joined by ` › `."""
     text: str
+
+
+def title_of(text: str, name: str) -> str:
+    """Return what to call a text: its first heading of the highest level; else `name`, else its first line."""
+    found = _TITLE.search(_FENCED.sub("", text))
+    first = next((line for line in (line.strip("#\\ \t") for line in text.splitlines()) if line), "")
+    title = _bare(found[1]) if found else name or first
+    return "".join(c for c in title if c.isprintable())[:LONGEST_TITLE].strip() or "Untitled"
+
+
+def _bare(heading: str) -> str:
+    """Return a heading without the marks that may close it."""
+    return heading.rstrip().rstrip("#").rstrip() or heading
 
 
 def chunk_markdown(title: str, text: str) -> list[Chunk]:
@@ -35,7 +52,7 @@ def _sections(title: str, text: str) -> Iterator[tuple[str, list[str]]]:
                 yield _heading(title, path), paragraphs
                 paragraphs = []
             level = len(match.group(1))
-            path = [*(item for item in path if item[0] < level), (level, match.group(2))]
+            path = [*(item for item in path if item[0] < level), (level, _bare(match.group(2)))]
             lines = lines[1:]
         if rest := "\n".join(lines).strip():
             paragraphs.append(rest)

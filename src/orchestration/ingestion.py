@@ -1,6 +1,7 @@
 """Taking a document in: a run like any other. Cut, embedded and indexed in batches, each decided and written down."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,17 +17,17 @@ from core import (
     PrincipalKind,
     RunId,
     TenantContext,
-    derived_id,
-    timestamp,
+    digest,
 )
-from core.errors import BudgetSpent, Forbidden, MandateError, NotFound, PreconditionFailed, TooLarge
+from core.errors import BudgetSpent, Conflict, Forbidden, MandateError, NotFound, TooLarge
 from core.events import DocumentReceived, PassagesIndexed, RunEnded, RunKind, RunState, Usage
-from data import Passage, RunWriter, TenantData, indexing
+from data import Passage, RunWriter, indexing
 from models import EmbedRequest
 from orchestration.chunking import Chunk, chunk_markdown
+from orchestration.documents import collection_named, document_of, free_document, gone, words_of
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run
-from orchestration.records import CollectionRecord, DocumentRecord
+from orchestration.records import DocumentRecord
 from orchestration.retrieval import EMBED
 from orchestration.state import Progress, fold
 from orchestration.turn import Services
@@ -42,17 +43,29 @@ PERSON = AgentFacts(kind=PrincipalKind.USER)
 
 
 @dataclass(frozen=True, slots=True)
+class Original:
+    """The file that a document was read from."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentRequest:
-    """A document as somebody gives it: Markdown or plain text."""
+    """A document to be taken in: its text is Markdown or plain text. `original` is the file, if there was one."""
 
     run: RunId
     collection: str
     title: str
     text: str
+    original: Original | None = None
 
     @property
     def payload(self) -> bytes:
-        return orjson.dumps({"collection": self.collection, "title": self.title, "text": self.text})
+        said = {"collection": self.collection, "title": self.title, "text": self.text}
+        if self.original:
+            said |= {"media_type": self.original.media_type, "sha256": digest(self.original.data)}
+        return orjson.dumps(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,115 +78,118 @@ class _Document:
     progress: Progress
 
 
-async def ingest(services: Services, context: TenantContext, request: DocumentRequest, nonce: str) -> DocumentId:
-    """Take a document in, and return its id; everything is on disk, and can be found, on return.
+async def begin_ingestion(
+    services: Services, context: TenantContext, request: DocumentRequest, nonce: str
+) -> tuple[RunWriter, DocumentId]:
+    """Write down that a document is to be taken in, and return what carries it on, and its id; it can be read now.
 
     The same run again (a retry, or after a crash) goes on after the last batch that was indexed.
 
     Raises:
         NotFound: no such collection, or one that the principal may not read.
-        Forbidden: policy does not let them add to it.
         TooLarge: more than `MAX_PASSAGES` passages.
+        Unprocessable: the idempotency key was used for another document.
     """
     data = services.store.tenant(context)
-    collection = await _collection(data, request.collection)
+    collection = await collection_named(data, request.collection)
     if len(chunk_markdown(request.title, request.text)) > MAX_PASSAGES:
         raise TooLarge(f"A document may have {MAX_PASSAGES} passages at most; split it into several.")
-    payload = Content.new(
-        request.payload,
-        kind=ContentClass.DOCUMENT,
-        owner=context.principal.id,
-        confidentiality=collection.confidentiality,
+
+    def content(said: bytes) -> Content:
+        owner, level = context.principal.id, collection.confidentiality
+        return Content.new(said, kind=ContentClass.DOCUMENT, owner=owner, confidentiality=level)
+
+    file = content(request.original.data) if request.original else None
+    return await _begin(
+        services, context, Opening(RunKind.INGESTION, request.run, nonce, content(request.payload), attachment=file)
     )
-    writer, _ = await open_run(services, context, Opening(RunKind.INGESTION, request.run, nonce, payload))
-    return await carry_ingestion(services, writer)
 
 
-async def carry_ingestion(services: Services, writer: RunWriter) -> DocumentId:
-    """Do what remains of an ingestion, from its log. Raises as `ingest` does."""
-    try:
+async def begin_reindexing(
+    services: Services, context: TenantContext, run: RunId, document: DocumentId, nonce: str
+) -> tuple[RunWriter, DocumentId]:
+    """As `begin_ingestion`, for a document that is there: from its stored text, as its collection is labelled now.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is being indexed at this moment.
+    """
+    await free_document(services.store.tenant(context), document)
+    said = Content.new(orjson.dumps({"again": document}), kind=ContentClass.DOCUMENT, owner=context.principal.id)
+    return await _begin(services, context, Opening(RunKind.INGESTION, run, nonce, said))
+
+
+async def _begin(services: Services, context: TenantContext, opening: Opening) -> tuple[RunWriter, DocumentId]:
+    writer, _ = await open_run(services, context, opening)
+    if not fold(writer.events).ended:
+        async with _ending(writer):
+            await _receive(services, writer)
+    received = fold(writer.events).received
+    if received is None:
+        raise Conflict("The run has ended without the document. Send it again, as a new request.", code="run.ended")
+    return writer, received.document
+
+
+async def carry_ingestion(services: Services, writer: RunWriter) -> None:
+    """Do what remains of an ingestion, from its log; what is indexed can be found.
+
+    Raises:
+        Forbidden: policy does not let them add to the collection.
+        NotFound: the document was erased meanwhile.
+    """
+    if fold(writer.events).ended:
+        return
+    async with _ending(writer):
         document = await _receive(services, writer)
-        while document.progress.ended is None and document.progress.indexed < len(document.chunks):
+        while document.progress.indexed < len(document.chunks):
             await _index_batch(services, document)
             document = await _receive(services, writer)
-        if document.progress.ended is None:
-            await writer.append([RunEnded(state=RunState.COMPLETED, usage=document.progress.usage)])
+        await writer.data.knowledge.remove(document.record.id, keep=len(document.chunks))
+        await writer.append([RunEnded(state=RunState.COMPLETED, usage=document.progress.usage)])
+
+
+@asynccontextmanager
+async def _ending(writer: RunWriter) -> AsyncGenerator[None]:
+    """End the run with the code of what goes wrong."""
+    try:
+        yield
     except MandateError as error:
-        await _fail(writer, error)
+        state = RunState.LIMIT_REACHED if isinstance(error, BudgetSpent) else RunState.FAILED
+        progress = fold(writer.events)
+        if progress.ended is None and writer.durable == writer.seq:
+            await writer.append([RunEnded(state=state, code=error.code, usage=progress.usage)])
         raise
-    return document.record.id
-
-
-async def _fail(writer: RunWriter, error: MandateError) -> None:
-    state = RunState.LIMIT_REACHED if isinstance(error, BudgetSpent) else RunState.FAILED
-    progress = fold(writer.events)
-    if progress.ended is None and writer.durable == writer.seq:
-        await writer.append([RunEnded(state=state, code=error.code, usage=progress.usage)])
 
 
 async def _receive(services: Services, writer: RunWriter) -> _Document:
-    """Return the document as the log knows it, received by a first event if it is new."""
+    """Return the document as the log and its record know it, received by a first event if that is new."""
     progress = fold(writer.events)
-    assert progress.run.message is not None
-    payload = orjson.loads(await writer.data.content.get(progress.run.message))
-    chunks = chunk_markdown(payload["title"], payload["text"])
-    record = await _record(services, writer, payload["collection"], payload["title"], len(chunks))
+    try:
+        record = await document_of(services.clock, writer, progress)
+        title, text = await words_of(writer.data, record)
+    except NotFound:
+        if progress.received is None:
+            raise
+        # Erased meanwhile: what this run may still have indexed goes too.
+        await writer.data.knowledge.remove(progress.received.document)
+        raise gone() from None
+    chunks = chunk_markdown(title, text)
     if progress.received is None:
-        await writer.append(
-            [
-                DocumentReceived(
-                    document=record.id,
-                    collection=record.collection,
-                    version=1,
-                    label=record.label,
-                    readers=record.readers,
-                    content=progress.run.message,
-                    passages=len(chunks),
-                )
-            ]
-        )
+        await writer.append([_received(record, len(chunks))])
         progress = fold(writer.events)
     return _Document(writer, record, chunks, progress)
 
 
-async def _record(
-    services: Services, writer: RunWriter, collection_id: str, title: str, passages: int
-) -> DocumentRecord:
-    records, context = writer.data.records, writer.data.context
-    document = DocumentId(derived_id("doc", context.tenant, writer.run))
-    found = await records.get(DocumentRecord, document)
-    if found is not None:
-        return found.value
-    collection = await _collection(writer.data, collection_id)
-    name = Content.new(title.encode(), kind=ContentClass.TITLE, owner=context.principal.id)
-    await writer.data.content.put([name])
-    message = fold(writer.events).run.message
-    assert message is not None
-    record = DocumentRecord(
-        id=document,
-        collection=collection.id,
-        owner=context.principal.id,
-        label=collection.label,
-        readers=collection.readers,
-        title=name.ref,
-        content=message,
+def _received(record: DocumentRecord, passages: int) -> DocumentReceived:
+    return DocumentReceived(
+        document=record.id,
+        collection=record.collection,
+        version=record.version,
+        label=record.label,
+        readers=record.readers,
+        content=record.content,
         passages=passages,
-        run=writer.run,
-        updated_at=timestamp(services.clock.now()),
     )
-    try:
-        await records.put(document, record, etag=None)
-    except PreconditionFailed:
-        return await _record(services, writer, collection_id, title, passages)
-    return record
-
-
-async def _collection(data: TenantData, name: str) -> CollectionRecord:
-    found = await data.records.get(CollectionRecord, name)
-    context = data.context
-    if found is None or not found.value.readable_by(context.principal):
-        raise NotFound("There is no such collection. See GET /v1/collections for those that you can use.")
-    return found.value
 
 
 async def _index_batch(services: Services, document: _Document) -> None:

@@ -46,6 +46,7 @@ class Opening:
         nonce: of the assertion that caused it; the first append claims it.
         payload: what the person sent; a retried request must send the same.
         quoted: what their program sent along with it, likewise.
+        attachment: a file that came with it.
     """
 
     kind: RunKind
@@ -53,6 +54,7 @@ class Opening:
     nonce: str
     payload: Content
     quoted: Content | None = None
+    attachment: Content | None = None
     agent: AgentManifest | None = None
     conversation: ConversationId | None = None
     use_knowledge: bool = False
@@ -97,7 +99,8 @@ async def open_run(services: Services, context: TenantContext, opening: Opening)
     data = services.store.tenant(context)
     writer = RunWriter(data, opening.run, actor=context.principal.actor, clock=services.clock)
     try:
-        content = [opening.payload, *([opening.quoted] if opening.quoted else [])]
+        beside = [piece for piece in (opening.quoted, opening.attachment) if piece]
+        content = [opening.payload, *beside]
         await writer.append([await _first_event(services, data, opening)], content)
     except Conflict:
         return await _existing(services, data, opening), False
@@ -120,6 +123,7 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
         conversation=opening.conversation,
         message=opening.payload.ref,
         quoted=opening.quoted.ref if opening.quoted else None,
+        attachment=opening.attachment.ref if opening.attachment else None,
         use_knowledge=opening.use_knowledge,
         versions=Versions(
             code=services.code_version,

@@ -21,6 +21,7 @@ from core.events import (
     ProposalRejected,
     RecordChanged,
     RunEnded,
+    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
@@ -52,7 +53,8 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
     body = stored.event.body
     match body:
         case RunOpened():
-            message: dict[str, Json] = {"message_text": await _text(body.message, fetch)} if body.message else {}
+            asked = body.message if body.kind is not RunKind.INGESTION else None  # a document is read as a document
+            message: dict[str, Json] = {"message_text": await _text(asked, fetch)} if asked else {}
             return message | ({"quoted_turns": await _json(body.quoted, fetch)} if body.quoted else {})
         case AnswerGiven():
             return {"text": await answer_text(body, fetch)}

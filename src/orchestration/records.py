@@ -88,7 +88,17 @@ class CollectionRecord(Record):
 
 
 class DocumentRecord(Record):
-    """A document as it is known; its title and text are content."""
+    """A document as it is known; its title, text and original are content.
+
+    Attributes:
+        content: JSON with `title` and `text`, which is Markdown.
+        run: the ingestion that took it in, or was the last to index it again.
+        version: how often it was indexed.
+        media_type: of what was brought.
+        size: of that, in bytes.
+        original: the file as it was brought; None where that was the text itself.
+        erasing: it is about to go; nobody sees it any more.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "document"
@@ -103,9 +113,14 @@ class DocumentRecord(Record):
     passages: int
     run: RunId
     updated_at: str
+    version: int = 1
+    media_type: str = "text/markdown"
+    size: int = 0
+    original: ContentRef | None = None
+    erasing: bool = False
 
     def readable_by(self, principal: Principal) -> bool:
-        return may_read(principal, owner=self.owner, readers=self.readers)
+        return not self.erasing and may_read(principal, owner=self.owner, readers=self.readers)
 
 
 def may_read(principal: Principal, *, owner: PrincipalId, readers: tuple[str, ...]) -> bool:

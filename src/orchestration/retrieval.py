@@ -20,13 +20,17 @@ EMBED = "embed"
 
 @dataclass(frozen=True, slots=True)
 class ShownPassage:
-    """A passage as the model and the person are shown it, numbered from 1."""
+    """A passage as the model and the person are shown it, numbered from 1.
+
+    `matched` are the words of the question that full text found in it, where somebody asked for an explanation.
+    """
 
     number: int
     passage: str
     document: DocumentId
     heading: str
     text: str
+    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def _actions(request: EmbedRequest, query: Query) -> list[ActionRequest]:
 def _shown(hits: Sequence[Hit]) -> bytes:
     return orjson.dumps(
         [
-            asdict(ShownPassage(n, h.passage.id, h.passage.document, h.passage.heading, h.passage.text))
+            asdict(ShownPassage(n, h.passage.id, h.passage.document, h.passage.heading, h.passage.text, h.matched))
             for n, h in enumerate(hits, start=1)
         ]
     )
@@ -124,4 +128,5 @@ def _use(hit: Hit) -> PassageUse:
         score=hit.score,
         rank_vector=hit.rank_vector,
         rank_text=hit.rank_text,
+        similarity=hit.similarity,
     )

@@ -66,7 +66,7 @@ class Runs:
             case RunKind.TURN:
                 self._carry(context, writer, restarted=progress.state is RunState.RUNNING)
             case RunKind.INGESTION:
-                self._begin(_ingested(self._services, writer))
+                self.index(writer)
             case RunKind.SEARCH:
                 await writer.append([RunEnded(state=RunState.FAILED, code="run.restarted")])
             case RunKind.ACCESS | RunKind.ADMIN:
@@ -97,6 +97,10 @@ class Runs:
         record = await approvals.decide(self._services, context, approval, approve=approve, reason=reason, nonce=nonce)
         await self.resume(context.tenant, record.run, context)
         return record
+
+    def index(self, writer: RunWriter) -> None:
+        """Carry an ingestion that has begun; nobody waits for it."""
+        self._begin(_ingested(self._services, writer))
 
     async def follow(
         self, context: TenantContext, run: RunId, *, after: int, until_parked: bool, seconds: float

@@ -9,7 +9,7 @@ from control import AgentFacts, Refused, Situation
 from core import Content, ContentClass, Json, PrincipalKind, RunId, TenantContext
 from core.errors import Forbidden, MandateError
 from core.events import PassageUse, RunEnded, RunKind, RunState
-from data import Query, RunWriter
+from data import Query, RunWriter, rank_score
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run
 from orchestration.retrieval import Search, ShownPassage, parse_passages, retrieve
@@ -52,7 +52,7 @@ async def search(
 
 async def _find(services: Services, writer: RunWriter, request: SearchRequest) -> None:
     wanted = Search(
-        query=Query(request.text, request.collections, request.limit),
+        query=Query(request.text, request.collections, request.limit, explain=True),
         deadline=services.clock.now() + timedelta(seconds=SECONDS),
         situation=Situation(
             label=OWN_WORDS, budget_left_micros=await services.budgets.left(writer.data), entitled=True
@@ -79,6 +79,10 @@ def _ranked(passage: ShownPassage, use: PassageUse) -> dict[str, Json]:
         "score": use.score,
         "rank_vector": use.rank_vector,
         "rank_text": use.rank_text,
+        "score_vector": rank_score(use.rank_vector),
+        "score_text": rank_score(use.rank_text),
+        "similarity": use.similarity,
+        "matched": passage.matched,
         "integrity": use.label.integrity,
         "confidentiality": use.label.confidentiality,
     }

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from core import ContentRef
+from core import ContentClass, ContentRef
 from data import TenantData
+from orchestration.erasing import without_erased
 from orchestration.live import Delta, Item, Snapshot
 from orchestration.presentation import Fetch, present
 from web import event_bytes
@@ -30,12 +31,16 @@ async def _bytes(item: Item, fetch: Fetch) -> bytes:
 
 
 def fetcher(data: TenantData, known: dict[str, bytes] | None = None) -> Fetch:
-    """Return a function that reads content, each piece once; what is `known` already it does not read at all."""
+    """Return a function that reads content, each piece once; what is `known` already it does not read at all.
+
+    Passages of documents that were erased since are not shown any more.
+    """
     known = {} if known is None else known
 
     async def fetch(ref: ContentRef) -> bytes:
         if ref.id not in known:
-            known[ref.id] = await data.content.get(ref)
+            found = await data.content.get(ref)
+            known[ref.id] = await without_erased(data, found) if ref.kind is ContentClass.PASSAGES else found
         return known[ref.id]
 
     return fetch

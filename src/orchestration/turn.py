@@ -11,6 +11,7 @@ from data import RunWriter, Store, TenantData
 from models import ModelRouter
 from orchestration.live import Hub, Live
 from orchestration.metering import meter
+from orchestration.readers import Readers
 from orchestration.state import Progress, apply
 from tools import Executor, Registry
 
@@ -31,6 +32,7 @@ class Services:
     parked: Callable[[], None] = lambda: None
     """Told when a run waits for a person, so that the inbox shows it at once."""
     hub: Hub = field(default_factory=Hub)
+    readers: Readers = field(default_factory=Readers)
 
     def effect_of(self, tool: str) -> Effect | None:
         found = self.registry.get(tool)

@@ -27,11 +27,15 @@ from core import (
     new_id,
 )
 from core.events import (
+    AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
+    Citation,
     DecisionMade,
     ModelFinished,
+    PassagesRetrieved,
+    PassageUse,
     RunEnded,
     RunKind,
     RunOpened,
@@ -127,6 +131,8 @@ def random_bodies(rng: random.Random) -> list[Body]:
     """Return the events of a run that goes through a few steps and, at random, is parked, resumed and ended."""
     kind = rng.choice(list(RunKind))
     bodies: list[Body] = [opened(kind)]
+    if rng.random() < 0.5:
+        bodies += retrieved(rng)
     for number in range(1, rng.randint(1, 4)):
         usage = Usage(input_tokens=rng.randint(1, 99), cost_micros=rng.randint(1, 99), model_calls=1)
         bodies += [
@@ -138,6 +144,20 @@ def random_bodies(rng: random.Random) -> list[Body]:
     if rng.random() < 0.6:
         usage = rng.choice([Usage(), Usage(output_tokens=7)])
         bodies.append(RunEnded(state=rng.choice([s for s in RunState if s.ended]), code="x", usage=usage))
+    return bodies
+
+
+def retrieved(rng: random.Random) -> list[Body]:
+    """Return the finding of passages of a few documents, and at random an answer that cites one."""
+    names = [f"doc_{rng.randint(1, 4)}.{number}" for number in range(rng.randint(1, 5))]
+    document = {name: DocumentId(name.partition(".")[0]) for name in names}
+    found = tuple(
+        PassageUse(passage=n, document=document[n], label=Label(), score=1, rank_vector=1, rank_text=1) for n in names
+    )
+    bodies: list[Body] = [PassagesRetrieved(step=0, passages=found, content=prompt().ref, duration_ms=1)]
+    if rng.random() < 0.5:
+        cited = Citation(marker=1, passage=names[0], document=document[names[0]])
+        bodies.append(AnswerGiven(message=prompt().ref, citations=(cited,)))
     return bodies
 
 

@@ -10,7 +10,7 @@ from store_samples import index, member, passage, permit, vector
 
 from core import ActionKind, Confidentiality, DocumentId, Label, Permit, PrincipalId, TenantContext
 from core.errors import Defect
-from data import KNOWLEDGE, Hit, Query, Reader, Store, indexing
+from data import KNOWLEDGE, Hit, Query, Reader, Store, indexing, rank_score
 
 ANYBODY = Reader(PrincipalId("usr_reader"), frozenset())
 NORTH, EAST = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
@@ -25,8 +25,9 @@ async def search(
     reader: Reader = ANYBODY,
     collections: Sequence[str] = ("manuals",),
     limit: int = 10,
+    explain: bool = False,
 ) -> Sequence[Hit]:
-    query = Query(text, tuple(collections), limit)
+    query = Query(text, tuple(collections), limit, explain)
     leave = permit(context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
     return await store.tenant(context).knowledge.search(leave, query, vector=vector(*near), reader=reader)
 
@@ -49,6 +50,23 @@ async def test_what_both_ways_find_comes_first_and_scores_are_reciprocal_ranks(s
     assert (found[near.id].rank_vector, found[near.id].rank_text) == (2, 0)
     assert (found[worded.id].rank_vector, found[worded.id].rank_text) == (3, 2)
     assert texts(await search(store, context, "descale the kettle?", limit=1)) == [both.text]
+
+
+async def test_a_search_explains_why_each_passage_ranked(store: Store) -> None:
+    context = member()
+    both = passage("Kettles descale with vinegar")
+    near = passage("unrelated", near=(0.6, 0.8, 0.0))
+    other = passage("a kettle", near=(1.0, 0.0))
+    await index(store, context, [both, near, other])
+    hits = {hit.passage.id: hit for hit in await search(store, context, "The kettle, descaled? kettle", explain=True)}
+    assert set(hits[both.id].matched) == {"kettle", "descaled"}
+    assert (hits[near.id].matched, hits[other.id].matched) == ((), ("kettle",))
+    assert hits[both.id].similarity == pytest.approx(1_000_000, abs=2)
+    assert hits[near.id].similarity == pytest.approx(600_000, abs=2)
+    assert (hits[other.id].similarity, hits[other.id].rank_vector) == (0, 0)
+    for hit in hits.values():
+        assert hit.score == rank_score(hit.rank_vector) + rank_score(hit.rank_text)
+    assert {hit.matched for hit in await search(store, context, "kettle")} == {()}
 
 
 async def test_a_search_shows_only_what_the_reader_may_read(store: Store) -> None:

@@ -12,7 +12,7 @@ import typer
 from commands import SignIn, mandate, rest, start_mandate, until
 from typer.testing import CliRunner
 
-from mandate.api import RunPage, Search
+from mandate.api import DocumentPage, RunPage, Search
 from mandate.cli import app
 from mandate.client import Client
 from mandate.demo.host import Host
@@ -113,23 +113,30 @@ async def test_files_are_taken_in_once_and_can_be_found(stack: Stack, client: Si
     (tmp_path / "kayaks.md").write_text("# Hiring a kayak\n\nA kayak costs 41 euros a day, paddle included.\n")
     (tmp_path / "deep" / "lakes.txt").write_text("The lake near Zwolle may be paddled from May to September.\n")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    (tmp_path / "huts.HTML").write_text("<html><title>Huts</title><p>The hut on the ridge sleeps twelve.</p></html>")
     command = ("knowledge", "add", str(tmp_path), "--collection", "inbox", "--user", MIA, "--url", stack.url)
     first, second = await mandate(*command), await mandate(*command)
-    assert (first.code, first.output.splitlines()[-1]) == (0, "2 added, 0 unchanged, 0 failed"), first.output
-    assert (second.code, second.output.splitlines()[-1]) == (0, "0 added, 2 unchanged, 0 failed"), second.output
+    assert (first.code, first.output.splitlines()[-1]) == (0, "3 added, 0 unchanged, 0 failed"), first.output
+    assert (second.code, second.output.splitlines()[-1]) == (0, "0 added, 3 unchanged, 0 failed"), second.output
     found = await (await client(ELIF)).post("/v1/search", {"text": "price of a kayak for a day"})
     headings = [item.heading for item in Search.model_validate(found).items]
     assert headings[0].startswith("Hiring a kayak")
+    mia = await client(MIA)
+    page = DocumentPage.model_validate(await mia.get("/v1/documents?collection=inbox&limit=100"))
+    hut = next(item.document for item in page.items if item.title == "Huts")
+    assert (await mia.ask("DELETE", f"/v1/documents/{hut}")).status == 204
+    third = await mandate(*command)
+    assert (third.code, third.output.splitlines()[-1]) == (0, "1 added, 2 unchanged, 0 failed"), third.output
 
 
 async def test_a_file_that_cannot_be_taken_in_is_named_and_the_others_are(stack: Stack, tmp_path: Path) -> None:
-    (tmp_path / "bad.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "bad.pdf").write_bytes(b"caf\xe9")
     (tmp_path / "good.txt").write_text("A tarp is not a tent.")
     finished = await mandate(
         "knowledge", "add", str(tmp_path), "--collection", "inbox", "--user", MIA, "--url", stack.url
     )
     assert finished.code == 1
-    assert "bad.txt: It is not UTF-8" in finished.output
+    assert "bad.pdf: The file is not what it is said to be" in finished.output
     assert "1 added, 0 unchanged, 1 failed" in finished.output
 
 

@@ -14,18 +14,24 @@ from core import (
     ContentId,
     ContentRef,
     ConversationId,
+    DocumentId,
     Effect,
+    Label,
     PrincipalKind,
     RunId,
     TenantId,
 )
 from core.events import (
     AccessRefused,
+    AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
+    Citation,
     Event,
     ModelFinished,
+    PassagesRetrieved,
+    PassageUse,
     RunEnded,
     RunKind,
     RunOpened,
@@ -37,7 +43,7 @@ from core.events import (
     Usage,
     Versions,
 )
-from data import APPROVALS, RUNS, ApprovalSummary, FeedItem, Row, RunSummary
+from data import APPROVALS, RUNS, USES, ApprovalSummary, FeedItem, Row, RunSummary, UseSummary
 from data.projections import Key, events_by_key, fold_page
 
 TENANT, RUN = TenantId("ten_a"), RunId("run_a")
@@ -214,6 +220,51 @@ def test_each_approval_of_a_run_has_its_own_row() -> None:
 def test_rows_are_canonical_and_hold_no_text() -> None:
     row, _ = approval_row("apr_1", OPENED, requested("apr_1"))
     assert row.body == orjson.dumps(orjson.loads(row.body), option=orjson.OPT_SORT_KEYS)
+
+
+def found(*passages: str) -> PassagesRetrieved:
+    uses = (
+        PassageUse(
+            passage=p, document=DocumentId(p.partition(".")[0]), label=Label(), score=1, rank_vector=1, rank_text=1
+        )
+        for p in passages
+    )
+    return PassagesRetrieved(step=0, passages=tuple(uses), content=ARGUMENTS, duration_ms=1)
+
+
+def answered(*passages: str) -> AnswerGiven:
+    cited = (Citation(marker=1, passage=p, document=DocumentId(p.partition(".")[0])) for p in passages)
+    return AnswerGiven(message=ARGUMENTS, citations=tuple(cited))
+
+
+USED = feed(
+    OPENED, found("doc_a.1", "doc_b.0", "doc_a.2"), ANSWERED, answered("doc_a.2"), RunEnded(state=RunState.COMPLETED)
+)
+
+
+def uses(*pages: list[FeedItem]) -> dict[Key, Row]:
+    runs: dict[Key, Row] = {}
+    rows: dict[Key, Row] = {}
+    for page in pages:
+        fold_page(RUNS, runs, events_by_key(RUNS, page, runs), runs)
+        fold_page(USES, rows, events_by_key(USES, page, runs), runs)
+    return rows
+
+
+def test_each_document_says_which_run_was_shown_it_and_cites_it() -> None:
+    rows = uses(USED)
+    assert set(rows) == {(TENANT, f"doc_a/{RUN}"), (TENANT, f"doc_b/{RUN}")}
+    row = rows[TENANT, f"doc_a/{RUN}"]
+    assert (row.owner, row.state, row.run) == ("usr_requester", "doc_a", RUN)
+    summary = UseSummary.model_validate_json(row.body)
+    assert (summary.shown, summary.cited) == (("doc_a.1", "doc_a.2"), ("doc_a.2",))
+    assert UseSummary.model_validate_json(rows[TENANT, f"doc_b/{RUN}"].body).cited == ()
+
+
+@given(cuts=st.sets(st.integers(1, len(USED) - 1)), back=st.integers(0, 5))
+def test_uses_are_the_same_however_the_feed_is_cut_and_repeated(cuts: set[int], back: int) -> None:
+    edges = [0, *sorted(cuts), len(USED)]
+    assert uses(*(USED[max(0, start - back) : end] for start, end in pairwise(edges))) == uses(USED)
 
 
 HISTORY = feed(

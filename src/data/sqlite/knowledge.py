@@ -11,6 +11,7 @@ from data.sqlite.database import Database
 from data.sqlite.passages import (
     bump_version,
     find_passage,
+    matched_words,
     matching,
     numbered_passage,
     remove_passages,
@@ -58,7 +59,14 @@ class SqliteKnowledge:
                 by_text = list(islice((number for number in found if index.permits(allowed, number)), depth))
                 by_vector = index.nearest(vector, allowed, depth)
                 return [
-                    Hit(numbered_passage(connection, self._tenant, number), score, rank_vector, rank_text)
+                    Hit(
+                        numbered_passage(connection, self._tenant, number),
+                        score,
+                        rank_vector,
+                        rank_text,
+                        similarity=index.similarity(vector, number),
+                        matched=self._matched(connection, query, number) if rank_text else (),
+                    )
                     for number, score, rank_vector, rank_text in fuse(by_vector, by_text)[: query.limit]
                 ]
 
@@ -78,6 +86,9 @@ class SqliteKnowledge:
             return removed
 
         return await self._database.write(work)
+
+    def _matched(self, connection: Connection, query: Query, number: int) -> tuple[str, ...]:
+        return matched_words(connection, self._tenant, query.text, number) if query.explain else ()
 
     def _spend(self, permit: Permit, kind: ActionKind, target: str, arguments: Json) -> None:
         if permit.tenant != self._tenant:

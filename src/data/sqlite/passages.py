@@ -85,10 +85,21 @@ def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[in
             yield number
 
 
+def matched_words(connection: Connection, tenant: TenantId, text: str, number: int) -> tuple[str, ...]:
+    """Return which of the words that are searched for the passage holds, in any of their forms."""
+    table = _full_text(tenant)
+    sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - our name
+    return tuple(word for word in _words(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
+
+
 def words_query(text: str) -> str:
     """Return an FTS5 query for any of the first words of `text`; quoted, so that none is taken for an operator."""
+    return " OR ".join(f'"{word}"' for word in _words(text))
+
+
+def _words(text: str) -> list[str]:
     words = dict.fromkeys(match.group().casefold() for match in re.finditer(r"\w+", text))
-    return " OR ".join(f'"{word}"' for word in list(words)[:MAX_TERMS])
+    return list(words)[:MAX_TERMS]
 
 
 def _full_text(tenant: TenantId) -> str:

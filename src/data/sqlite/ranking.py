@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core import Confidentiality, TenantId
-from data.ports import Passage, Reader
+from data.ports import Passage, Reader, rank_score
 from data.sqlite.connections import Connection
 from data.sqlite.passages import version_of
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from data.sqlite.vectors import Index
 
 MAX_CACHED_BYTES = 256 * 1024 * 1024
-RANK_CONSTANT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,8 @@ def fuse(by_vector: Sequence[int], by_text: Sequence[int]) -> list[tuple[int, in
     vector_ranks = {number: rank for rank, number in enumerate(by_vector, start=1)}
     text_ranks = {number: rank for rank, number in enumerate(by_text, start=1)}
     fused = [
-        (number, _score(vector_ranks.get(number, 0)) + _score(text_ranks.get(number, 0)))
+        (number, rank_score(vector_ranks.get(number, 0)) + rank_score(text_ranks.get(number, 0)))
         for number in vector_ranks | text_ranks
     ]
     fused.sort(key=lambda item: (-item[1], item[0]))
     return [(number, score, vector_ranks.get(number, 0), text_ranks.get(number, 0)) for number, score in fused]
-
-
-def _score(rank: int) -> int:
-    return round(1_000_000 / (RANK_CONSTANT + rank)) if rank else 0

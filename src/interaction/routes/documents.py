@@ -1,19 +1,18 @@
 """Documents: bring one, list them, read one."""
 
+from base64 import b64encode
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Depends, Header, Response
+from pydantic import BaseModel, StringConstraints
 
-from core import DocumentId, Label, PrincipalId, RunId, TenantContext
-from core.errors import BadRequest
+from core import DocumentId, Json, Label, PrincipalId, RunId, TenantContext
 from core.events import RunState
 from data import Page, Store, Versioned, read_run
-from interaction.answers import Given, Told, answer, described, problems
+from interaction.answers import Told, answer, described, problems
 from interaction.authority import Me, User
 from interaction.decisions import text_of
 from interaction.dependencies import Deps
@@ -27,28 +26,31 @@ from interaction.parameters import (
     no_such,
     run_for,
 )
-from orchestration import DocumentRecord, Fetch, fetcher, fold
+from interaction.uploads import FILE_TYPES, NewDocument, Upload, new_document, request_body
+from orchestration import MARKDOWN, MEDIA_TYPES, DocumentRecord, Fetch, fetcher, fold
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 LONGEST_INGESTION = timedelta(minutes=10)
-DEFAULT_COLLECTION = "inbox"
 
-_LONGEST_TITLE = 200
-_Title = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TITLE, pattern=r"^[^\x00-\x1f\x7f]*$")]
-_TEXT = {"type": "string", "minLength": 1, "pattern": r"^[^\x00]*$"}
+_TAKEN = {"Location": "Where it can be read.", "Mandate-Run": "The run that takes it in."}
 
-
-class NewDocument(Given):
-    """A document in Markdown or plain text."""
-
-    collection: CollectionName = Field(examples=["policies"])
-    title: _Title
-    text: Annotated[str, StringConstraints(min_length=1, max_length=1_900_000, pattern=r"^[^\x00]*$")]
+Prefer = Annotated[
+    Annotated[str, StringConstraints(max_length=200)] | None,
+    Header(description="`respond-async`: answer at once; the run goes on, and can be followed."),
+]
+"""As RFC 7240 has it: what is not known is left aside."""
 
 
 class DocumentLine(Told):
-    """`readers` are the groups that may read it; none means all members."""
+    """`readers` are the groups that may read it; none means all members.
+
+    Attributes:
+        media_type: of what was brought.
+        size: of that, in bytes.
+        version: how often it was indexed.
+        run: the last that took it in.
+    """
 
     document: DocumentId
     collection: str
@@ -57,6 +59,9 @@ class DocumentLine(Told):
     label: Label
     readers: list[str]
     passages: int
+    media_type: str
+    size: int
+    version: int
     updated_at: str
     run: RunId
 
@@ -83,73 +88,60 @@ class _Taken(BaseModel):
     document: DocumentId
 
 
+class _Said(BaseModel):
+    text: str
+
+
 class Markdown(Response):
     media_type = "text/markdown"
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "text/plain": {"schema": _TEXT},
-            "text/markdown": {"schema": _TEXT},
-            "application/json": {"schema": NewDocument.model_json_schema()},
-        },
-    }
+_ADDED = {
+    **described(DocumentView, status=201, headers=_TAKEN, says="It is taken in, and can be found"),
+    **described(
+        DocumentView, 402, 404, 409, 413, 415, 422, 504, status=202, headers=_TAKEN, says="It is being taken in"
+    ),
 }
 
 
-async def new_document(
-    request: Request,
-    collection: Annotated[CollectionName, Query(description="For a body of text: where it goes.")] = DEFAULT_COLLECTION,
-    title: Annotated[_Title | None, Query(description="For a body of text: its title; else its first line.")] = None,
-) -> NewDocument:
-    """Dependency: the document in the body, whichever of its forms it has.
-
-    Raises:
-        BadRequest: the text is not UTF-8.
-    """
-    body = await request.body()
-    try:
-        match request.headers.get("content-type", "").partition(";")[0].strip().lower():
-            case "application/json":
-                return NewDocument.model_validate_json(body)
-            case "text/markdown" | "text/plain":
-                text = body.decode()
-                return NewDocument(collection=collection, title=title or _first_line(text), text=text)
-            case _:
-                raise HTTPException(415)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from None
-    except UnicodeDecodeError:
-        raise BadRequest(
-            "The text is not UTF-8. Save it as UTF-8 and send it again.", code="request.encoding"
-        ) from None
-
-
-@router.post(
-    "",
-    status_code=201,
-    openapi_extra=_BODY,
-    responses=described(
-        DocumentView, 402, 404, 409, 413, 415, 422, 504, status=201, headers={"Location": "Where it can be read."}
-    ),
-)
+@router.post("", status_code=201, openapi_extra=request_body(), responses=_ADDED)
 async def add_document(
-    me: User, deps: Deps, body: Annotated[NewDocument, Depends(new_document)], key: IdempotencyKey = None
+    me: User,
+    deps: Deps,
+    body: Annotated[NewDocument | Upload, Depends(new_document)],
+    key: IdempotencyKey = None,
+    prefer: Prefer = None,
 ) -> Response:
-    """Bring a document, as JSON or as the text itself. It can be found when the answer comes.
+    """Bring a document: as JSON, as a file in a form, or as the file itself. It can be found when the answer comes.
 
     Roles: user, approver, admin, owner; policy decides for which collections.
     """
-    payload = orjson.dumps({"run": run_for(me, key), **body.model_dump()})
-    raw = await deps.orchestration.call(
-        me, "POST", "/internal/documents", body=payload, deadline=deps.clock.now() + LONGEST_INGESTION
-    )
+    run, wait = run_for(me, key), waits(prefer)
+    path, said = _told(body)
+    payload = orjson.dumps({"run": run, "wait": wait, **said})
+    raw = await deps.orchestration.call(me, "POST", path, body=payload, deadline=deps.clock.now() + LONGEST_INGESTION)
     document = _Taken.model_validate_json(raw).document
-    view = await _view(deps.store, me, await _readable(deps.store, me, document))
-    return answer(view, 201, {"Location": f"/v1/documents/{document}"})
+    view = await view_document(deps.store, me, await readable_document(deps.store, me, document))
+    headers = {"Location": f"/v1/documents/{document}", "Mandate-Run": run}
+    return answer(view, 201 if wait else 202, headers)
+
+
+def waits(prefer: str | None) -> bool:
+    """Return whether the caller wants the answer only when everything is done."""
+    return "respond-async" not in [item.partition(";")[0].strip().lower() for item in (prefer or "").split(",")]
+
+
+def _told(body: NewDocument | Upload) -> tuple[str, dict[str, Json]]:
+    """Return where orchestration takes such a document, and what it is told."""
+    if isinstance(body, NewDocument):
+        return "/internal/documents", body.model_dump()
+    return "/internal/documents/file", {
+        "collection": body.collection,
+        "title": body.title,
+        "name": body.name,
+        "media_type": body.media_type,
+        "file": b64encode(body.data).decode(),
+    }
 
 
 @router.get("", responses=described(DocumentPage, 422))
@@ -179,18 +171,49 @@ async def list_documents(
 @router.get("/{document}", responses=described(DocumentView, 404))
 async def read_document(document: DocumentPath, me: Me, deps: Deps) -> Response:
     """Read what is known of a document, and how far taking it in has come. Who may read the document."""
-    return answer(await _view(deps.store, me, await _readable(deps.store, me, document)))
+    return answer(await view_document(deps.store, me, await readable_document(deps.store, me, document)))
+
+
+_ORIGINALS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file, to be saved and not to be shown",
+        "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FILE_TYPES},
+    },
+    **problems(404),
+}
+
+_ENDINGS = {media_type: kind.value for kind, media_type in MEDIA_TYPES.items()} | {"text/plain": "txt", MARKDOWN: "md"}
+
+
+@router.get("/{document}/original", response_class=Response, responses=_ORIGINALS)
+async def read_original(document: DocumentPath, me: Me, deps: Deps) -> Response:
+    """Save the file as it was brought. Who may read the document."""
+    record = await readable_document(deps.store, me, document)
+    content = deps.store.tenant(me).content
+    data = await content.get(record.original or record.content)
+    if record.original is None:
+        data = _Said.model_validate_json(data).text.encode()
+    ending = _ENDINGS[record.media_type]
+    title = quote(await text_of(record.title, fetcher(deps.store.tenant(me))), safe="")
+    headers = {
+        "Content-Disposition": f"attachment; filename=\"{document}.{ending}\"; filename*=UTF-8''{title}.{ending}",
+        "Content-Type": record.media_type,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cache-Control": "private, no-store",
+    }
+    return Response(data, headers=headers)
 
 
 @router.get("/{document}/text", response_class=Markdown, responses=problems(404))
 async def read_text(document: DocumentPath, me: Me, deps: Deps) -> Response:
     """Read a document's text. Who may read the document."""
-    record = await _readable(deps.store, me, document)
-    payload: dict[str, str] = orjson.loads(await deps.store.tenant(me).content.get(record.content))
-    return Markdown(payload["text"])
+    record = await readable_document(deps.store, me, document)
+    return Markdown(_Said.model_validate_json(await deps.store.tenant(me).content.get(record.content)).text)
 
 
-async def _readable(store: Store, me: TenantContext, document: DocumentId) -> DocumentRecord:
+async def readable_document(store: Store, me: TenantContext, document: DocumentId) -> DocumentRecord:
+    """Return a document that the caller may read; raises `NotFound` for all others."""
     found = await store.tenant(me).records.get(DocumentRecord, document)
     if found is None or not found.value.readable_by(me.principal):
         raise no_such("document")
@@ -206,12 +229,15 @@ async def _line(record: DocumentRecord, fetch: Fetch) -> DocumentLine:
         label=record.label,
         readers=list(record.readers),
         passages=record.passages,
+        media_type=record.media_type,
+        size=record.size,
+        version=record.version,
         updated_at=record.updated_at,
         run=record.run,
     )
 
 
-async def _view(store: Store, me: TenantContext, record: DocumentRecord) -> DocumentView:
+async def view_document(store: Store, me: TenantContext, record: DocumentRecord) -> DocumentView:
     data = store.tenant(me)
     run = fold(await read_run(data, record.run))
     progress = Progress(
@@ -222,9 +248,3 @@ async def _view(store: Store, me: TenantContext, record: DocumentRecord) -> Docu
     )
     line = await _line(record, fetcher(data))
     return DocumentView(**dict(line), progress=progress)
-
-
-def _first_line(text: str) -> str:
-    lines = (line.strip("# \t\r") for line in text.splitlines())
-    first = next((line for line in lines if line), "Untitled")
-    return "".join(c for c in first if c.isprintable())[:_LONGEST_TITLE] or "Untitled"

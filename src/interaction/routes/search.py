@@ -32,7 +32,15 @@ class NewSearch(Given):
 
 
 class Found(Told):
-    """A passage. `score` is in millionths; ranks start at 1, and 0 means that it was not found that way."""
+    """A passage, and why it ranked as it did. All scores are in millionths.
+
+    Attributes:
+        score: the sum of `score_vector` and `score_text`, which follow from the two ranks; the best first.
+        rank_vector: by likeness of meaning, from 1; 0 means that it was not found that way.
+        rank_text: by words, the same.
+        similarity: cosine of the question's vector and the passage's; 0 where they cannot be compared.
+        matched: the words of the question that it holds, in whatever form; none where it was not found by words.
+    """
 
     passage: str
     document: DocumentId
@@ -41,6 +49,10 @@ class Found(Told):
     score: int
     rank_vector: int
     rank_text: int
+    score_vector: int
+    score_text: int
+    similarity: int
+    matched: list[str]
     integrity: Integrity
     confidentiality: Confidentiality
 
