@@ -212,7 +212,7 @@ async def test_nesting_without_end_is_refused() -> None:
 async def test_text_that_is_slow_to_match_is_read_at_once(text: str) -> None:
     started = time.monotonic()
     assert title_of(await read(text), "")
-    assert chunk_markdown("T", text)
+    chunk_markdown("T", text)
     assert time.monotonic() - started < 5
 
 
