@@ -70,6 +70,8 @@ class SignedIn(SecurityBase):
         request.state.token = token
         context = await deps.directory.resolve(token, correlation=correlation_of(request.scope))
         request.state.context = context
+        if session := getattr(request.state, "session", None):
+            await check_csrf(request, session.csrf, deps.public_url)
         deps.limits.take(context)
         if not context.has(*self._roles):
             wanted = " or ".join(self._roles)
@@ -84,7 +86,6 @@ async def _access_token(request: Request, deps: InteractionDependencies) -> str:
         return bearer_token(authorization)
     session = await deps.sessions.find(cookie)
     request.state.session = session
-    await check_csrf(request, session.csrf, deps.public_url)
     return session.access_token
 
 

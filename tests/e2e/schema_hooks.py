@@ -20,6 +20,7 @@ BY_STATE = {
     "request.cursor": "a cursor is what the page before gave",
     "request.period": "two days that are too far apart, or in the wrong order",
     "request.idempotency_key": "the same key for another request",
+    "identity.state": "a sign-in that this browser began",
     "precondition": "an ETag is what was read",
     "policy.syntax": "a text that is no Cedar",
     "policy.schema": "Cedar that speaks of what there is not",

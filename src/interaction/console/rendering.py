@@ -99,6 +99,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {**formats.FILTERS, "markdown": render_markdown}
-    environment.globals |= {"t": t, "known": known, "asset": assets.address}
+    # jinja2's own types of these two are those of what it puts in itself.
+    filters: dict[str, object] = vars(environment)["filters"]
+    names: dict[str, object] = vars(environment)["globals"]
+    filters.update({**formats.FILTERS, "markdown": render_markdown})
+    names.update({"t": t, "known": known, "asset": assets.address})
     return environment
