@@ -57,7 +57,7 @@ class Page:
     async def show(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """Return a page. `values` are the template's own; see `_shared` for what it has besides."""
         shared = await self._shared()
-        html = _environment().get_template(template).render({**shared, **values})
+        html = environment().get_template(template).render({**shared, **values})
         return HTMLResponse(html, status, headers=HEADERS)
 
     async def _shared(self) -> dict[str, object]:
@@ -91,8 +91,8 @@ PageView = Annotated[Page, Depends(_page)]
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -100,8 +100,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     # jinja2's own types of these two are those of what it puts in itself.
-    filters: dict[str, object] = vars(environment)["filters"]
-    names: dict[str, object] = vars(environment)["globals"]
+    filters: dict[str, object] = vars(made)["filters"]
+    names: dict[str, object] = vars(made)["globals"]
     filters.update({**formats.FILTERS, "markdown": render_markdown})
     names.update({"t": t, "known": known, "asset": assets.address})
-    return environment
+    return made

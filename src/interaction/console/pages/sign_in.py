@@ -32,7 +32,9 @@ _TEN_MINUTES = 600
 _SEE_OTHER = 303
 _STATE_SHOWN = 8
 
-Text = Annotated[str, Query(max_length=4000)]
+Code = Annotated[str, Query(pattern=r"^[!-~]{0,4000}$")]
+State = Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{0,100}$")]
+ErrorName = Annotated[str, Query(pattern=r"^[A-Za-z0-9_.-]{0,100}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,12 @@ async def sign_in(deps: Deps, return_to: Annotated[str, Query(max_length=2000)] 
     return response
 
 
-@router.get(SIGNED_IN, responses={303: {"description": "To where you were"}, **problem_responses(400, 401, 403, 503)})
-async def signed_in(request: Request, deps: Deps, code: Text = "", state: Text = "", error: Text = "") -> Response:
+@router.get(
+    SIGNED_IN, responses={303: {"description": "To where you were"}, **problem_responses(400, 401, 403, 422, 503)}
+)
+async def signed_in(
+    request: Request, deps: Deps, code: Code = "", state: State = "", error: ErrorName = ""
+) -> Response:
     """Finish to sign in: the identity provider sends browsers here. Anybody."""
     begun = _begun(request, state)
     if error or not code:
