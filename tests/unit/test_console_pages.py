@@ -63,7 +63,7 @@ def test_a_form_of_another_site_is_nowhere_to_come_back_to() -> None:
 
 def asked(language: str = "", zone: str = "") -> Reader:
     headers = [(b"accept-language", language.encode()), (b"cookie", f"mandate-zone={zone}".encode())]
-    return reader_of(Request({"type": "http", "headers": headers}), NOON)
+    return reader_of(Request({"type": "http", "headers": headers}), NOON, "EUR")
 
 
 def drawn(template: str, reader: Reader, **values: object) -> str:

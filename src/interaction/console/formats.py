@@ -22,22 +22,25 @@ _TAG = re.compile(r"([A-Za-z]{2,3})(?:-([A-Za-z]{2}))?")
 _MOST_TAGS = 10
 _MICROS = 1_000_000
 
-CURRENCY = "EUR"
-"""Of the model catalogues, in which costs are counted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How somebody reads: the conventions of their language, and what time it is where they are."""
+    """How somebody reads: the conventions of their language, and what time it is where they are.
+
+    Attributes:
+        currency: in which the product counts costs, as an ISO 4217 code.
+    """
 
     locale: Locale
     zone: tzinfo
     now: datetime
+    currency: str
 
 
-def reader_of(request: Request, now: datetime) -> Reader:
+def reader_of(request: Request, now: datetime, currency: str) -> Reader:
     """Return the reader of a request; what their browser does not say, or says wrongly, is English and UTC."""
-    return Reader(_locale(request.headers.get("accept-language", "")), _zone(request.cookies.get(ZONE_COOKIE, "")), now)
+    locale = _locale(request.headers.get("accept-language", ""))
+    return Reader(locale, _zone(request.cookies.get(ZONE_COOKIE, "")), now, currency)
 
 
 @cache
@@ -106,9 +109,10 @@ def number(context: Context, value: float) -> str:
 
 
 @pass_context
-def money(context: Context, micros: int, currency: str = CURRENCY) -> str:
+def money(context: Context, micros: int, currency: str = "") -> str:
     """Filter: an amount in millionths of the currency; small ones keep enough digits to be more than nothing."""
-    locale = _reader(context).locale
+    reader = _reader(context)
+    locale, currency = reader.locale, currency or reader.currency
     if micros and abs(micros) < _MICROS:
         return format_currency(micros / _MICROS, currency, "¤0.00####", locale=locale, currency_digits=False)
     return format_currency(micros / _MICROS, currency, locale=locale)

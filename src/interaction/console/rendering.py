@@ -78,7 +78,7 @@ class Page:
             "path": self._request.url.path,
             "csrf": session.csrf if session else "",
             "theme": theme if theme in THEMES else "",
-            "reader": formats.reader_of(self._request, deps.clock.now()),
+            "reader": formats.reader_of(self._request, deps.clock.now(), deps.currency),
             "environment": deps.environment,
         }
 

@@ -28,6 +28,7 @@ from web import Attempt, Tokens, check_csrf, correlation_of, problem_responses
 
 router = APIRouter(tags=["console"], default_response_class=HTMLResponse)
 
+_SIGNED_IN_REFUSALS = problem_responses(400, 401, 403, 422, 503)
 _TEN_MINUTES = 600
 _SEE_OTHER = 303
 _STATE_SHOWN = 8
