@@ -168,7 +168,7 @@ class OpenIdClient:
                 asyncio.timeout(_SECONDS),
                 self._session.request(method, url, data=form, allow_redirects=False) as response,
             ):
-                return response.status, await read_bounded(response, _MAX_ANSWER)
+                return response.status, await read_bounded(response.content.iter_any(), _MAX_ANSWER)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unavailable() from error
 
