@@ -32,9 +32,11 @@ from control.records import (
     MemberRecord,
     PolicyRecord,
     ServiceKeyRecord,
+    SessionRecord,
     TenantRecord,
     binding_key,
 )
+from control.sessions import Session, SessionLine, Sessions, csrf_token
 
 __all__ = [
     "ADMIN_ROLE",
@@ -73,6 +75,10 @@ __all__ = [
     "Ruling",
     "ServiceCaller",
     "ServiceKeyRecord",
+    "Session",
+    "SessionLine",
+    "SessionRecord",
+    "Sessions",
     "Situation",
     "StoreKeys",
     "TenantRecord",
@@ -81,6 +87,7 @@ __all__ = [
     "binding_key",
     "contexts",
     "create_app",
+    "csrf_token",
     "load_agents",
     "log_run",
     "parse_layer",

@@ -62,6 +62,29 @@ class ServiceKeyRecord(_Strict):
     expires: str
 
 
+class SessionRecord(_Strict):
+    """Somebody signed in to the console, in the publisher's tenant. Key: see `control.sessions`.
+
+    Attributes:
+        sealed: the person's tokens, encrypted under a key that only the cookie holds.
+        access_until: when the access token among them expires.
+        began: when they signed in.
+        seen: when they last asked for something, to the minute.
+        browser: which, in words of ours.
+        renewing_until: some process exchanges the refresh token, and has until then.
+    """
+
+    kind: ClassVar[str] = "session"
+    tenant: TenantId
+    principal: PrincipalId
+    sealed: str
+    access_until: str
+    began: str
+    seen: str
+    browser: str
+    renewing_until: str = ""
+
+
 class PolicyRecord(_Strict):
     """The tenant's own layer of policies. Key: `POLICY_KEY`.
 

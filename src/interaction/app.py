@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from interaction.console import ErrorPages, page_routers
 from interaction.dependencies import InteractionDependencies
 from interaction.description import describe_exactly
 from interaction.openai.errors import install_errors
@@ -57,6 +58,9 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
     app.state.dependencies = dependencies
     for resource in _RESOURCES:
         app.include_router(resource.router)
+    for router in page_routers():
+        app.include_router(router)
+    app.add_middleware(ErrorPages, dependencies=dependencies)
     refusals.install(app)
     install_errors(app)
     describe_exactly(app)

@@ -5,24 +5,44 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 
 from core import Role, TenantContext
 from core.errors import BadRequest, Forbidden
+from interaction.cookies import SESSION_COOKIE
 from interaction.dependencies import InteractionDependencies, dependencies_of
 from telemetry import span
-from web import bearer_token, correlation_of
+from web import CSRF_HEADER, bearer_token, check_csrf, correlation_of
+
+
+class SessionCookie(SecurityBase):
+    """The other proof, beside a token: told to the API's readers; `SignedIn` looks at it."""
+
+    def __init__(self) -> None:
+        self.scheme_name = "session"
+        self.model = APIKey.model_validate(
+            {
+                "in": APIKeyIn.cookie,
+                "name": SESSION_COOKIE,
+                "description": f"The console's session. Unsafe methods also need its token in `{CSRF_HEADER}`.",
+            }
+        )
+
+    async def __call__(self) -> None:
+        """Nothing to do here."""
 
 
 class SignedIn(SecurityBase):
-    """Dependency: a person with one of `roles`, proved by their access token. It is all that a request passes first.
+    """Dependency: a person with one of `roles`, proved by token or session. It is all that a request passes first.
+
+    A request with a token is judged by it alone; one with a session's cookie must also have come from a page of ours.
 
     Raises:
-        Unauthenticated: there is no token, or it proves nothing.
-        Forbidden: no tenant is theirs, or they hold none of the roles.
+        Unauthenticated: there is neither, or it proves nothing.
+        Forbidden: no tenant is theirs, they hold none of the roles, or another site made their browser ask.
         RateLimited: too fast.
         BadRequest: the query has a parameter that the endpoint does not know, or one of them twice.
     """
@@ -34,7 +54,9 @@ class SignedIn(SecurityBase):
         )
         self._roles = roles
 
-    async def __call__(self, request: Request) -> AsyncGenerator[TenantContext]:
+    async def __call__(
+        self, request: Request, _: Annotated[None, Depends(SessionCookie())]
+    ) -> AsyncGenerator[TenantContext]:
         context = await self._admit(request, await dependencies_of(request))
         route: APIRoute = request.scope["route"]
         _check_query(request, route)
@@ -44,14 +66,27 @@ class SignedIn(SecurityBase):
             yield context
 
     async def _admit(self, request: Request, deps: InteractionDependencies) -> TenantContext:
-        token = await deps.validator.verify(bearer_token(request.headers.get("authorization")))
+        token = await deps.validator.verify(await _access_token(request, deps))
+        request.state.token = token
         context = await deps.directory.resolve(token, correlation=correlation_of(request.scope))
         request.state.context = context
+        if session := getattr(request.state, "session", None):
+            await check_csrf(request, session.csrf, deps.public_url)
         deps.limits.take(context)
         if not context.has(*self._roles):
             wanted = " or ".join(self._roles)
             raise Forbidden(f"This needs the role {wanted}. Ask an admin of your organisation.", code="access.role")
         return context
+
+
+async def _access_token(request: Request, deps: InteractionDependencies) -> str:
+    authorization = request.headers.get("authorization")
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if authorization is not None or cookie is None:
+        return bearer_token(authorization)
+    session = await deps.sessions.find(cookie)
+    request.state.session = session
+    return session.access_token
 
 
 Me = Annotated[TenantContext, Depends(SignedIn(*Role))]

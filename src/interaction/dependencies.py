@@ -8,12 +8,12 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from control import AccessLog, AgentManifest, Directory
+from control import AccessLog, AgentManifest, Directory, Sessions
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
 from tools import Registry
-from web import TokenValidator
+from web import OpenIdClient, TokenValidator
 
 
 class Peer(Protocol):
@@ -45,6 +45,7 @@ class InteractionDependencies:
         environment: its name, for people to see where they are.
         currency: of all costs, as an ISO 4217 code.
         public_url: where people reach the product, without a slash at the end; links begin with it.
+        sign_ins: verifies what the provider says of those who sign in to the console.
     """
 
     store: Store
@@ -61,6 +62,9 @@ class InteractionDependencies:
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]
     environment: str
     currency: str
+    sessions: Sessions
+    provider: OpenIdClient
+    sign_ins: TokenValidator
     public_url: str
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -27,13 +27,15 @@ from control import (
     Directory,
     Gate,
     Policies,
+    Sessions,
     StoreKeys,
     load_agents,
 )
 from core import Clock, SystemClock
+from core.errors import MandateError
 from data import Projector, Store, verify_one
 from data.sqlite import open_store
-from interaction import InteractionDependencies, PlanRates, Rate, RateLimits
+from interaction import SIGNED_IN, InteractionDependencies, PlanRates, Rate, RateLimits
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.version import VERSION
@@ -44,7 +46,16 @@ from orchestration import OrchestrationDependencies, Readers
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
-from web import AssertionSigner, AssertionVerifier, AzureServiceTokens, InProcess, Network, PeerClient, TokenValidator
+from web import (
+    AssertionSigner,
+    AssertionVerifier,
+    AzureServiceTokens,
+    InProcess,
+    Network,
+    OpenIdClient,
+    PeerClient,
+    TokenValidator,
+)
 
 BACKOFFICE_SCOPE = "api://backoffice/.default"
 
@@ -230,7 +241,9 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     tokens = host.tokens("interaction")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
-        renewal = asyncio.create_task(_renew(host, signer))
+        provider = _provider(host, tokens)
+        sessions = Sessions(host.store, host.clock, provider)
+        renewal = asyncio.create_task(_renew(host, signer, sessions))
         stack.callback(renewal.cancel)
         yield InteractionDependencies(
             store=host.store,
@@ -247,8 +260,23 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             verify=verify_one,
             environment=host.settings.environment,
             currency=catalogue_currency(host.settings.folder / "models.yaml"),
+            sessions=sessions,
+            provider=provider,
+            sign_ins=host.validator(provider.client_id),
             public_url=host.settings.public_url.rstrip("/"),
         )
+
+
+def _provider(host: Host, tokens: AzureServiceTokens) -> OpenIdClient:
+    """Return the console as a client of everybody's identity provider, whichever tenant they are from."""
+    return OpenIdClient(
+        authority=host.settings.identity_issuer.replace("{tid}", "common"),
+        client_id=host.settings.console_client_id,
+        scope=f"{host.services.services['interaction'].audience}/.default",
+        redirect_uri=f"{host.settings.public_url}{SIGNED_IN}",
+        identity=tokens,
+        session=host.session,
+    )
 
 
 def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: AssertionSigner) -> PeerClient:
@@ -263,11 +291,13 @@ def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: 
     )
 
 
-async def _renew(host: Host, signer: AssertionSigner) -> None:
-    """Publish the process's key again and again, each time for another hour."""
+async def _renew(host: Host, signer: AssertionSigner, sessions: Sessions) -> None:
+    """Publish the process's key again and again, each time for another hour; clear away sessions that have ended."""
     while True:
         await asyncio.sleep(KEY_RENEWAL.total_seconds())
         await host.keys.publish(signer.key)
+        with suppress(MandateError):  # the keys must be renewed all the same; the next round clears away more
+            await sessions.delete_ended()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

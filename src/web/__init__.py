@@ -10,7 +10,9 @@ from web.assertions import (
     request_target,
 )
 from web.correlation import CORRELATION_HEADER, Correlation, correlation_of
+from web.csrf import CSRF_FIELD, CSRF_HEADER, SAFE_METHODS, check_csrf
 from web.limits import BodyLimit, RateLimiter
+from web.openid import TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
 from web.peers import PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
 from web.service import create_service
@@ -22,8 +24,13 @@ from web.transports import InProcess, Network, Transport
 __all__ = [
     "ASSERTION_HEADER",
     "CORRELATION_HEADER",
+    "CSRF_FIELD",
+    "CSRF_HEADER",
+    "SAFE_METHODS",
+    "TOKEN_EXCHANGE",
     "AssertionSigner",
     "AssertionVerifier",
+    "Attempt",
     "AzureServiceTokens",
     "BodyLimit",
     "Correlation",
@@ -31,6 +38,7 @@ __all__ = [
     "InProcess",
     "KeyDirectory",
     "Network",
+    "OpenIdClient",
     "PeerClient",
     "Problem",
     "PublishedKey",
@@ -38,10 +46,12 @@ __all__ = [
     "ServerEvent",
     "ServiceTokens",
     "TokenValidator",
+    "Tokens",
     "Transport",
     "VerifiedAssertion",
     "VerifiedToken",
     "bearer_token",
+    "check_csrf",
     "correlation_of",
     "create_service",
     "event_bytes",

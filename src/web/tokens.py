@@ -6,6 +6,7 @@ agree, and whether that tenant is a customer is for the caller to find out.
 """
 
 import hashlib
+import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -73,6 +74,7 @@ class _Claims(BaseModel):
     groups: list[str] = []
     name: str = ""
     preferred_username: str = ""
+    nonce: str = ""
 
 
 def bearer_token(authorization: str | None) -> str:
@@ -131,13 +133,30 @@ class TokenValidator:
             self._verified.popitem(last=False)
         return verified
 
-    async def _verify(self, token: str) -> tuple[str, VerifiedToken]:
+    async def verify_sign_in(self, id_token: str, nonce: str) -> tuple[str, str]:
+        """Return tenant (`tid`) and person (`oid`) of an id token that answers the sign-in with this nonce.
+
+        Raises:
+            Unauthenticated, Unavailable: as `verify` does; `identity.nonce` where it answers another sign-in.
+        """
+        if len(id_token) > _MAX_TOKEN or not id_token.isascii():
+            raise _refused("malformed")
+        _, claims = await self._proved(id_token)
+        if not hmac.compare_digest(claims.nonce.encode(), nonce.encode()):
+            raise _refused("nonce")
+        return claims.tid, claims.oid
+
+    async def _proved(self, token: str) -> tuple[str, _Claims]:
         kid = self._key_id(token)
         key = await self._keys.key(kid)
         if key is None:
             raise _refused("unknown_key")
         claims = _parse(self._signed_payload(token, key))
         self._check(claims, key)
+        return kid, claims
+
+    async def _verify(self, token: str) -> tuple[str, VerifiedToken]:
+        kid, claims = await self._proved(token)
         app_id = claims.azp or claims.appid
         if app_id is None:
             raise _refused("missing_claim")
@@ -210,6 +229,7 @@ _MESSAGES = {
     "audience": "The access token is for another service. Ask for one for this service.",
     "issuer": "The access token was not issued by its own tenant. Sign in again.",
     "expired": "The access token has expired. Sign in again.",
+    "nonce": "This answers another sign-in. Sign in again.",
     "not_yet_valid": "The access token is not valid yet. Check the clock of your machine.",
 }
 

@@ -16,16 +16,18 @@ from starlette.types import ASGIApp
 from core import SystemClock
 from emulators.identity import (
     PERSONAL_ACCOUNTS,
+    SERVICE_TID,
     ClientRegistration,
     DirectoryTenant,
     DirectoryUser,
+    FederatedCredential,
     ServiceIdentity,
     TokenResponse,
     create_app,
     sign_in,
 )
 from emulators.identity.oauth import s256
-from web import TokenValidator
+from web import TOKEN_EXCHANGE, TokenValidator
 
 SECRET = "header-secret"
 CONTOSO, FABRIKAM = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
@@ -39,7 +41,7 @@ TENANTS = [
     DirectoryTenant(PERSONAL_ACCOUNTS, "Personal", [PAT]),
 ]
 EDGE = ServiceIdentity("edge-client", "bbbbbbbb-0000-4000-8000-000000000001", "edge", {"api://inner": ["Runs.Start"]})
-APP = replace(EDGE, client_id="app-client", secret="app-secret")
+APP = replace(EDGE, client_id="app-client", object_id="bbbbbbbb-0000-4000-8000-000000000002", secret="app-secret")
 CLI = ClientRegistration("cli", "Command line", ["http://127.0.0.1/callback", "https://console.example/signed-in?x=1"])
 CALLBACK = "http://127.0.0.1:4567/callback"
 VERIFIER = "v" * 43
@@ -153,9 +155,11 @@ class Answer:
 
 def make_app(base: str, folder: Path, clock: MovingClock) -> ASGIApp:
     services = {service.client_id: service for service in (EDGE, APP)}
+    credential = FederatedCredential(f"{base}/{SERVICE_TID}/v2.0", EDGE.object_id, TOKEN_EXCHANGE)
+    console = ClientRegistration("console", "Console", CLI.redirect_uris, credential)
     return create_app(
-        issuer_base=base, tenants=TENANTS, folder=folder, services=services, clients=[CLI], header_secret=SECRET,
-        clock=clock,
+        issuer_base=base, tenants=TENANTS, folder=folder, services=services, clients=[CLI, console],
+        header_secret=SECRET, clock=clock,
     )  # fmt: skip
 
 

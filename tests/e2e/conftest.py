@@ -1,10 +1,13 @@
 """One running product for all end-to-end tests, with both demo companies in it."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import aiohttp
 import pytest
+from browsing import Console, choose, chromium, strict
 from commands import SignIn
+from playwright.async_api import Browser, BrowserContext, Page
 
 from mandate.client import Client
 from mandate.local.seeding import seed
@@ -38,3 +41,28 @@ def client(stack: Stack, session: aiohttp.ClientSession) -> SignIn:
         return await sign_in(session, stack.url, username)
 
     return signed_in
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncGenerator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def console(stack: Stack, browser: Browser) -> AsyncGenerator[Console]:
+    """Sign somebody in to the console, in a browser of their own: `await console(username, path="/agents")`."""
+    opened: list[BrowserContext] = []
+
+    async def signed_in(username: str, path: str = "/", **options: Any) -> Page:
+        context = await browser.new_context(base_url=stack.url, **options)
+        opened.append(context)
+        page = strict(await context.new_page())
+        await page.goto(path)
+        await choose(page, username)
+        await page.wait_for_url(f"{stack.url}{path}")
+        return page
+
+    yield signed_in
+    for context in opened:
+        await context.close()

@@ -20,6 +20,7 @@ BY_STATE = {
     "request.cursor": "a cursor is what the page before gave",
     "request.period": "two days that are too far apart, or in the wrong order",
     "request.idempotency_key": "the same key for another request",
+    "identity.state": "a sign-in that this browser began",
     "precondition": "an ETag is what was read",
     "document.type": "bytes that are no such document",
     "document.broken": "the same, further in",

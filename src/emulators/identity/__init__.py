@@ -7,6 +7,7 @@ from emulators.identity.directory import (
     ClientRegistration,
     DirectoryTenant,
     DirectoryUser,
+    FederatedCredential,
     ServiceIdentity,
 )
 from emulators.identity.token_routes import TokenResponse
@@ -18,6 +19,7 @@ __all__ = [
     "ClientRegistration",
     "DirectoryTenant",
     "DirectoryUser",
+    "FederatedCredential",
     "ServiceIdentity",
     "TokenResponse",
     "create_app",

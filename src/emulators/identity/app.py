@@ -48,7 +48,7 @@ def create_app(
         tenants: who can sign in.
         folder: where signing keys are kept.
         services: managed identities by client id.
-        clients: public clients and their redirect URIs.
+        clients: their redirect URIs, and how those that are confidential prove themselves.
         header_secret: what processes of ours know as IDENTITY_HEADER.
         api: audience of user tokens.
         service_tid: the tenant of the managed identities: the publisher's.

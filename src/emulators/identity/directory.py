@@ -44,12 +44,25 @@ class ServiceIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class FederatedCredential:
+    """Whose tokens a client may prove itself with, in place of a secret: `iss`, `sub` and `aud` must be these."""
+
+    issuer: str
+    subject: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClientRegistration:
-    """A public client. In a redirect URI to this machine over http the port is free (RFC 8252, 7.3)."""
+    """A client; without a credential a public one.
+
+    In a redirect URI to this machine over http the port is free (RFC 8252, 7.3).
+    """
 
     client_id: str
     name: str
     redirect_uris: Sequence[str]
+    credential: FederatedCredential | None = None
 
     def allows(self, redirect_uri: str) -> bool:
         """Return whether the client registered `redirect_uri`."""

@@ -57,9 +57,13 @@ class Issuer:
         claims |= {"idtyp": "app", "azp": service.client_id, "appid": service.client_id, "azpacr": "1"}
         return self._keys.sign(claims | {"sub": service.object_id, "roles": list(service.roles.get(resource, ()))})
 
+    def now(self) -> float:
+        """Return the time in seconds since 1970."""
+        return self._clock.now().timestamp()
+
     def expires_on(self) -> int:
         """Return when a token made now expires, in seconds since 1970."""
-        return int(self._clock.now().timestamp()) + LIFETIME_SECONDS
+        return int(self.now()) + LIFETIME_SECONDS
 
     def _about(self, person: SignedIn, audience: str) -> dict[str, Any]:
         claims = self._common(person.tenant.tid, person.user.object_id, audience)

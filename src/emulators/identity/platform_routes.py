@@ -39,7 +39,12 @@ class Configuration(BaseModel):
     grant_types_supported: list[str] = ["authorization_code", "refresh_token", "client_credentials"]
     subject_types_supported: list[str] = ["pairwise"]
     id_token_signing_alg_values_supported: list[str] = ["RS256"]
-    token_endpoint_auth_methods_supported: list[str] = ["client_secret_post", "client_secret_basic", "none"]
+    token_endpoint_auth_methods_supported: list[str] = [
+        "client_secret_post",
+        "client_secret_basic",
+        "private_key_jwt",
+        "none",
+    ]
     code_challenge_methods_supported: list[str] = ["S256"]
 
 

@@ -10,10 +10,12 @@ from emulators.identity.grants import Grants
 from emulators.identity.issuing import Issuer
 from emulators.identity.oauth import OAuthError, SignInRequest
 from emulators.identity.signing import SigningKeys
+from web import TOKEN_EXCHANGE
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 _MAX_ECHOED = 2_000
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,29 @@ class Provider:
         Raises:
             OAuthError: `invalid_resource`.
         """
-        if not any(resource in service.roles for service in self.services.values()):
+        if resource != TOKEN_EXCHANGE and not any(resource in service.roles for service in self.services.values()):
             raise OAuthError("invalid_resource", "The resource is not registered here.")
+
+    def check_client(self, form: Mapping[str, str]) -> None:
+        """Check that a confidential client proves itself by a token of its federated credential.
+
+        Raises:
+            OAuthError: it does not (`invalid_client`).
+        """
+        client = self.clients.get(form.get("client_id", ""))
+        credential = client.credential if client else None
+        if credential is None:
+            return
+        claims = None
+        if form.get("client_assertion_type") == _ASSERTION:
+            claims = self.keys.read(
+                form.get("client_assertion", ""),
+                issuer=credential.issuer,
+                audience=credential.audience,
+                now=self.issuer.now(),
+            )
+        if claims is None or claims["sub"] != credential.subject:
+            raise OAuthError("invalid_client", "The client does not prove itself with its credential.", status=401)
 
     def check_header(self, given: str | None) -> None:
         """Check the secret that the platform gives to its own processes.

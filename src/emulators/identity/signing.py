@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from jwt.algorithms import RSAAlgorithm
+from jwt.types import Options
 from pydantic import BaseModel
 
 from emulators.private_files import keep_first, private_folder, replace_private
@@ -56,6 +57,24 @@ class SigningKeys:
         """Return `claims` as a signed JWT."""
         key = self._keys[0]
         return jwt.encode(claims, key, "RS256", headers={"kid": _kid(key)})
+
+    def read(self, token: str, *, issuer: str, audience: str, now: float) -> dict[str, Any] | None:
+        """Return the claims of a token that one of these keys signed; None if it is not good at `now`."""
+        options: Options = {
+            "require": ["exp", "nbf", "iss", "aud", "sub"],
+            "verify_exp": False,  # the times are by the emulator's clock, below
+            "verify_nbf": False,
+            "verify_iat": False,
+        }
+        for key in self._keys:
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token, key.public_key(), ["RS256"], options, issuer=issuer, audience=audience
+                )
+            except jwt.PyJWTError:
+                continue
+            return claims if claims["nbf"] <= now < claims["exp"] else None
+        return None
 
     def published(self, issuer: str) -> JwkSet:
         """Return the public keys; each says for which issuer it signs, as Entra's do."""

@@ -35,6 +35,7 @@ def token_routes(provider: Provider) -> APIRouter:
         """Exchange a code, a refresh token or an app's secret for tokens."""
         provider.directory.tenants(tid)
         form = await form_values(request)
+        provider.check_client(form)
         match form.get("grant_type"):
             case "authorization_code":
                 return _tokens(provider, tid, _redeem_code(provider, form))

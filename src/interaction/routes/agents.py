@@ -88,7 +88,7 @@ async def list_agents(me: Me, deps: Deps) -> Response:  # noqa: ARG001 - any mem
 @router.get("/{name}", responses=described(AgentEntry, 404))
 async def read_agent(name: str, me: Me, deps: Deps) -> Response:  # noqa: ARG001 - as above
     """Read an agent's entry in the register. Any member."""
-    return answer(_entry(agent_named(deps, name), deps))
+    return answer(register_entry(agent_named(deps, name), deps))
 
 
 def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
@@ -98,7 +98,7 @@ def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
     return agent
 
 
-def _entry(agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
+def register_entry(agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
     return AgentEntry(
         name=agent.name,
         title=agent.title,

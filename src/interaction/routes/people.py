@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Response
 
-from core import Role
+from core import Role, TenantContext
 from interaction.answers import Told, answer, described
 from interaction.authority import Me
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 
 router = APIRouter(prefix="/v1", tags=["me"])
 
@@ -36,15 +36,17 @@ class Myself(Told):
 @router.get("/me", responses=described(Myself, 404))
 async def who_am_i(me: Me, deps: Deps) -> Response:
     """Say who you are to this app. Any member."""
+    return answer(await myself(me, deps))
+
+
+async def myself(me: TenantContext, deps: InteractionDependencies) -> Myself:
     tenant = await deps.directory.tenant(me.tenant)
-    return answer(
-        Myself(
-            id=me.principal.id,
-            roles=[role for role in Role if role in me.principal.roles],
-            groups=sorted(me.principal.groups),
-            tenant=Organisation(id=tenant.id, name=tenant.name),
-            plan=me.plan,
-            region=me.region,
-            environment=deps.environment,
-        )
+    return Myself(
+        id=me.principal.id,
+        roles=[role for role in Role if role in me.principal.roles],
+        groups=sorted(me.principal.groups),
+        tenant=Organisation(id=tenant.id, name=tenant.name),
+        plan=me.plan,
+        region=me.region,
+        environment=deps.environment,
     )

@@ -20,7 +20,7 @@ from mandate.local.world import Company, load_companies
 from mandate.services import Services, local_client_id
 from mandate.settings import ROOT, Settings
 from telemetry import uvicorn_log_config
-from web import TokenValidator
+from web import TOKEN_EXCHANGE, TokenValidator
 
 if TYPE_CHECKING:
     from emulators import identity
@@ -52,10 +52,20 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
 
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
     from emulators import identity  # noqa: PLC0415 - each process imports its own emulator only
+    from interaction import SIGNED_IN, SIGNED_OUT  # noqa: PLC0415 - only this emulator sends people back to the console
 
     companies = load_companies(settings.root)
+    base = f"{settings.public_url}/identity"
+    services = _service_identities(Services.load(settings.root / "environments"))
+    edge = services[local_client_id("interaction")]
+    console = identity.ClientRegistration(
+        settings.console_client_id,
+        "Mandate",
+        [f"{settings.public_url}{path}" for path in (SIGNED_IN, SIGNED_OUT)],
+        identity.FederatedCredential(f"{base}/{identity.SERVICE_TID}/v2.0", edge.object_id, TOKEN_EXCHANGE),
+    )
     return identity.create_app(
-        issuer_base=f"{os.environ['MANDATE_PUBLIC_URL']}/identity",
+        issuer_base=base,
         tenants=[
             identity.DirectoryTenant(
                 tid=company.about.entra_tenant_id,
@@ -74,8 +84,8 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
             for company in companies
         ],
         folder=folder / "identity",
-        services=_service_identities(Services.load(settings.root / "environments")),
-        clients=[identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])],
+        services=services,
+        clients=[console, identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])],
         header_secret=os.environ["IDENTITY_HEADER"],
     )
 

@@ -1,0 +1,52 @@
+"""Which pages there are: every module of `pages` has a `router`, and an `ENTRY` if it belongs into the menu."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+from fastapi import APIRouter
+
+from core import Role, TenantContext
+from interaction.console import pages
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the menu.
+
+    Attributes:
+        name: the texts are `nav.<name>` and `nav.<name>.about`.
+        path: of the page; everything below it belongs to the entry too.
+        icon: name of a symbol in `templates/icons.html`.
+        position: entries stand in this order.
+        roles: who sees it; who does not may not read the page either.
+    """
+
+    name: str
+    path: str
+    icon: str
+    position: int
+    roles: tuple[Role, ...] = tuple(Role)
+
+    def holds(self, path: str) -> bool:
+        """Return whether a page belongs to this entry."""
+        return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
+
+
+@cache
+def _modules() -> Sequence[ModuleType]:
+    names = sorted(module.name for module in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."))
+    return [importlib.import_module(name) for name in names]
+
+
+def page_routers() -> list[APIRouter]:
+    return [module.router for module in _modules()]
+
+
+def entries(me: TenantContext) -> list[Entry]:
+    """Return the menu of somebody."""
+    found: list[Entry] = [module.ENTRY for module in _modules() if hasattr(module, "ENTRY")]
+    return sorted((entry for entry in found if me.has(*entry.roles)), key=lambda entry: entry.position)
