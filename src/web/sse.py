@@ -53,22 +53,26 @@ class EventStreamResponse(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        beating: asyncio.Task[None] | None = None
+        beating: list[asyncio.Task[None]] = []
+        # A stream that is never silent for so long costs a timer, not a task.
+        silence = loop.call_later(self._heartbeat, lambda: beating.append(loop.create_task(self._beat(send))))
+
+        def stop() -> None:
+            silence.cancel()
+            for task in beating:
+                task.cancel()
 
         async def noting(message: Message) -> None:
-            nonlocal beating
-            if beating is not None and not message.get("more_body", False):
-                beating.cancel()
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                stop()
             self._sent_at = loop.time()
             await send(message)
-            beating = beating or asyncio.create_task(self._beat(send))
 
         try:
             async with aclosing(self._events):
                 await super().stream_response(noting)
         finally:
-            if beating is not None:
-                beating.cancel()
+            stop()
 
     async def _beat(self, send: Send) -> None:
         loop = asyncio.get_running_loop()

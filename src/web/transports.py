@@ -1,15 +1,13 @@
 """Two ways to a peer, with one meaning: over the network, or to an application in this process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
-import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Scope
 from yarl import URL
@@ -88,66 +86,75 @@ class InProcess:
     @asynccontextmanager
     async def exchange(self, request: PeerRequest) -> AsyncGenerator[PeerAnswer]:
         ends = asyncio.get_running_loop().time() + request.left
-        gone = asyncio.Event()
-        told, answers = anyio.create_memory_object_stream[Message](_AHEAD)
-        self._begin(request, told, gone)
-        with answers:
-            try:
-                async with asyncio.timeout_at(ends):
-                    start = await _next(answers)
-                headers = Headers(raw=start.get("headers", []))
-                yield PeerAnswer(start["status"], headers, _pieces(answers, ends, request.silence))
-            finally:
-                gone.set()
+        exchange = _Exchange(request.body)
+        task = self._begin(exchange.serve(self._app, _scope(request)))
+        try:
+            async with asyncio.timeout_at(ends):
+                start = await exchange.next()
+            headers = Headers(raw=start.get("headers", []))
+            yield PeerAnswer(start["status"], headers, exchange.pieces(ends, request.silence))
+        finally:
+            if exchange.leave():
+                task.cancel()
 
-    def _begin(self, request: PeerRequest, told: MemoryObjectSendStream[Message], gone: asyncio.Event) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Start the application in a context of its own: nothing of the caller's reaches it but the request."""
-        work = _serve(self._app, request, told, gone)
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+        return task
 
 
-async def _serve(
-    app: ASGIApp, request: PeerRequest, told: MemoryObjectSendStream[Message], gone: asyncio.Event
-) -> None:
-    messages = [{"type": "http.request", "body": request.body, "more_body": False}]
+class _Exchange:
+    """One request and its answer, on the way between caller and application."""
 
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        await gone.wait()
+    def __init__(self, body: bytes) -> None:
+        self._request: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._answer: asyncio.Queue[Message | None] = asyncio.Queue(_AHEAD)
+        self._gone = asyncio.Event()
+        self._streaming = False
+
+    async def serve(self, app: ASGIApp, scope: Scope) -> None:
+        try:
+            await app(scope, self._receive, self._send)
+        except Exception:  # noqa: BLE001 - logged inside the application; the caller sees an answer that breaks off
+            pass
+        finally:
+            if not self._gone.is_set():
+                await self._answer.put(None)
+
+    async def _receive(self) -> Message:
+        if self._request:
+            return self._request.pop()
+        await self._gone.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Message) -> None:
-        with suppress(anyio.BrokenResourceError):  # the caller has gone: servers drop what is sent then, too
-            await told.send(message)
+    async def _send(self, message: Message) -> None:
+        if self._gone.is_set():
+            raise OSError("the caller has gone")  # as ASGI 2.4 has it
+        await self._answer.put(message)
 
-    with told:
-        try:
-            await app(_scope(request), receive, send)
-        except Exception:  # noqa: BLE001 - logged inside the application; the caller sees an answer that breaks off
-            return
+    async def next(self) -> Message:
+        message = await self._answer.get()
+        if message is None:
+            raise aiohttp.ServerDisconnectedError
+        self._streaming = message["type"] == "http.response.start" or message.get("more_body", False)
+        return message
 
+    async def pieces(self, ends: float, silence: float | None) -> AsyncGenerator[bytes]:
+        loop = asyncio.get_running_loop()
+        while self._streaming:
+            async with asyncio.timeout_at(ends if silence is None else min(ends, loop.time() + silence)):
+                message = await self.next()
+            if body := message.get("body"):
+                yield body
 
-async def _next(answers: MemoryObjectReceiveStream[Message]) -> Message:
-    try:
-        return await answers.receive()
-    except anyio.EndOfStream:
-        raise aiohttp.ServerDisconnectedError from None
-
-
-async def _pieces(
-    answers: MemoryObjectReceiveStream[Message], ends: float, silence: float | None
-) -> AsyncGenerator[bytes]:
-    loop = asyncio.get_running_loop()
-    more = True
-    while more:
-        async with asyncio.timeout_at(ends if silence is None else min(ends, loop.time() + silence)):
-            message = await _next(answers)
-        more = message.get("more_body", False)
-        if body := message.get("body"):
-            yield body
+    def leave(self) -> bool:
+        """Say that the caller takes no more; return whether the application is still answering."""
+        self._gone.set()
+        while not self._answer.empty():
+            self._answer.get_nowait()  # whoever waits to send goes on, and finds that nobody is there
+        return self._streaming
 
 
 def _scope(request: PeerRequest) -> Scope:
@@ -155,7 +162,7 @@ def _scope(request: PeerRequest) -> Scope:
     headers = {"host": "localhost", "content-length": str(len(request.body)), **request.headers}
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": request.method,
         "scheme": "http",
