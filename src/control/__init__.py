@@ -7,7 +7,7 @@ from control.app import create_app
 from control.budgets import Budgets, Reservation
 from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
 from control.calls import AssertedCall, Calls
-from control.directory import Binding, Directory, tenant_id
+from control.directory import Binding, Directory, member_name, tenant_id
 from control.gate import (
     ActionRequest,
     AgentFacts,
@@ -30,6 +30,7 @@ from control.records import (
     BindingRecord,
     BudgetRecord,
     MemberRecord,
+    PersonRecord,
     PolicyRecord,
     ServiceKeyRecord,
     SessionRecord,
@@ -64,6 +65,7 @@ __all__ = [
     "Granted",
     "Layer",
     "MemberRecord",
+    "PersonRecord",
     "Policies",
     "PolicyRecord",
     "Prompt",
@@ -90,6 +92,7 @@ __all__ = [
     "csrf_token",
     "load_agents",
     "log_run",
+    "member_name",
     "parse_layer",
     "publisher_text",
     "tenant_id",

@@ -1,6 +1,9 @@
 """Who belongs to which tenant: identities, bindings, members."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+
+import orjson
 
 from control import contexts
 from control.cache import Cache
@@ -8,6 +11,7 @@ from control.records import (
     PERSONAL_ACCOUNTS,
     BindingRecord,
     MemberRecord,
+    PersonRecord,
     TenantRecord,
     binding_key,
 )
@@ -160,6 +164,7 @@ async def _enrol(data: TenantData, oid: str, profile: bytes) -> PrincipalId:
     """Return the member's id, minting it at the first visit; keeps the stored profile up to date."""
     found = await data.records.get(MemberRecord, oid)
     if found and await data.content.matches(found.value.profile, profile):
+        await _point_to(data, found.value)
         return found.value.principal
     member = found.value.principal if found else PrincipalId(new_id("prn"))
     content = Content.new(
@@ -176,9 +181,31 @@ async def _enrol(data: TenantData, oid: str, profile: bytes) -> PrincipalId:
         if winner is None:
             raise Conflict("The member was changed at the same time; try again.") from None
         return winner.value.principal
+    await _point_to(data, record)
     if found:
         await data.content.erase([found.value.profile.id])
     return member
+
+
+async def _point_to(data: TenantData, member: MemberRecord) -> None:
+    """Let the member's pseudonym lead to their profile."""
+    found = await data.records.get(PersonRecord, member.principal)
+    if found is None or found.value.profile != member.profile:
+        with suppress(PreconditionFailed):  # another process does the same at this moment, or the next visit does
+            person = PersonRecord(profile=member.profile)
+            await data.records.put(member.principal, person, etag=found.etag if found else None)
+
+
+async def member_name(data: TenantData, member: PrincipalId) -> str | None:
+    """Return the name of a member of the tenant, else their user name; None if it is not known or was erased."""
+    found = await data.records.get(PersonRecord, member)
+    if found is None:
+        return None
+    try:
+        profile: dict[str, str] = orjson.loads(await data.content.get(found.value.profile))
+    except NotFound:
+        return None
+    return profile["name"] or profile["username"]
 
 
 def tenant_id(reference: str) -> TenantId:

@@ -52,6 +52,13 @@ class MemberRecord(_Strict):
     profile: ContentRef
 
 
+class PersonRecord(_Strict):
+    """A member's profile by their pseudonym, which is the key: to show names where people are shown."""
+
+    kind: ClassVar[str] = "person"
+    profile: ContentRef
+
+
 class ServiceKeyRecord(_Strict):
     """A public key that one of our processes signs with, in the publisher's tenant. Key: `kid`."""
 

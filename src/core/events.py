@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from core.canonical import digest
 from core.content import ContentRef
 from core.decisions import ActionKind, Decision, Effect
-from core.ids import ApprovalId, ConversationId, DocumentId, RunId, TenantId
+from core.ids import ApprovalId, ConversationId, DocumentId, FlagId, RunId, TenantId
 from core.labels import Label
 from core.tenancy import Actor, Role
 
@@ -99,6 +99,8 @@ class RunOpened(_Body):
     """The assertion nonce that this append claims; a replay finds it taken."""
     agent: str = ""
     conversation: ConversationId | None = None
+    replaces: RunId | None = None
+    """The turn whose place this one takes in the conversation: asked again, or in other words."""
     message: ContentRef | None = None
     quoted: ContentRef | None = None
     """What a client program sent along as the conversation so far: untrusted text, and nobody's words."""
@@ -260,6 +262,32 @@ class RunEnded(_Body):
     usage: Usage = Usage()
 
 
+class FlagKind(StrEnum):
+    WRONG = "wrong"
+    UNSAFE = "unsafe"
+    NOT_GROUNDED = "not_grounded"
+    OFFENSIVE = "offensive"
+    PRIVACY = "privacy"
+    OTHER = "other"
+
+
+class AnswerFlagged(_Body):
+    """A reader objects to the answer. It comes after `run_ended`, and changes nothing of the run."""
+
+    type: Literal["answer_flagged"] = "answer_flagged"
+    flag: FlagId
+    kind: FlagKind
+    reason: ContentRef
+
+
+class FlagResolved(_Body):
+    """Somebody who oversees the agent has dealt with a flag."""
+
+    type: Literal["flag_resolved"] = "flag_resolved"
+    flag: FlagId
+    reason: ContentRef
+
+
 class DocumentReceived(_Body):
     type: Literal["document_received"] = "document_received"
     document: DocumentId
@@ -314,6 +342,8 @@ Body = Annotated[
     | AnswerGiven
     | CancelRequested
     | RunEnded
+    | AnswerFlagged
+    | FlagResolved
     | DocumentReceived
     | PassagesIndexed
     | AccessRefused

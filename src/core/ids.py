@@ -12,6 +12,7 @@ ContentId = NewType("ContentId", str)
 ConversationId = NewType("ConversationId", str)
 DocumentId = NewType("DocumentId", str)
 ApprovalId = NewType("ApprovalId", str)
+FlagId = NewType("FlagId", str)
 
 PUBLISHER = TenantId("ten_publisher")
 """The publisher's own tenant: the directory lives here, and what has no tenant is recorded here."""

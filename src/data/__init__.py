@@ -1,5 +1,6 @@
 """Tenant-scoped stores: run log, content, records, knowledge, views. Adapters are subpackages."""
 
+from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.ports import (
     KNOWLEDGE,
     MAX_APPEND_BYTES,
@@ -35,6 +36,7 @@ from data.verification import Broken, Verdict, read_raw, verify_all, verify_one,
 
 __all__ = [
     "APPROVALS",
+    "FLAGS",
     "KNOWLEDGE",
     "MAX_APPEND_BYTES",
     "MAX_APPEND_EVENTS",
@@ -46,6 +48,8 @@ __all__ = [
     "Broken",
     "ContentStore",
     "FeedItem",
+    "FlagState",
+    "FlagSummary",
     "Hit",
     "Knowledge",
     "OpenStore",

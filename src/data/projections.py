@@ -11,6 +11,7 @@ from contextlib import suppress
 from core import TenantId
 from core.errors import MandateError
 from core.events import Event
+from data.flag_views import FLAGS
 from data.ports import FeedItem, Platform, Row
 from data.run_views import APPROVALS, RUNS, Projection
 from data.usage_view import USAGE
@@ -25,7 +26,7 @@ BURST_SECONDS = 0.1
 
 Key = tuple[TenantId, str]
 
-PROJECTIONS = (RUNS, APPROVALS, USAGE, USES)
+PROJECTIONS = (RUNS, APPROVALS, FLAGS, USAGE, USES)
 """All views that there are. `RUNS` comes first, since the others are folded with the help of its rows."""
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The two views that the product lists: runs, and approvals. Each is a pure fold of events into rows."""
+"""The two views that the product lists most: runs, and approvals. Each is a pure fold of events into rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict
 
 from core import Actor, ApprovalId, ContentRef, ConversationId, Effect, Json, RunId, canonical
 from core.events import (
+    AnswerFlagged,
     ApprovalRequested,
     ApprovalResolved,
     Event,
+    FlagResolved,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
@@ -145,6 +147,8 @@ def _opened(event: Event) -> RunSummary | None:
 def _run_after(summary: RunSummary, event: Event) -> RunSummary:
     usage, changes = summary.usage, dict[str, object]()
     match event.body:
+        case AnswerFlagged() | FlagResolved():  # said of the run, by somebody else, when it was over
+            return summary
         case RunParked(until=until):
             changes = {"state": RunState.PARKED, "parked_until": until}
         case RunResumed():

@@ -52,6 +52,12 @@ def described(
     return {status: told, **problems(*refusals)}
 
 
+def event_stream(*refusals: int) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses=` of an endpoint that answers with server-sent events alone."""
+    told = {"description": "Events as they happen", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    return {200: told, **problems(*refusals)}
+
+
 def problems(*refusals: int) -> dict[int | str, dict[str, Any]]:
     """Return FastAPI's `responses=` for how an endpoint may refuse, beside what each may."""
     return problem_responses(*_ALWAYS, *refusals)

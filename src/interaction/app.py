@@ -1,10 +1,12 @@
 """The edge as a service: the only one that people reach."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from interaction.changes import Changes
 from interaction.console import ErrorPages, page_routers
 from interaction.dependencies import InteractionDependencies
 from interaction.description import describe_exactly
@@ -17,6 +19,7 @@ from interaction.routes import (
     conversations,
     document_care,
     documents,
+    flags,
     openai_chat,
     openai_responses,
     passages,
@@ -34,17 +37,20 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, policies, usage, openai_chat, openai_responses),
+    *(passages, search, approvals, flags, policies, usage, openai_chat, openai_responses),
 )
 
 
 def create_app(dependencies: InteractionDependencies) -> FastAPI:
     """Return the app with all of the public API."""
     refusals = Refusals(dependencies.access)
+    changes = Changes(dependencies.store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        looking = asyncio.create_task(changes.run())
         yield
+        looking.cancel()
         await refusals.finish()
 
     app = create_service(
@@ -56,6 +62,7 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.dependencies = dependencies
+    app.state.changes = changes
     for resource in _RESOURCES:
         app.include_router(resource.router)
     for router in page_routers():

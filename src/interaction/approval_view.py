@@ -10,6 +10,9 @@ from core.tenancy import Role
 from interaction.answers import Told
 from interaction.decisions import ApprovalStatus, DecisionTold, decisions_of, text_of
 from interaction.explanation import Source, sources_of
+from interaction.people import NameOf
+from interaction.plain_words import day_and_time
+from interaction.proposal_words import ArgumentTold, Consequences, consequences_of, told_arguments
 from interaction.run_view import message_text
 from orchestration import ApprovalRecord, Fetch, fold
 from tools import Registry
@@ -20,12 +23,17 @@ class ApprovalView(Told):
 
     Attributes:
         consequence: what happens if it is approved, in plain words. Values in quotation marks were chosen by the model.
+        then: what follows from each decision, and whether it can be undone.
         argument_labels: who could have chosen each argument: `untrusted` is what the person who asks did not write.
-        on_behalf_of: pseudonym of the person whose run it is.
+        told: the arguments one by one, in words, with marks on those that nobody vouches for.
+        on_behalf_of: pseudonym of the person whose run it is; their name is null where it is not known any more.
         why: why the rules leave this to a person.
         message: what that person wrote.
         sources: what the agent had read.
+        seconds_left: until it expires; 0 once it is no longer open.
+        decided: who decided and why, in a sentence; null while it is open.
         may_decide: whether you may; nobody decides on what they asked for themselves.
+        may_not_because: why you may not; null if you may.
     """
 
     approval: ApprovalId
@@ -35,9 +43,12 @@ class ApprovalView(Told):
     tool: str
     effect: Effect
     consequence: str
+    then: Consequences
     arguments: dict[str, JsonValue] | None
     argument_labels: dict[str, Label]
+    told: list[ArgumentTold]
     on_behalf_of: str
+    on_behalf_of_name: str | None
     why: str
     policies: list[str]
     policy_version: str
@@ -45,10 +56,14 @@ class ApprovalView(Told):
     sources: list[Source]
     requested_at: str
     expires_at: str
+    seconds_left: int
     approver: str | None
+    approver_name: str | None
     decided_at: str | None
     reason: str | None
+    decided: str | None
     may_decide: bool
+    may_not_because: str | None
 
 
 async def view_approval(
@@ -58,10 +73,16 @@ async def view_approval(
     fetch: Fetch,
     registry: Registry,
     context: TenantContext,
+    name: NameOf,
     now: datetime,
 ) -> ApprovalView:
     decision = await _decision(record, events, fetch, registry)
-    status = _status(record, now)
+    status, tool = _status(record, now), registry.get(record.tool)
+    consequence = decision.consequence or f"Calls {record.tool}."
+    because = _may_not_because(context, record, status)
+    reason = await text_of(record.reason, fetch) if record.reason else None
+    approver_name = await name(record.approver.id) if record.approver else None
+    left = (parse_timestamp(record.expires_at) - now).total_seconds() if status == "pending" else 0
     return ApprovalView(
         approval=record.id,
         run=record.run,
@@ -69,10 +90,13 @@ async def view_approval(
         agent=record.agent,
         tool=record.tool,
         effect=record.effect,
-        consequence=decision.consequence or f"Calls {record.tool}.",
+        consequence=consequence,
+        then=consequences_of(record, consequence, reversible=tool is not None and tool.reversible),
         arguments=decision.arguments,
         argument_labels=decision.argument_labels,
+        told=told_arguments(decision, tool),
         on_behalf_of=record.requester,
+        on_behalf_of_name=await name(record.requester),
         why=decision.reason,
         policies=decision.policies,
         policy_version=record.policy_version,
@@ -80,16 +104,40 @@ async def view_approval(
         sources=await sources_of(events, fetch),
         requested_at=record.requested_at,
         expires_at=record.expires_at,
+        seconds_left=max(0, int(left)),
         approver=record.approver.id if record.approver else None,
+        approver_name=approver_name,
         decided_at=record.decided_at or None,
-        reason=await text_of(record.reason, fetch) if record.reason else None,
-        may_decide=status == "pending" and may_decide(context, record),
+        reason=reason,
+        decided=_decided(record, status, approver_name, reason),
+        may_decide=because is None,
+        may_not_because=because,
     )
 
 
-def may_decide(context: TenantContext, record: ApprovalRecord) -> bool:
-    """Return whether a member may ever decide it, as far as roles go."""
-    return context.has(Role.APPROVER, Role.OWNER) and context.principal.id != record.requester
+def _may_not_because(context: TenantContext, record: ApprovalRecord, status: ApprovalStatus) -> str | None:
+    if status != "pending":
+        return "It is no longer open."
+    if context.principal.id == record.requester:
+        return "You asked for this yourself; a colleague must decide it."
+    if not context.has(Role.APPROVER, Role.OWNER):
+        return "Only an approver or the owner of your organisation may decide it."
+    return None
+
+
+def _decided(record: ApprovalRecord, status: ApprovalStatus, name: str | None, reason: str | None) -> str | None:
+    who = name or "A person with the right to decide"
+    match status:
+        case "approved":
+            return f"{who} approved it on {day_and_time(record.decided_at)}: “{reason}”"
+        case "denied":
+            return f"{who} said no on {day_and_time(record.decided_at)}: “{reason}”"
+        case "expired":
+            return f"Nobody decided by {day_and_time(record.expires_at)}, so it was not done."
+        case "superseded":
+            return "The run ended before anybody decided, so it was not done."
+        case "pending":
+            return None
 
 
 def _status(record: ApprovalRecord, now: datetime) -> ApprovalStatus:

@@ -22,8 +22,7 @@ from core.events import (
     ToolFinished,
 )
 from interaction.answers import Told
-from interaction.run_view import ERASED
-from orchestration import Fetch
+from orchestration import ERASED, Fetch
 from tools import Registry, Tool
 
 ApprovalStatus = Literal["pending", "approved", "denied", "expired", "superseded"]
@@ -195,7 +194,7 @@ def _resolved(approval: ApprovalId, events: Sequence[Stored]) -> tuple[ApprovalR
 def _status(resolved: ApprovalResolved | None, events: Sequence[Stored]) -> ApprovalStatus:
     if resolved:
         return resolved.verdict
-    return "superseded" if isinstance(events[-1].event.body, RunEnded) else "pending"
+    return "superseded" if any(isinstance(stored.event.body, RunEnded) for stored in events) else "pending"
 
 
 async def text_of(ref: ContentRef, fetch: Fetch) -> str:

@@ -8,12 +8,15 @@ from typing import Annotated, TypeVar
 from fastapi import Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, RunId, TenantContext, derived_id, new_id
+from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, FlagId, RunId, TenantContext, derived_id, new_id
 from core.errors import NotFound
 
 T = TypeVar("T", bound=str)
 
 COLLECTION_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
+
+PLAIN_LINE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+"""One line of text with something in it."""
 
 _KIND = r"[a-z]{2,4}"
 _ETAG = r'^"?[A-Za-z0-9._-]{1,128}"?$'
@@ -96,6 +99,9 @@ ConversationPath = Annotated[
     Path(json_schema_extra={"pattern": _pattern("cnv")}),
     AfterValidator(_shaped("cnv", "conversation")),
 ]
+FlagPath = Annotated[
+    FlagId, Path(json_schema_extra={"pattern": _pattern("flg")}), AfterValidator(_shaped("flg", "flag"))
+]
 DocumentPath = Annotated[
     DocumentId, Path(json_schema_extra={"pattern": _pattern("doc")}), AfterValidator(_shaped("doc", "document"))
 ]
@@ -107,6 +113,7 @@ ResponsePath = Annotated[
 ]
 
 ConversationField = Annotated[ConversationId, StringConstraints(pattern=_pattern("cnv"))]
+RunField = Annotated[RunId, StringConstraints(pattern=_pattern("run"))]
 CollectionName = Annotated[str, StringConstraints(pattern=COLLECTION_PATTERN)]
 
 Cursor = Annotated[

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from core import Actor, ConversationId, Role, RunId, TenantContext
 from core.errors import Defect, NotFound
 from core.events import ApprovalRequested, ApprovalResolved, RunEnded, Stored
-from data import RawEvent, Store, read_run
+from data import RawEvent, Store, Versioned, read_run
 from interaction.authority import oversees
 from interaction.parameters import no_such
 from orchestration import ConversationRecord
@@ -75,19 +75,24 @@ def _decides(context: TenantContext, events: Sequence[Stored]) -> bool:
     bodies = [stored.event.body for stored in events]
     asked = {body.approval for body in bodies if isinstance(body, ApprovalRequested)}
     resolved = {body.approval: body.approver for body in bodies if isinstance(body, ApprovalResolved)}
-    waiting = asked - resolved.keys() and not isinstance(bodies[-1], RunEnded)
+    waiting = asked - resolved.keys() and not any(isinstance(body, RunEnded) for body in bodies)
     return bool(waiting) or context.principal.actor in resolved.values()
 
 
 async def readable_conversation(
     store: Store, context: TenantContext, conversation: ConversationId
-) -> ConversationRecord:
+) -> Versioned[ConversationRecord]:
     """Return a conversation of the caller's, or any of the tenant to who oversees it.
+
+    One that was deleted is there for others who oversee the tenant, without its content; for its owner it is gone.
 
     Raises:
         NotFound: there is none, or it is not theirs to see.
     """
     found = await store.tenant(context).records.get(ConversationRecord, conversation)
-    if found is None or (found.value.owner != context.principal.id and not oversees(context)):
+    if found is None:
         raise no_such("conversation")
-    return found.value
+    own = found.value.owner == context.principal.id
+    if (own and found.value.deleted_at) or not (own or oversees(context)):
+        raise no_such("conversation")
+    return found

@@ -33,7 +33,7 @@ def wants(media_type: str, headers: Headers) -> bool:
 
 
 class Relay(EventStreamResponse):
-    """Closes the peer's stream when the caller's ends, whatever ends it. The run goes on without either."""
+    """Closes what a stream comes from when the caller's ends, whatever ends it. A run goes on without either."""
 
     def __init__(self, upstream: AsyncExitStack, pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
         super().__init__(_through(pieces))

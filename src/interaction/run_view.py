@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from core import ApprovalId, ConversationId, DocumentId, Effect, Label, RunId
+from core import ApprovalId, ConversationId, DocumentId, Effect, Label, RunId, TenantContext, timestamp
 from core.errors import NotFound
-from core.events import AnswerGiven, Limits, RunKind, RunState, Stored, Usage, Versions
+from core.events import AnswerGiven, FlagKind, Limits, RunKind, RunState, Stored, Usage, Versions
+from data import TenantData, read_run
 from interaction.answers import Told
-from orchestration import Fetch, Progress, answer_text, fold, shown_passages
-
-ERASED = "(erased)"
+from interaction.grounding import Grounding, grounding_of
+from interaction.people import NameOf, names_in
+from orchestration import ERASED, Fetch, Progress, answer_text, fetcher, flags_of, fold, shown_passages
 
 
 class CitedSource(Told):
@@ -28,6 +29,15 @@ class Answer(Told):
     text: str
     citations: list[CitedSource]
     label: Label
+    grounding: Grounding
+
+
+class FlagsTold(Told):
+    """What readers hold against the answer: how many flags there are, and yours."""
+
+    count: int
+    open: int
+    mine: FlagKind | None
 
 
 class PendingApproval(Told):
@@ -43,6 +53,8 @@ class RunView(Told):
     Attributes:
         code: why it ended as it did; empty while it goes on, and where it completed.
         requester: pseudonym of who asked.
+        requester_name: their name, null where it is not known any more.
+        replaces: the turn whose place this one took, null if none.
         message: what they asked; null for a run that is no turn with an agent.
         pending_approval: what a colleague must decide before it goes on.
         events: how many there are; what to give as `after` to follow it from here.
@@ -54,11 +66,14 @@ class RunView(Told):
     state: RunState = Field(description="`running` and `parked` go on; all others are ends.")
     code: str
     requester: str
+    requester_name: str | None
     conversation: ConversationId | None
+    replaces: RunId | None
     opened_at: str
     ended_at: str | None
     message: str | None
     answer: Answer | None
+    flags: FlagsTold
     pending_approval: PendingApproval | None
     usage: Usage
     limits: Limits | None
@@ -66,7 +81,12 @@ class RunView(Told):
     events: int
 
 
-async def view_run(events: Sequence[Stored], fetch: Fetch) -> RunView:
+async def told_run(data: TenantData, run: RunId) -> RunView:
+    """Return a run as the principal of `data`, who may read it, sees it now."""
+    return await view_run(await read_run(data, run), fetcher(data), names_in(data), data.context)
+
+
+async def view_run(events: Sequence[Stored], fetch: Fetch, name: NameOf, reader: TenantContext) -> RunView:
     progress = fold(events)
     first, last = events[0].event, events[-1].event
     return RunView(
@@ -76,11 +96,14 @@ async def view_run(events: Sequence[Stored], fetch: Fetch) -> RunView:
         state=state_of(progress),
         code=progress.ended.code if progress.ended else "",
         requester=first.actor.id,
+        requester_name=await name(first.actor.id),
         conversation=progress.run.conversation,
+        replaces=progress.run.replaces,
         opened_at=first.at,
-        ended_at=last.at if progress.ended else None,
+        ended_at=timestamp(progress.ended_at) if progress.ended_at else None,
         message=await message_text(progress, fetch),
         answer=await view_answer(progress, progress.answer, fetch) if progress.answer else None,
+        flags=_flags(events, reader),
         pending_approval=_pending(progress),
         usage=progress.usage,
         limits=progress.run.limits,
@@ -114,7 +137,14 @@ async def view_answer(progress: Progress, answer: AnswerGiven, fetch: Fetch) -> 
         CitedSource(marker=c.marker, passage=c.passage, document=c.document, heading=headings.get(c.passage, ERASED))
         for c in answer.citations
     ]
-    return Answer(text=await answer_text(answer, fetch), citations=cited, label=answer.label)
+    text = await answer_text(answer, fetch)
+    return Answer(text=text, citations=cited, label=answer.label, grounding=grounding_of(progress, answer, text))
+
+
+def _flags(events: Sequence[Stored], reader: TenantContext) -> FlagsTold:
+    flags = flags_of(events).values()
+    mine = next((flag.kind for flag in flags if flag.by == reader.principal.actor), None)
+    return FlagsTold(count=len(flags), open=sum(flag.resolved is None for flag in flags), mine=mine)
 
 
 def _pending(progress: Progress) -> PendingApproval | None:

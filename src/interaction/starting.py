@@ -30,6 +30,7 @@ class NewTurn:
     conversation: ConversationId | None = None
     use_knowledge: bool = True
     quoted: Sequence[Quoted] = ()
+    replaces: RunId | None = None
 
     def body(self, *, stream: bool) -> bytes:
         return orjson.dumps(
@@ -39,6 +40,7 @@ class NewTurn:
                 "message": self.message,
                 "conversation": self.conversation,
                 "use_knowledge": self.use_knowledge,
+                "replaces": self.replaces,
                 "quoted": [turn.model_dump() for turn in self.quoted],
                 "stream": stream,
             }

@@ -5,8 +5,10 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 
 from orchestration.app import OrchestrationDependencies, create_app
 from orchestration.conversation import parse_model_message
+from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasing import erase_document
-from orchestration.presentation import Fetch, answer_text, present, shown_passages
+from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
+from orchestration.presentation import ERASED, Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
 from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, may_read
@@ -17,6 +19,7 @@ from orchestration.turn import Services
 
 __all__ = [
     "ANYTHING",
+    "ERASED",
     "MARKDOWN",
     "MEDIA_TYPES",
     "ApprovalRecord",
@@ -24,6 +27,7 @@ __all__ = [
     "ConversationRecord",
     "DocumentRecord",
     "Fetch",
+    "Flag",
     "OrchestrationDependencies",
     "Progress",
     "ProposalState",
@@ -33,11 +37,16 @@ __all__ = [
     "ShownPassage",
     "answer_text",
     "create_app",
+    "delete_conversation",
     "erase_document",
     "fetcher",
+    "flag_answer",
+    "flags_of",
     "fold",
     "may_read",
     "parse_model_message",
     "present",
+    "rename_conversation",
+    "resolve_flag",
     "shown_passages",
 ]

@@ -73,6 +73,7 @@ class StartBody(_Body):
     conversation: ConversationId | None
     use_knowledge: bool
     quoted: tuple[Quoted, ...] = ()
+    replaces: RunId | None = None
     stream: bool
 
 
@@ -138,7 +139,9 @@ router = APIRouter(prefix="/internal")
 @router.post("/runs")
 async def start(body: StartBody, call: Call, runs: TheRuns, http: Request) -> Response:
     """Open a turn; answer with its event stream, or with nothing once it has ended or waits for a person."""
-    request = TurnRequest(body.run, body.agent, body.message, body.conversation, body.use_knowledge, body.quoted)
+    request = TurnRequest(
+        body.run, body.agent, body.message, body.conversation, body.use_knowledge, body.quoted, body.replaces
+    )
     await runs.start(call.context, request, call.nonce, parent=extract(http.headers))
     stream = runs.follow(call.context, body.run, after=0, until_parked=True, seconds=STREAM_SECONDS)
     if body.stream:

@@ -19,6 +19,7 @@ from core import (
 from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from core.events import RunKind, RunOpened, RunState, Versions
 from data import RunWriter, TenantData, read_run
+from orchestration.conversation_records import own_conversation
 from orchestration.quoting import Quoted, quoted_bytes
 from orchestration.records import ConversationRecord
 from orchestration.retrieval import EMBED
@@ -28,7 +29,10 @@ from orchestration.turn import Services
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """What a person asks: `run` is minted at the edge, from the idempotency key where there is one."""
+    """What a person asks: `run` is minted at the edge, from the idempotency key where there is one.
+
+    `replaces` is the last turn of `conversation`, whose place this one takes.
+    """
 
     run: RunId
     agent: str
@@ -36,6 +40,7 @@ class TurnRequest:
     conversation: ConversationId | None = None
     use_knowledge: bool = True
     quoted: tuple[Quoted, ...] = ()
+    replaces: RunId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Opening:
     agent: AgentManifest | None = None
     conversation: ConversationId | None = None
     use_knowledge: bool = False
+    replaces: RunId | None = None
 
 
 async def open_turn(
@@ -67,7 +73,8 @@ async def open_turn(
 
     Raises:
         NotFound: no such agent, or a conversation that is not the principal's.
-        Conflict: the conversation has a turn under way, or the same assertion was sent before.
+        Conflict: the conversation has a turn under way, what is to be replaced is not its last turn, or the same
+            assertion was sent before.
         Unprocessable: the idempotency key was used for another message.
     """
     agent = services.agents.get(request.agent)
@@ -84,9 +91,10 @@ async def open_turn(
         agent=agent,
         conversation=request.conversation or ConversationId(derived_id("cnv", context.tenant, request.run)),
         use_knowledge=request.use_knowledge,
+        replaces=request.replaces,
     )
     if not new:
-        await _join(services, context, request)
+        await _join(services, context, request, message)
         return await open_run(services, context, opening)
     opened, _ = await asyncio.gather(
         open_run(services, context, opening), _begin_conversation(services, context, opening)
@@ -121,6 +129,7 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
         nonce=opening.nonce,
         agent=agent.name if agent else "",
         conversation=opening.conversation,
+        replaces=opening.replaces,
         message=opening.payload.ref,
         quoted=opening.quoted.ref if opening.quoted else None,
         attachment=opening.attachment.ref if opening.attachment else None,
@@ -185,26 +194,52 @@ async def _begin_conversation(services: Services, context: TenantContext, openin
         await services.store.tenant(context).records.put(opening.conversation, record, etag=None)
 
 
-async def _join(services: Services, context: TenantContext, request: TurnRequest) -> None:
+async def _join(services: Services, context: TenantContext, request: TurnRequest, message: Content) -> None:
     """Add the run to the conversation that it names, unless a turn is under way there."""
     assert request.conversation is not None
-    records = services.store.tenant(context).records
-    found = await records.get(ConversationRecord, request.conversation)
-    if found is None or found.value.owner != context.principal.id:
-        raise NotFound("There is no such conversation. Leave `conversation` out to begin a new one.")
-    if request.run in found.value.runs:
+    data = services.store.tenant(context)
+    found = await own_conversation(data, request.conversation)
+    record = found.value
+    if record.deleted_at:
+        raise NotFound("There is no such conversation any more. Leave `conversation` out to begin a new one.")
+    if request.run in record.runs or request.run in record.replaced:
         return
-    await _must_be_idle(services, context, found.value.runs[-1])
-    joined = found.value.model_copy(update={"runs": (*found.value.runs, request.run)})
+    if request.replaces:
+        joined = await _replacing(data, record, request, message)
+    else:
+        await _must_be_idle(data, record.runs[-1])
+        joined = record.model_copy(update={"runs": (*record.runs, request.run)})
     try:
-        await records.put(request.conversation, joined, etag=found.etag)
+        await data.records.put(request.conversation, joined, etag=found.etag)
     except PreconditionFailed:
         raise _busy() from None
 
 
-async def _must_be_idle(services: Services, context: TenantContext, last: RunId) -> None:
+async def _replacing(
+    data: TenantData, record: ConversationRecord, request: TurnRequest, message: Content
+) -> ConversationRecord:
+    """Return the record with the run in the place of the last turn, which must have ended."""
+    assert request.replaces is not None
+    at = record.runs.index(request.replaces) if request.replaces in record.runs else len(record.runs)
+    replaced, never_opened = record.runs[at : at + 1], record.runs[at + 1 :]
+    if not replaced or any([await data.log.read(run, limit=1) for run in never_opened]):
+        raise Conflict(
+            "Only the last turn of a conversation can be replaced, and only once.", code="conversation.replaced"
+        )
+    if not fold(await read_run(data, replaced[0])).ended:
+        raise _busy()
+    changes: dict[str, object] = {
+        "runs": (*record.runs[:at], request.run),
+        "replaced": (*record.replaced, *record.runs[at:]),
+    }
+    if at == 0 and record.title.kind is ContentClass.PROMPT:  # the first message, which is another one now
+        changes["title"] = message.ref
+    return record.model_copy(update=changes)
+
+
+async def _must_be_idle(data: TenantData, last: RunId) -> None:
     try:
-        progress = fold(await read_run(services.store.tenant(context), last))
+        progress = fold(await read_run(data, last))
     except NotFound:
         return  # its first event was never written
     if progress.state is RunState.RUNNING:

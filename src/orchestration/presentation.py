@@ -9,12 +9,14 @@ from core import ContentRef, Json
 from core.errors import NotFound
 from core.events import (
     AccessRefused,
+    AnswerFlagged,
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     CancelRequested,
     DecisionMade,
     DocumentReceived,
+    FlagResolved,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
@@ -30,6 +32,7 @@ from core.events import (
 )
 from orchestration.conversation import parse_model_message
 from orchestration.retrieval import ShownPassage, parse_passages
+from orchestration.telling import telling
 
 Fetch = Callable[[ContentRef], Awaitable[bytes]]
 
@@ -37,7 +40,10 @@ ERASED = "(erased)"
 
 
 async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
-    """Return one event as JSON for its reader: `seq`, `at`, `actor`, `type`, the body's fields, and content by name."""
+    """Return one event as JSON for its reader.
+
+    These are `seq`, `at`, `actor`, `type`, the body's fields, content by name, and what it means in words (`telling`).
+    """
     event = stored.event
     body = orjson.loads(stored.data)["body"]
     return {
@@ -45,6 +51,7 @@ async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
         "at": event.at,
         "actor": {"kind": event.actor.kind, "id": event.actor.id},
         **body,
+        **telling(event.body),
         **await _content(stored, fetch),
     }
 
@@ -64,6 +71,8 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
             return {"proposed": await _json(body.arguments, fetch)}
         case ApprovalResolved():
             return {"reason_text": await _text(body.reason, fetch)} if body.reason else {}
+        case AnswerFlagged() | FlagResolved():
+            return {"reason_text": await _text(body.reason, fetch)}
         case DecisionMade():
             return {"proposed": await _json(body.arguments, fetch)} if body.arguments else {}
         case ToolFinished():

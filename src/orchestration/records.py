@@ -22,7 +22,12 @@ from data import Record
 
 
 class ConversationRecord(Record):
-    """A person's conversation: its runs, oldest first. Its title is the beginning of the first message."""
+    """A person's conversation: its runs, oldest first. Its title is one they gave, else the first message's beginning.
+
+    Attributes:
+        replaced: runs whose place another has taken: they stay in the log, and count as turns no more.
+        deleted_at: when its owner deleted it, with all content; empty if it is there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "conversation"
@@ -33,6 +38,8 @@ class ConversationRecord(Record):
     opened_at: str
     title: ContentRef
     runs: tuple[RunId, ...]
+    replaced: tuple[RunId, ...] = ()
+    deleted_at: str = ""
 
 
 class ApprovalRecord(Record):

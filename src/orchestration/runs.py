@@ -115,12 +115,14 @@ class Runs:
         with self._services.hub.follow(context.tenant, run) as (live, follower):
             fetch = fetcher(data, live.known)
             items: Sequence[Item | None] = await data.log.read(run, after=after)
+            if not items and fold(await read_run(data, run)).ended:
+                return
             while asyncio.get_running_loop().time() < end:
                 fresh = [item for item in items if item is not None and not _seen(item, after)]
                 after = max([after, *(item.event.seq for item in fresh if isinstance(item, Stored))])
                 if fresh:
                     yield await stream_bytes(fresh, fetch)
-                if None in items or (fresh and closes(fresh[-1], when_parked=until_parked)):
+                if None in items or _over(fresh, until_parked=until_parked):
                     return
                 items = await follower.take(within=POLL_SECONDS) or await data.log.read(run, after=after)
 
@@ -193,6 +195,12 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
         await work
     except Exception as error:  # noqa: BLE001 - the run stays as it is on disk, and is taken up at the next start
         log(logging.ERROR, "A run was left behind", error=error)
+
+
+def _over(fresh: Sequence[Item], *, until_parked: bool) -> bool:
+    """Return whether a stream ends here; what readers say of an answer comes behind the run's end."""
+    ended = any(closes(item, when_parked=False) for item in fresh)
+    return ended or (bool(fresh) and closes(fresh[-1], when_parked=until_parked))
 
 
 def _seen(item: Item, after: int) -> bool:

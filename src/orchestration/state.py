@@ -9,6 +9,7 @@ from core import ActionKind, ContentRef, Effect, Lane, parse_timestamp
 from core.errors import Defect
 from core.events import (
     AccessRefused,
+    AnswerFlagged,
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
@@ -17,6 +18,7 @@ from core.events import (
     DecisionMade,
     DocumentReceived,
     Event,
+    FlagResolved,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
@@ -93,6 +95,7 @@ class Progress:
     interruptions: int = 0
     answer: AnswerGiven | None = None
     ended: RunEnded | None = None
+    ended_at: datetime | None = None
     cancelled: bool = False
     usage: Usage = field(default_factory=Usage)
     received: DocumentReceived | None = None
@@ -157,7 +160,7 @@ def apply(progress: Progress, event: Event) -> None:
         case CancelRequested():
             progress.cancelled = True
         case RunEnded():
-            progress.ended, progress.state = body, body.state
+            progress.ended, progress.ended_at, progress.state = body, at, body.state
         case _:
             _apply_step(progress, body)
     progress.last_at = at
@@ -193,7 +196,7 @@ def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 
         case PassagesIndexed():
             progress.indexed = body.done
             progress.usage = progress.usage.plus(body.usage)
-        case AccessRefused() | RecordChanged():
+        case AnswerFlagged() | FlagResolved() | AccessRefused() | RecordChanged():
             pass
         case RunOpened() | RunParked() | RunResumed() | CancelRequested() | RunEnded():
             raise Defect("Handled by `apply`.", code="defect.log")

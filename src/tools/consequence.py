@@ -30,6 +30,17 @@ def render(template: str, values: Mapping[str, Json]) -> str:
     return "".join(parts)
 
 
+def worded(template: str, name: str, value: Json) -> str:
+    """Return one value as people read it: as money where the sentence prints it so."""
+    if (name, "money") in {(field, form) for _, field, form, _ in Formatter().parse(template)}:
+        return _money(value)
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
+
+
 def _money(cents: Json) -> str:
     assert isinstance(cents, int)
     return f"{cents // 100:,}.{cents % 100:02d}"

@@ -27,7 +27,7 @@ from core import (
 from core.errors import Defect
 from tools.arguments import Arguments, parse
 from tools.caller import Caller
-from tools.consequence import check_template, render
+from tools.consequence import check_template, render, worded
 from tools.egress import EgressClient
 from tools.schema import Schema, object_schema, parameters_model
 
@@ -105,6 +105,10 @@ class Tool:
     def consequence(self, arguments: Arguments) -> str:
         """Return what will happen, in plain words for an approver. Content: it repeats arguments."""
         return render(self.template, arguments.values)
+
+    def worded(self, name: str, value: Json) -> str:
+        """Return the value of a parameter as people read it: 1250 of an amount in cents as 12.50."""
+        return worded(self.template, name, value)
 
     def result_label(self, arguments: Label = PRISTINE) -> Label:
         """Return the label of a result: no better than declared, and no better than that of the call's `arguments`.

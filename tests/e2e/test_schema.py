@@ -106,6 +106,7 @@ async def made(session: aiohttp.ClientSession, product: Stack, company: Company)
     parked = await start(client, f"Please refund 1.00 EUR for order {order} because the box was torn.")
     pending = parked["pending_approval"]
     assert isinstance(pending, dict)
+    flagged = await admin.post(f"/v1/runs/{asked['run']}/flags", {"kind": "wrong", "reason": "It is two years."})
     page = (await admin.get("/v1/documents?limit=5"))["items"]
     assert isinstance(page, list)
     responses = [f"resp_{str(run['run']).removeprefix('run_')}" for run in (asked, parked)]
@@ -113,6 +114,8 @@ async def made(session: aiohttp.ClientSession, product: Stack, company: Company)
         "run": [str(asked["run"]), str(parked["run"])],
         "conversation": [str(asked["conversation"]), str(parked["conversation"])],
         "approval": [str(pending["approval"])],
+        "flag": [str(flagged["flag"])],
+        "replaces": [str(asked["run"])],
         "document": [str(item["document"]) for item in page if isinstance(item, dict)],
         "collection": [collection.id for collection in company.about.collections],
         "agent": ["support"],

@@ -1,5 +1,6 @@
 """What a run tells of itself: to its reader, to the approver, and to somebody whom it affects."""
 
+from datetime import datetime
 from typing import Literal
 
 import pytest
@@ -20,7 +21,7 @@ from interaction_samples import (
 )
 
 from control import AgentManifest
-from core import Effect, Lane
+from core import Effect, Lane, PrincipalId, TenantContext
 from core.events import (
     ModelFinished,
     Proposal,
@@ -33,7 +34,7 @@ from core.events import (
     Usage,
     Versions,
 )
-from interaction.approval_view import view_approval
+from interaction.approval_view import ApprovalView, view_approval
 from interaction.decisions import decisions_of
 from interaction.explanation import PlainWords, story_of
 from interaction.plain_words import ending, in_plain_words, money, used
@@ -189,7 +190,7 @@ async def test_a_decision_is_told_with_its_rules_its_approval_and_the_labels_of_
 async def test_what_was_erased_is_said_to_be_erased_and_breaks_nothing() -> None:
     tale = answered(resolved(parked(asked()), BEN))
     tale.content.clear()
-    view = await view_run(tale.events, tale.fetch)
+    view = await view_run(tale.events, tale.fetch, named, ANNA)
     assert view.message == "(erased)"
     assert view.answer is not None
     assert view.answer.text == "(erased)"
@@ -200,7 +201,7 @@ async def test_what_was_erased_is_said_to_be_erased_and_breaks_nothing() -> None
 
 async def test_a_run_is_shown_with_its_answer_sources_and_usage() -> None:
     tale = answered(resolved(parked(asked()), BEN))
-    view = await view_run(tale.events, tale.fetch)
+    view = await view_run(tale.events, tale.fetch, named, ANNA)
     assert (view.state, view.requester, view.events) == (RunState.COMPLETED, ANNA.principal.id, len(tale.events))
     assert view.answer is not None
     assert [c.heading for c in view.answer.citations] == ["Refunds"]
@@ -210,10 +211,14 @@ async def test_a_run_is_shown_with_its_answer_sources_and_usage() -> None:
 
 async def test_a_parked_run_says_what_it_waits_for() -> None:
     tale = parked(asked())
-    view = await view_run(tale.events, tale.fetch)
+    view = await view_run(tale.events, tale.fetch, named, ANNA)
     assert view.state is RunState.PARKED
     assert view.pending_approval is not None
     assert view.pending_approval.approval == APPROVAL
+
+
+async def named(principal: str) -> str | None:
+    return {ANNA.principal.id: "Anna North", BEN.principal.id: "Ben West"}.get(PrincipalId(principal))
 
 
 def _record(tale: Tale) -> ApprovalRecord:
@@ -235,14 +240,24 @@ def _record(tale: Tale) -> ApprovalRecord:
     )
 
 
+async def _view(record: ApprovalRecord, tale: Tale, reader: TenantContext, now: datetime = START) -> ApprovalView:
+    return await view_approval(
+        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=reader, name=named, now=now
+    )
+
+
 async def test_an_approver_reads_what_would_happen_and_which_arguments_nobody_wrote() -> None:
     tale = parked(asked())
-    view = await view_approval(
-        _record(tale), events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=BEN, now=START
-    )
+    view = await _view(_record(tale), tale, BEN)
     assert view.consequence == "Pays 12.50 back for order A-1."
     assert view.arguments == {"order_id": "A-1", "amount_cents": 1250}
     assert view.argument_labels["amount_cents"] == UNTRUSTED
+    told = {argument.path: (argument.text, argument.untrusted) for argument in view.told}
+    assert told == {"order_id": ("A-1", False), "amount_cents": ("12.50", True)}
+    assert (view.on_behalf_of_name, view.decided) == ("Anna North", None)
+    assert (view.then.reversible, view.then.undo) == (False, "It cannot be undone.")
+    assert "26 November 2026, 14:05 UTC" in view.then.if_nobody_decides
+    assert view.seconds_left == 3 * 24 * 60 * 60
     assert view.message == "Please pay order A-1 back."
     assert [source.heading for source in view.sources] == ["Refunds"]
     assert view.may_decide
@@ -251,9 +266,18 @@ async def test_an_approver_reads_what_would_happen_and_which_arguments_nobody_wr
 async def test_nobody_may_decide_what_they_asked_for_nor_what_has_expired() -> None:
     tale = parked(asked())
     record = _record(tale)
-    own = await view_approval(record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=ANNA, now=START)
-    late = await view_approval(
-        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=BEN, now=START.replace(year=2027)
+    own = await view_approval(
+        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=ANNA, name=named, now=START
     )
+    late = await view_approval(
+        record,
+        events=tale.events,
+        fetch=tale.fetch,
+        registry=REGISTRY,
+        context=BEN,
+        name=named,
+        now=START.replace(year=2027),
+    )
+    assert own.may_not_because == "You asked for this yourself; a colleague must decide it."
     assert not own.may_decide
     assert (late.status, late.may_decide) == ("expired", False)

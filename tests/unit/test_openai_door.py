@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import httpx2
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core import ContentClass, Json
+from core import ContentClass, Json, TenantContext
 from core.errors import BudgetSpent, Defect, Forbidden, MandateError, RateLimited, Unauthenticated, Unprocessable
 from core.events import ModelFinished, RunEnded, RunState, Usage
 from core.ids import ConversationId, RunId
@@ -135,16 +135,31 @@ def test_what_changes_nothing_is_taken() -> None:
     assert [turn.role for turn in with_instructions] == ["system", "user"]
 
 
+class Strangers:
+    """A store that knows nobody's name."""
+
+    def tenant(self, context: TenantContext) -> "Strangers":
+        return self
+
+    @property
+    def records(self) -> "Strangers":
+        return self
+
+    async def get(self, kind: object, key: str) -> None:
+        return None
+
+
 @dataclass
 class Edge:
     """As much of the edge as telling a run needs."""
 
     registry: Registry = REGISTRY
     public_url: str = URL
+    store: Strangers = field(default_factory=Strangers)
 
 
 async def outcome(tale: Tale) -> Outcome:
-    return await outcome_of(cast("InteractionDependencies", Edge()), tale.events, tale.fetch)
+    return await outcome_of(cast("InteractionDependencies", Edge()), tale.requester, tale.events, tale.fetch)
 
 
 def step(tale: Tale, text: str, number: int = 1) -> Tale:

@@ -16,6 +16,7 @@ from core import (
     ConversationId,
     DocumentId,
     Effect,
+    FlagId,
     Label,
     PrincipalKind,
     RunId,
@@ -23,12 +24,15 @@ from core import (
 )
 from core.events import (
     AccessRefused,
+    AnswerFlagged,
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
     Citation,
     Event,
+    FlagKind,
+    FlagResolved,
     ModelFinished,
     PassagesRetrieved,
     PassageUse,
@@ -43,7 +47,18 @@ from core.events import (
     Usage,
     Versions,
 )
-from data import APPROVALS, RUNS, USES, ApprovalSummary, FeedItem, Row, RunSummary, UseSummary
+from data import (
+    APPROVALS,
+    FLAGS,
+    RUNS,
+    USES,
+    ApprovalSummary,
+    FeedItem,
+    FlagSummary,
+    Row,
+    RunSummary,
+    UseSummary,
+)
 from data.projections import Key, events_by_key, fold_page
 
 TENANT, RUN = TenantId("ten_a"), RunId("run_a")
@@ -296,3 +311,22 @@ def test_a_view_that_lags_behind_the_runs_view_catches_up_to_the_same(known: int
     _, approvals = views(HISTORY[:known])
     fold_page(APPROVALS, approvals, events_by_key(APPROVALS, HISTORY, runs), runs)
     assert approvals == views(HISTORY)[1]
+
+
+def test_a_flag_is_listed_until_it_is_resolved_and_moves_nothing_of_the_run() -> None:
+    told = [OPENED, ANSWERED, RunEnded(state=RunState.COMPLETED)]
+    flagged = AnswerFlagged(flag=FlagId("flg_1"), kind=FlagKind.WRONG, reason=REASON)
+    resolution = FlagResolved(flag=FlagId("flg_1"), reason=REASON)
+    pages = feed(*told, flagged, resolution)
+    runs: dict[Key, Row] = {}
+    flags: dict[Key, Row] = {}
+    states: list[str] = []
+    for page in (pages[:4], pages[4:]):
+        fold_page(RUNS, runs, events_by_key(RUNS, page, runs), runs)
+        fold_page(FLAGS, flags, events_by_key(FLAGS, page, runs), runs)
+        states.append(flags[TENANT, "flg_1"].state)
+    assert states == ["open", "resolved"]
+    summary = FlagSummary.model_validate_json(flags[TENANT, "flg_1"].body)
+    assert (summary.requester, summary.flagged_by, summary.kind) == (REQUESTER.id, AGENT.id, FlagKind.WRONG)
+    run = RunSummary.model_validate_json(runs[TENANT, RUN].body)
+    assert (run.state, run.updated_at) == (RunState.COMPLETED, "2026-01-01T00:00:03.000Z")

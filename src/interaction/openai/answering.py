@@ -58,7 +58,7 @@ def turn_of(prompt: Prompt, run: RunId) -> NewTurn:
 async def answered(deps: InteractionDependencies, me: TenantContext, turn: NewTurn) -> tuple[Opened, Outcome]:
     """Run a turn to its end, or to where it waits for a person, and return what came of it."""
     events = await finished_turn(deps, me, turn)
-    return await opened(deps, me, turn.run), await outcome_of(deps, events, fetcher(deps.store.tenant(me)))
+    return await opened(deps, me, turn.run), await outcome_of(deps, me, events, fetcher(deps.store.tenant(me)))
 
 
 async def streamed(
@@ -99,7 +99,7 @@ async def _telling(
     try:
         async for piece in pieces_of(stream, writing, fetch):
             yield teller.piece(piece)
-        outcome = await outcome_of(deps, await read_run(data, run), fetch)
+        outcome = await outcome_of(deps, me, await read_run(data, run), fetch)
         if rest := writing.finish(outcome):
             yield teller.piece(rest)
         yield teller.end(outcome, writing.text)

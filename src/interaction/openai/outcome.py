@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core import ContentRef, Lane, RunId, parse_timestamp
+from core import ContentRef, Lane, RunId, TenantContext, parse_timestamp
 from core.errors import NotFound
 from core.events import ModelFinished, RunState, Stored
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.dependencies import InteractionDependencies
+from interaction.people import names_in
 from interaction.plain_words import day_and_time
 from interaction.run_view import ERASED, CitedSource, RunView, view_run
 from orchestration import Fetch, parse_model_message
@@ -71,8 +72,10 @@ class Outcome:
         return UrlCitation(start_index=match.start(), end_index=match.end(), title=source.heading, url=url)
 
 
-async def outcome_of(deps: InteractionDependencies, events: Sequence[Stored], fetch: Fetch) -> Outcome:
-    view = await view_run(events, fetch)
+async def outcome_of(
+    deps: InteractionDependencies, me: TenantContext, events: Sequence[Stored], fetch: Fetch
+) -> Outcome:
+    view = await view_run(events, fetch, names_in(deps.store.tenant(me)), me)
     decisions = await decisions_of(events, fetch, deps.registry)
     closing = closing_words(view, decisions, deps.public_url)
     finished = [stored.event.body for stored in events if isinstance(stored.event.body, ModelFinished)]

@@ -4,17 +4,19 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from core import ApprovalId, Effect, Role, RunId, TenantContext
 from data import APPROVALS, ApprovalSummary, Row, Store, read_run
-from interaction.answers import Given, Told, answer, described
+from interaction.answers import Given, Told, answer, described, event_stream
 from interaction.approval_view import ApprovalView, view_approval
 from interaction.authority import Approver, Me, oversees
+from interaction.changes import LiveChanges, live_list
 from interaction.decisions import ApprovalStatus
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import ApprovalPath, Cursor, Limit, no_such
+from interaction.people import NameOf, names_in
 from interaction.routes.runs import lag
 from orchestration import ApprovalRecord, fetcher
 
@@ -24,7 +26,7 @@ CALL_TIME = timedelta(seconds=30)
 
 
 class ApprovalLine(Told):
-    """One line of the inbox. `requester` is the pseudonym of the person whose run it is."""
+    """One line of the inbox. `requester` is the pseudonym of the person whose run it is; the name may be gone."""
 
     approval: ApprovalId
     run: RunId
@@ -32,6 +34,7 @@ class ApprovalLine(Told):
     tool: str
     effect: Effect
     requester: str
+    requester_name: str | None
     requested_at: str
     expires_at: str
     verdict: ApprovalStatus
@@ -68,7 +71,25 @@ async def list_approvals(
     owner = None if _sees_all(me) else me.principal.id
     states = [] if state == "all" else [state]
     page = await views.list(APPROVALS.view, owner=owner, states=states, cursor=cursor, limit=limit)
-    return answer(ApprovalPage(items=[_line(row) for row in page.items], cursor=page.cursor, lag=await lag(deps)))
+    name = names_in(deps.store.tenant(me))
+    items = [await _line(row, name) for row in page.items]
+    return answer(ApprovalPage(items=items, cursor=page.cursor, lag=await lag(deps)))
+
+
+@router.get("/events", responses=event_stream(406))
+async def follow_approvals(me: Me, deps: Deps, changes: LiveChanges, request: Request) -> Response:
+    """Follow the inbox: what is asked and what is decided, as it happens. Whoever may list it, and the same of it.
+
+    The stream begins with `ready`: read the list then, and again after a connection broke. Each change is an event
+    `approval` with the line of the list as it is now. It lasts ten minutes at most; connect again.
+    """
+    name = names_in(deps.store.tenant(me))
+
+    async def line(row: Row) -> ApprovalLine:
+        return await _line(row, name)
+
+    owner = None if _sees_all(me) else me.principal.id
+    return live_list(changes, me, APPROVALS.view, owner=owner, headers=request.headers, name="approval", line=line)
 
 
 @router.get("/{approval}", responses=described(ApprovalView, 404))
@@ -108,12 +129,18 @@ async def _readable(store: Store, me: TenantContext, approval: ApprovalId) -> Ap
 
 async def _view(deps: InteractionDependencies, me: TenantContext, record: ApprovalRecord) -> ApprovalView:
     data = deps.store.tenant(me)
-    events = await read_run(data, record.run)
     return await view_approval(
-        record, events=events, fetch=fetcher(data), registry=deps.registry, context=me, now=deps.clock.now()
+        record,
+        events=await read_run(data, record.run),
+        fetch=fetcher(data),
+        registry=deps.registry,
+        context=me,
+        name=names_in(data),
+        now=deps.clock.now(),
     )
 
 
-def _line(row: Row) -> ApprovalLine:
+async def _line(row: Row, name: NameOf) -> ApprovalLine:
     summary = ApprovalSummary.model_validate_json(row.body)
-    return ApprovalLine.model_validate(summary.model_dump(include=set(ApprovalLine.model_fields)))
+    told = summary.model_dump(include=set(ApprovalLine.model_fields))
+    return ApprovalLine(**told, requester_name=await name(summary.requester))

@@ -12,13 +12,12 @@ from interaction.answers import Given, Told, answer, described
 from interaction.authority import Admin, Me, oversees
 from interaction.dependencies import Deps
 from interaction.paging import chosen_page
-from interaction.parameters import CollectionPath, Cursor, IfMatch, Limit
+from interaction.parameters import PLAIN_LINE, CollectionPath, Cursor, IfMatch, Limit
 from orchestration import CollectionRecord
 
 router = APIRouter(prefix="/v1/collections", tags=["documents"])
 
-_PLAIN = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
-_Line = Annotated[str, StringConstraints(max_length=200, pattern=_PLAIN)]
+_Line = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN_LINE)]
 _Group = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 _ETAG = {"ETag": "Give it as If-Match to change the collection."}
 

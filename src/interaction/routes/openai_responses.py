@@ -48,7 +48,7 @@ async def read_response(response: ResponsePath, me: Me, deps: Deps) -> Response:
     events = await readable_run(deps.store, me, run)
     if fold(events).run.kind is not RunKind.TURN:
         raise no_such("response")
-    outcome = await outcome_of(deps, events, fetcher(deps.store.tenant(me)))
+    outcome = await outcome_of(deps, me, events, fetcher(deps.store.tenant(me)))
     return answer(response_of(outcome, (await opened(deps, me, run)).previous))
 
 

@@ -9,17 +9,28 @@ from pydantic import Field, StringConstraints
 
 from core import ConversationId, RunId, TenantContext
 from core.errors import Forbidden
-from core.events import RunState
-from data import RUNS, Page, Projector, RunSummary, read_run
+from core.events import RunOpened, RunState
+from data import RUNS, Page, Projector, RunSummary
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import Me, User, oversees
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import newest_first
-from interaction.parameters import ConversationField, Cursor, Flag, IdempotencyKey, Limit, RunPath, run_for
+from interaction.parameters import (
+    ConversationField,
+    Cursor,
+    Flag,
+    IdempotencyKey,
+    Limit,
+    RunField,
+    RunPath,
+    no_such,
+    run_for,
+)
+from interaction.people import names_in
 from interaction.reading import own_run, readable_conversation, readable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
 from interaction.routes.agents import agent_named
-from interaction.run_view import RunView, view_run
+from interaction.run_view import RunView, told_run, view_run
 from interaction.starting import (
     MESSAGE_CHARACTERS,
     MESSAGE_PATTERN,
@@ -43,6 +54,7 @@ class NewRun(Given):
     Attributes:
         conversation: to go on with one of yours; leave it out to begin a new one.
         use_knowledge: whether the agent looks into the organisation's documents first.
+        replaces: the last run of a conversation of yours, ended: this one takes its place there.
     """
 
     agent: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(examples=["support"])
@@ -51,6 +63,7 @@ class NewRun(Given):
     )
     conversation: ConversationField | None = None
     use_knowledge: bool = True
+    replaces: RunField | None = None
 
 
 class RunPage(Told):
@@ -78,11 +91,13 @@ async def start_run(body: NewRun, me: User, deps: Deps, request: Request, key: I
     as_stream = wants_stream(request.headers)
     agent_named(deps, body.agent)
     run = run_for(me, key)
-    turn = NewTurn(run, body.agent, body.message, body.conversation, body.use_knowledge)
+    conversation = await _conversation(deps, me, body)
+    turn = NewTurn(run, body.agent, body.message, conversation, body.use_knowledge, replaces=body.replaces)
     headers = started_headers(run)
     if as_stream:
         return await relayed(streamed_turn(deps, me, turn), headers)
-    view = await view_run(await finished_turn(deps, me, turn), fetcher(deps.store.tenant(me)))
+    data = deps.store.tenant(me)
+    view = await view_run(await finished_turn(deps, me, turn), fetcher(data), names_in(data), me)
     return answer(view, 200 if view.state.ended else 202, headers)
 
 
@@ -114,8 +129,9 @@ async def list_runs(
 @router.get("/{run}", responses=described(RunView, 404))
 async def read_one_run(run: RunPath, me: Me, deps: Deps) -> Response:
     """Read a run. Its requester; owners, admins, auditors; an approver who can decide in it, or has."""
+    data = deps.store.tenant(me)
     events = await readable_run(deps.store, me, run)
-    return answer(await view_run(events, fetcher(deps.store.tenant(me))))
+    return answer(await view_run(events, fetcher(data), names_in(data), me))
 
 
 @router.post("/{run}/cancel", status_code=202, responses=described(RunView, 404, 409, 504, status=202))
@@ -126,8 +142,19 @@ async def cancel_run(run: RunPath, me: User, deps: Deps) -> Response:
     """
     await own_run(deps.store, me, run)
     await deps.orchestration.call(me, "POST", f"/internal/runs/{run}/cancel", deadline=deps.clock.now() + CALL_TIME)
-    data = deps.store.tenant(me)
-    return answer(await view_run(await read_run(data, run), fetcher(data)), 202)
+    return answer(await told_run(deps.store.tenant(me), run), 202)
+
+
+async def _conversation(deps: InteractionDependencies, me: TenantContext, body: NewRun) -> ConversationId | None:
+    """Return the conversation to go on with: what is replaced says by itself where it belongs."""
+    if body.replaces is None:
+        return body.conversation
+    await own_run(deps.store, me, body.replaces)
+    first = (await deps.store.tenant(me).log.read(body.replaces, limit=1))[0].event.body
+    conversation = first.conversation if isinstance(first, RunOpened) else None
+    if conversation is None or body.conversation not in (None, conversation):
+        raise no_such("run")
+    return conversation
 
 
 async def lag(deps: InteractionDependencies) -> int:
@@ -144,7 +171,7 @@ async def _of_conversation(
     cursor: str | None,
     limit: int,
 ) -> Page[RunSummary]:
-    record = await readable_conversation(deps.store, me, conversation)
+    record = (await readable_conversation(deps.store, me, conversation)).value
     page = newest_first(record.runs, cursor=cursor, limit=limit)
     found = [await _summary(deps, me, run) for run in page.items]
     return Page([line for line in found if line and (not states or line.state in states)], page.cursor)

@@ -1,0 +1,184 @@
+"""What changes in lists, told as it happens: one look at the store for all who listen in this process.
+
+The views themselves say how far they are, so whoever is told of a change finds it in the list as well. A listener
+begins by reading the list anew, also after a connection broke: so nothing is missed, and there is nothing to resume.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
+from core import PrincipalId, TenantContext, TenantId
+from core.errors import MandateError, RateLimited
+from core.events import RunEnded, RunOpened, RunParked, RunResumed
+from data import APPROVALS, RUNS, FeedItem, Platform, Row, Store
+from interaction.relay import Relay, wants_stream
+from web import event_bytes
+
+POLL_SECONDS = 0.5
+LONGEST_STREAM = timedelta(minutes=10)
+MOST_STREAMS = 6
+"""Of one person at a time, in one process."""
+
+_PAGE = 500
+_QUEUE = 1000
+
+_log = logging.getLogger(__name__)
+
+Key = tuple[TenantId, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listener:
+    """Somebody who wants to know of `view`: rows of their tenant, of `owner` alone unless that is None."""
+
+    tenant: TenantId
+    view: str
+    owner: PrincipalId | None
+    queue: asyncio.Queue[Row | None] = field(default_factory=asyncio.Queue[Row | None])
+
+    def tell(self, row: Row) -> None:
+        if self.tenant == row.tenant and self.owner in (None, row.owner):
+            # Who is too slow is cut off: they connect again, and read the list anew.
+            self.queue.put_nowait(row if self.queue.qsize() < _QUEUE else None)
+
+
+class Changes:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listeners: set[_Listener] = set()
+        self._streams: Counter[tuple[TenantId, PrincipalId]] = Counter()
+        self._position: int | None = None
+        self._wanted = asyncio.Event()
+        self._begun = asyncio.Event()
+
+    @contextmanager
+    def listen(
+        self, context: TenantContext, view: str, *, owner: PrincipalId | None
+    ) -> Generator[asyncio.Queue[Row | None]]:
+        """Give a queue of rows of `view` as they change from now on; None in it ends it.
+
+        Raises:
+            RateLimited: the person has too many of these open (`rate.streams`).
+        """
+        person = (context.tenant, context.principal.id)
+        if self._streams[person] >= MOST_STREAMS:
+            raise RateLimited(
+                "You have too many live lists open. Close one, or wait until one ends.",
+                code="rate.streams",
+                retry_after=30,
+            )
+        listener = _Listener(context.tenant, view, owner)
+        self._streams[person] += 1
+        self._listeners.add(listener)
+        self._wanted.set()
+        try:
+            yield listener.queue
+        finally:
+            self._listeners.discard(listener)
+            self._streams[person] -= 1
+            self._streams += Counter()  # forgets whoever has none left
+
+    async def begun(self) -> None:
+        """Wait until it is settled from where on changes are told: only then is a list read that misses none."""
+        await self._begun.wait()
+
+    async def run(self) -> None:
+        """Look for changes until cancelled, as long as somebody listens; what goes wrong is logged and tried again."""
+        while True:
+            if not self._listeners:
+                self._position = None
+                self._begun.clear()
+                self._wanted.clear()
+                await self._wanted.wait()
+            try:
+                await self._look()
+            except MandateError as error:
+                _log.warning("changes.behind", extra={"code": error.code})
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self) -> None:
+        platform = self._store.platform
+        known = min(await asyncio.gather(*(platform.checkpoint(view.name) for view in (RUNS, APPROVALS))))
+        if self._position is None:
+            self._position = known
+            self._begun.set()
+        while self._position < known:
+            page = await platform.feed(after=self._position, limit=_PAGE)
+            await self._tell(platform, page)
+            self._position = page[-1].position
+
+    async def _tell(self, platform: Platform, page: Sequence[FeedItem]) -> None:
+        tenants = {listener.tenant for listener in self._listeners}
+        events = [item.stored.event for item in page if item.stored.event.tenant in tenants]
+        keys = list(dict.fromkeys((event.tenant, str(event.run)) for event in events))
+        runs = {(row.tenant, row.key): row for row in await platform.rows(RUNS.view, keys)} if keys else {}
+        moved: dict[Key, None] = {}
+        asked: dict[Key, None] = {}
+        for event in events:
+            if isinstance(event.body, RunOpened | RunParked | RunResumed | RunEnded):
+                moved[event.tenant, event.run] = None
+            for key in APPROVALS.keys(event, runs.get((event.tenant, event.run))):
+                asked[event.tenant, key] = None
+        approvals = await platform.rows(APPROVALS.view, list(asked)) if asked else ()
+        for view, rows in ((RUNS.view, [runs[key] for key in moved if key in runs]), (APPROVALS.view, approvals)):
+            for listener in [listener for listener in self._listeners if listener.view == view]:
+                for row in rows:
+                    listener.tell(row)
+
+
+async def changes_of(request: Request) -> Changes:
+    changes: Changes = request.app.state.changes
+    return changes
+
+
+LiveChanges = Annotated[Changes, Depends(changes_of)]
+
+
+def live_list(
+    changes: Changes,
+    context: TenantContext,
+    view: str,
+    *,
+    owner: PrincipalId | None,
+    headers: Headers,
+    name: str,
+    line: Callable[[Row], Awaitable[BaseModel | None]],
+) -> Relay:
+    """Return a stream of a list's lines as they change: first `ready`, then each as an event `name`.
+
+    Raises:
+        HTTPException: 406, the caller does not ask for a stream.
+        RateLimited: see `Changes.listen`.
+    """
+    if not wants_stream(headers):
+        raise HTTPException(406)
+    stack = AsyncExitStack()
+    queue = stack.enter_context(changes.listen(context, view, owner=owner))
+    return Relay(stack, _pieces(changes, queue, name, line), {})
+
+
+async def _pieces(
+    changes: Changes, queue: asyncio.Queue[Row | None], name: str, line: Callable[[Row], Awaitable[BaseModel | None]]
+) -> AsyncGenerator[bytes]:
+    told: set[tuple[str, str]] = set()
+    try:
+        async with asyncio.timeout(LONGEST_STREAM.total_seconds()):
+            await changes.begun()
+            yield event_bytes(event="ready", data=b"{}")
+            while row := await queue.get():
+                if (row.key, row.state) not in told and (shown := await line(row)):
+                    yield event_bytes(event=name, data=shown.model_dump_json().encode())
+                told.add((row.key, row.state))
+    except TimeoutError:
+        return

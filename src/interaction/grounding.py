@@ -1,0 +1,95 @@
+"""What an answer rests on: facts counted from the log. No measure of truth, and no number that looks like one."""
+
+import re
+from typing import Literal
+
+from core import Integrity
+from core.events import AnswerGiven, PassageUse
+from interaction.answers import Told
+from orchestration import ERASED, Progress
+
+Match = Literal["none", "one_way", "both_ways"]
+
+_END = re.compile(r"([.!?](?:\s*\[\d{1,3}\])*)\s+(?!\s|\[\d)")
+"""Where a sentence ends: its citations may stand behind the full stop."""
+_MARKER = re.compile(r"\[(\d{1,3})\]")
+_WORD = re.compile(r"\w")
+
+
+class Grounding(Told):
+    """What can be counted of an answer. None of it says that the answer is right.
+
+    Attributes:
+        knowledge_used: whether the organisation's documents were searched for it.
+        passages_shown: how many passages the agent was shown.
+        passages_cited: how many of them the answer cites.
+        sentences: how many the answer has.
+        sentences_cited: how many of these carry a citation of a passage that was shown.
+        cites_untrusted: whether any cited passage is from a document that outsiders could have written in.
+        best_match: how the closest passage was found: by its wording and by its meaning (`both_ways`), by one of
+            the two (`one_way`), or not at all (`none`).
+        says: the same in a sentence or a few.
+    """
+
+    knowledge_used: bool
+    passages_shown: int
+    passages_cited: int
+    sentences: int
+    sentences_cited: int
+    cites_untrusted: bool
+    best_match: Match
+    says: str
+
+
+def grounding_of(progress: Progress, answer: AnswerGiven, text: str) -> Grounding:
+    """Return what `text`, the answer, rests on as far as the log can tell."""
+    shown = progress.retrieved.passages if progress.retrieved else ()
+    cited_ids = {citation.passage for citation in answer.citations}
+    cited = [passage for passage in shown if passage.passage in cited_ids]
+    markers = {citation.marker for citation in answer.citations}
+    parts = [] if text == ERASED else _END.sub("\\1\n", text).splitlines()
+    sentences = [part for part in parts if _WORD.search(_MARKER.sub("", part))]
+    with_marker = sum(any(int(n) in markers for n in _MARKER.findall(part)) for part in sentences)
+    untrusted = any(passage.label.integrity is Integrity.UNTRUSTED for passage in cited)
+    return Grounding(
+        knowledge_used=progress.retrieved is not None,
+        passages_shown=len(shown),
+        passages_cited=len(cited),
+        sentences=len(sentences),
+        sentences_cited=with_marker,
+        cites_untrusted=untrusted,
+        best_match=_best_match(shown),
+        says=_says(
+            searched=progress.retrieved is not None,
+            shown=len(shown),
+            cited=len(cited),
+            sentences=len(sentences),
+            with_marker=with_marker,
+            untrusted=untrusted,
+        ),
+    )
+
+
+def _best_match(shown: tuple[PassageUse, ...]) -> Match:
+    if not shown:
+        return "none"
+    best = max(shown, key=lambda passage: passage.score)
+    return "both_ways" if best.rank_vector and best.rank_text else "one_way"
+
+
+def _says(*, searched: bool, shown: int, cited: int, sentences: int, with_marker: int, untrusted: bool) -> str:
+    if not searched:
+        return "The organisation's documents were not searched for this answer. Check it before you rely on it."
+    if not shown:
+        return "No passage of the organisation's documents fitted the question. Check the answer before you rely on it."
+    if not cited:
+        return f"The agent was shown {_count(shown, 'passage')}, and the answer cites none. Check it elsewhere."
+    told = f"Sentences with a source: {with_marker} of {sentences}. Passages cited: {cited} of {shown}."
+    check = "Open the sources to see whether they say so."
+    if untrusted:
+        return f"{told} A cited text may have been written by outsiders. {check}"
+    return f"{told} {check}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,109 @@
+"""What an agent proposes, in plain words: each value with who could have chosen it, and what follows."""
+
+import re
+
+from pydantic import JsonValue
+
+from core import Effect, Integrity, Label
+from interaction.answers import Told
+from interaction.decisions import DecisionTold
+from interaction.plain_words import day_and_time
+from orchestration import ApprovalRecord
+from tools import Tool
+
+_EFFECTS = {
+    Effect.READ: "It reads, and changes nothing.",
+    Effect.WRITE: "It changes something in the organisation's own systems.",
+    Effect.EXTERNAL: "It reaches somebody outside the organisation.",
+    Effect.IRREVERSIBLE: "It destroys something for good.",
+}
+
+_PART = re.compile(r"[^.\[\]]+")
+
+
+class ArgumentTold(Told):
+    """One value that the action is done with.
+
+    Attributes:
+        path: where it stands in `arguments`, such as `order_id` or `lines[0].sku`.
+        text: the value as people read it.
+        label: who could have chosen it.
+        untrusted: whether it may come from text that nobody vouches for: mark it.
+        says: what that means, in a sentence.
+    """
+
+    path: str
+    text: str
+    label: Label
+    untrusted: bool
+    says: str
+
+
+class Consequences(Told):
+    """What follows from each decision, in plain words.
+
+    Attributes:
+        effect: how far the action reaches.
+        reversible: whether the agent, or the person it acts for, can undo it.
+        undo: the same in a sentence.
+    """
+
+    effect: str
+    if_approved: str
+    if_denied: str
+    if_nobody_decides: str
+    reversible: bool
+    undo: str
+
+
+def told_arguments(decision: DecisionTold, tool: Tool | None) -> list[ArgumentTold]:
+    """Return each labelled value in words; none where they were erased."""
+    if decision.arguments is None:
+        return []
+    return [
+        _argument(path, _at(decision.arguments, path), label, tool) for path, label in decision.argument_labels.items()
+    ]
+
+
+def _argument(path: str, value: JsonValue, label: Label, tool: Tool | None) -> ArgumentTold:
+    untrusted = label.integrity is Integrity.UNTRUSTED
+    return ArgumentTold(
+        path=path,
+        text=_text(path, value, tool),
+        label=label,
+        untrusted=untrusted,
+        says="This may come from text that nobody vouches for, or from the model. Check it."
+        if untrusted
+        else "The person who asked wrote it, or it stands in the organisation's own records.",
+    )
+
+
+def _text(path: str, value: JsonValue, tool: Tool | None) -> str:
+    if tool is None or isinstance(value, float | list | dict):
+        return str(value)
+    return tool.worded(path, value)
+
+
+def _at(arguments: JsonValue, path: str) -> JsonValue:
+    """Return the value at a path such as `lines[0].sku`; None where an older version of the tool had it."""
+    value = arguments
+    for part in _PART.findall(path):
+        match value:
+            case dict():
+                value = value.get(part)
+            case list() if part.isdecimal() and int(part) < len(value):
+                value = value[int(part)]
+            case _:
+                return None
+    return value
+
+
+def consequences_of(record: ApprovalRecord, consequence: str, *, reversible: bool) -> Consequences:
+    return Consequences(
+        effect=_EFFECTS[record.effect],
+        if_approved=f"{consequence} Then the agent goes on.",
+        if_denied="It is not done. The agent goes on without it, and the person who asked reads your reason.",
+        if_nobody_decides=f"It is not done. On {day_and_time(record.expires_at)} the agent goes on without it.",
+        reversible=reversible,
+        undo="It can be undone." if reversible else "It cannot be undone.",
+    )
