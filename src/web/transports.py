@@ -118,7 +118,7 @@ class _Exchange:
         try:
             await app(scope, self._receive, self._send)
         except Exception:  # noqa: BLE001 - logged inside the application; the caller sees an answer that breaks off
-            pass
+            return
         finally:
             if not self._gone.is_set():
                 await self._answer.put(None)
