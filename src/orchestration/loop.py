@@ -4,7 +4,6 @@ This file is the way of a turn. What comes next is decided in `state.next_step`;
 what happened is in the log before anybody is told.
 """
 
-import asyncio
 import logging
 import re
 from typing import assert_never
@@ -42,21 +41,13 @@ async def carry_on(turn: Turn) -> None:
         await _carry_on(turn)
         if turn.progress.ended:
             release(turn)
-        await _write_all(turn)
+        await turn.services.budgets.flush(turn.data)  # before the end: nobody takes an ended run up to settle it
+        await turn.commit()
     except (Conflict, Unavailable) as error:
         log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
         return
     if not turn.progress.ended:
         turn.services.parked()
-
-
-async def _write_all(turn: Turn) -> None:
-    """Put what is staged and what is owed to the budget on disk, with one wait for both."""
-    flush = asyncio.ensure_future(turn.services.budgets.flush(turn.data))
-    try:
-        await turn.commit()
-    finally:
-        await flush
 
 
 async def _carry_on(turn: Turn) -> None:
