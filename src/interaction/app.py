@@ -30,7 +30,7 @@ from interaction.routes import (
     search,
     usage,
 )
-from interaction.uploads import MAX_BODY
+from interaction.uploads import MAX_BODY, UPLOAD_PATH
 from web import create_service
 
 MAX_BODY_BYTES = 1_000_000
@@ -58,7 +58,7 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
         version=dependencies.version,
         ready=dependencies.store.ready,
         max_body=MAX_BODY_BYTES,
-        max_body_per_path={documents.router.prefix: MAX_BODY},
+        max_body_per_path={documents.router.prefix: MAX_BODY, UPLOAD_PATH: MAX_BODY},
         lifespan=lifespan,
     )
     app.state.dependencies = dependencies

@@ -51,7 +51,7 @@ def _collection(value: str) -> str:
     return value
 
 
-def _digits(value: object) -> object:
+def digits(value: object) -> object:
     # The validator would also take `1.0` and ` 1 `, which the description does not promise.
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,12}", value, re.ASCII):
         raise ValueError("give a whole number in digits")
@@ -123,14 +123,12 @@ Cursor = Annotated[
 Limit = Annotated[
     int,
     Field(ge=1, le=100),
-    BeforeValidator(_digits),
+    BeforeValidator(digits),
     Query(description="A page holds so many at most, sometimes fewer."),
 ]
-EventLimit = Annotated[
-    int, Field(ge=1, le=1000), BeforeValidator(_digits), Query(description="So many events at most.")
-]
+EventLimit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(digits), Query(description="So many events at most.")]
 After = Annotated[
-    Annotated[int, Field(ge=0, le=10**12 - 1), BeforeValidator(_digits)] | None,
+    Annotated[int, Field(ge=0, le=10**12 - 1), BeforeValidator(digits)] | None,
     Query(description="Number of the last event you have."),
 ]
 LastEventId = Annotated[

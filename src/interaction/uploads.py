@@ -10,19 +10,25 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, StringConstraints, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 
-from core.errors import BadRequest, TooLarge
+from core.errors import TooLarge
 from interaction.answers import Given
 from interaction.parameters import CollectionName
 from orchestration import ANYTHING, MARKDOWN, MEDIA_TYPES
 from reading import cleaned
+from web import FORM_WITH_FILES, form_with_files
+
+MAX_FILES = 20
+"""Files that one form of the console may bring."""
 
 MAX_FILE = 10_000_000
 """Bytes of a file."""
 
 MAX_BODY = MAX_FILE + 100_000
 """Bytes of a request that brings one."""
+
+UPLOAD_PATH = "/knowledge/upload"
+"""Where the console's form brings files, if there is no script."""
 
 DEFAULT_COLLECTION = "inbox"
 FILE_TYPES = (MARKDOWN, *MEDIA_TYPES.values())
@@ -85,30 +91,32 @@ async def new_document(
     try:
         if media_type == "application/json":
             return NewDocument.model_validate_json(await request.body())
-        if media_type == "multipart/form-data":
+        if media_type == FORM_WITH_FILES:
             return await _form(request)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from None
-    return _upload(collection, title, "", media_type, await request.body())
+    return upload_of(collection, title, "", media_type, await request.body())
 
 
 async def _form(request: Request) -> Upload:
-    parser = MultiPartParser(request.headers, request.stream(), max_files=1, max_fields=2, max_part_size=10_000)
-    parser.spool_max_size = 2 * MAX_BODY  # what is larger would be written to a disk that nobody erases
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError):
-        raise BadRequest("The form cannot be read. It holds one file, `collection` and `title`.") from None
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise RequestValidationError([{"type": "missing", "loc": ("body", "file"), "msg": "Field required"}])
-    said = FileForm.model_validate({name: value for name, value in form.multi_items() if name != "file"})
-    media_type = (file.content_type or "").partition(";")[0].strip().lower()
-    return _upload(said.collection, said.title, file.filename or "", media_type, await file.read())
+    async with form_with_files(request, files=1, fields=2) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise RequestValidationError([{"type": "missing", "loc": ("body", "file"), "msg": "Field required"}])
+        said = FileForm.model_validate({name: value for name, value in form.multi_items() if name != "file"})
+        media_type = (file.content_type or "").partition(";")[0].strip().lower()
+        return upload_of(said.collection, said.title, file.filename or "", media_type, await file.read())
 
 
-def _upload(collection: str, title: str | None, name: str, media_type: str, data: bytes) -> Upload:
+def upload_of(collection: str, title: str | None, name: str, media_type: str, data: bytes) -> Upload:
+    """Return a file as it came.
+
+    Raises:
+        HTTPException: 415, for what nothing here reads.
+        TooLarge: it has more than `MAX_FILE` bytes.
+        RequestValidationError: it is empty.
+    """
     declared = _KNOWN_AS.get(media_type, media_type)
     if declared not in (*FILE_TYPES, ANYTHING):
         raise HTTPException(415)

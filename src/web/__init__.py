@@ -11,6 +11,7 @@ from web.assertions import (
 )
 from web.correlation import CORRELATION_HEADER, Correlation, correlation_of
 from web.csrf import CSRF_FIELD, CSRF_HEADER, SAFE_METHODS, check_csrf
+from web.forms import FORM_WITH_FILES, form_with_files
 from web.limits import BodyLimit, RateLimiter
 from web.openid import TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
 from web.peers import PeerClient
@@ -26,6 +27,7 @@ __all__ = [
     "CORRELATION_HEADER",
     "CSRF_FIELD",
     "CSRF_HEADER",
+    "FORM_WITH_FILES",
     "SAFE_METHODS",
     "TOKEN_EXCHANGE",
     "AssertionSigner",
@@ -55,6 +57,7 @@ __all__ = [
     "correlation_of",
     "create_service",
     "event_bytes",
+    "form_with_files",
     "install_problem_handlers",
     "parse_last_event_id",
     "problem_response",

@@ -4,7 +4,8 @@ import hmac
 
 from starlette.requests import Request
 
-from core.errors import Forbidden
+from core.errors import BadRequest, Forbidden
+from web.forms import FORM_WITH_FILES, form_with_files
 
 CSRF_HEADER = "Mandate-CSRF"
 CSRF_FIELD = "csrf"
@@ -12,6 +13,7 @@ CSRF_FIELD = "csrf"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 100
 
 
 async def check_csrf(request: Request, expected: str, origin: str) -> None:
@@ -38,7 +40,20 @@ async def check_csrf(request: Request, expected: str, origin: str) -> None:
 
 
 async def _from_form(request: Request) -> str:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == _FORM:
+        value = (await request.form(max_files=0, max_fields=_MOST_FIELDS)).get(CSRF_FIELD, "")
+    elif media_type == FORM_WITH_FILES:
+        value = await _beside_files(request)
+    else:
         return ""
-    value = (await request.form(max_files=0, max_fields=100)).get(CSRF_FIELD, "")
     return value if isinstance(value, str) else ""
+
+
+async def _beside_files(request: Request) -> object:
+    await request.body()  # is kept by that, so that whoever takes the files can read them
+    try:
+        async with form_with_files(request, files=_MOST_FIELDS, fields=_MOST_FIELDS) as form:
+            return form.get(CSRF_FIELD, "")
+    except BadRequest:
+        return ""

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime, format_timedelta
-from babel.numbers import format_currency, format_decimal
+from babel.dates import format_datetime, format_skeleton, format_timedelta
+from babel.numbers import format_compact_decimal, format_currency, format_decimal
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -118,4 +118,33 @@ def money(context: Context, micros: int, currency: str = "") -> str:
     return format_currency(micros / _MICROS, currency, locale=locale)
 
 
-FILTERS: Mapping[str, object] = {"when": when, "ago": ago, "number": number, "money": money}
+@pass_context
+def short(context: Context, value: int) -> str:
+    """Filter: a number for where there is little room, such as 1.5K."""
+    return format_compact_decimal(value, locale=_reader(context).locale, fraction_digits=1)
+
+
+@pass_context
+def size(context: Context, count: int) -> str:
+    """Filter: a number of bytes."""
+    locale, names = _reader(context).locale, ("B", "kB", "MB", "GB")
+    power = min(len(names) - 1, (len(str(count)) - 1) // 3)
+    return f"{format_decimal(round(count / 1000**power, 1), locale=locale)}\u00a0{names[power]}"
+
+
+@pass_context
+def day(context: Context, value: date | str) -> str:
+    """Filter: a day and its month."""
+    found = date.fromisoformat(value) if isinstance(value, str) else value
+    return format_skeleton("MMMd", found, locale=_reader(context).locale)
+
+
+FILTERS: Mapping[str, object] = {
+    "when": when,
+    "ago": ago,
+    "day": day,
+    "number": number,
+    "short": short,
+    "size": size,
+    "money": money,
+}

@@ -10,7 +10,7 @@ from core.errors import PreconditionFailed
 from data import Page, TenantData, Versioned
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import Admin, Me, oversees
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import chosen_page
 from interaction.parameters import PLAIN_LINE, CollectionPath, Cursor, IfMatch, Limit
 from orchestration import CollectionRecord
@@ -64,7 +64,8 @@ async def list_collections(me: Me, deps: Deps, cursor: Cursor = None, limit: Lim
         return await records.list(CollectionRecord, cursor=after, limit=count)
 
     async def choose(found: Versioned[CollectionRecord]) -> CollectionView | None:
-        return _view(found.value, found.etag) if oversees(me) or found.value.readable_by(me.principal) else None
+        sees = oversees(me) or found.value.readable_by(me.principal)
+        return view_collection(found.value, found.etag) if sees else None
 
     page = await chosen_page(read, choose, cursor=cursor, limit=limit)
     return answer(CollectionPage(items=list(page.items), cursor=page.cursor))
@@ -79,6 +80,18 @@ async def put_collection(
     collection: CollectionPath, body: CollectionSettings, me: Admin, deps: Deps, if_match: IfMatch = None
 ) -> Response:
     """Make a collection, or change one. Roles: admin, owner."""
+    view = await save_collection(me, deps, collection, body, if_match)
+    return answer(view, 200 if if_match else 201, {"ETag": f'"{view.etag}"'})
+
+
+async def save_collection(
+    me: TenantContext, deps: InteractionDependencies, collection: str, body: CollectionSettings, if_match: str | None
+) -> CollectionView:
+    """Make a collection for an admin (`if_match` None), or change the one that has this ETag.
+
+    Raises:
+        PreconditionFailed: it is there already, or was changed since.
+    """
     data = deps.store.tenant(me)
     record = CollectionRecord(
         id=collection,
@@ -96,7 +109,7 @@ async def put_collection(
             "The collection is not as you have seen it. List it again, and send its ETag as If-Match."
         ) from None
     await deps.access.admin(me, record.kind, collection, etag)
-    return answer(_view(record, etag), 200 if if_match else 201, {"ETag": f'"{etag}"'})
+    return view_collection(record, etag)
 
 
 async def _owner(data: TenantData, me: TenantContext, collection: str, if_match: str | None) -> PrincipalId:
@@ -109,7 +122,8 @@ async def _owner(data: TenantData, me: TenantContext, collection: str, if_match:
     return found.value.owner
 
 
-def _view(record: CollectionRecord, etag: str) -> CollectionView:
+def view_collection(record: CollectionRecord, etag: str) -> CollectionView:
+    """Return a collection as the API shows it."""
     return CollectionView(
         collection=record.id,
         title=record.title,

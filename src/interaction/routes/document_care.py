@@ -8,7 +8,7 @@ from core.errors import Forbidden
 from data import USES, Store, UseSummary
 from interaction.answers import Told, answer, described, problems
 from interaction.authority import Me, User, oversees
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import Cursor, DocumentPath, IdempotencyKey, Limit, no_such, run_for
 from interaction.routes.documents import LONGEST_INGESTION, Prefer, readable_document, waits
 from interaction.routes.runs import lag
@@ -40,10 +40,20 @@ async def delete_document(document: DocumentPath, me: User, deps: Deps) -> Respo
 
     What was answered from it before stays, without its words: citations show that it was erased.
     """
-    await _own_or_administered(deps.store, me, document)
+    await erase(me, deps, document)
+    return Response(status_code=204)
+
+
+async def erase(me: TenantContext, deps: InteractionDependencies, document: DocumentId) -> None:
+    """Erase a document for somebody, and write down that they did.
+
+    Raises:
+        NotFound: there is none for them.
+        Forbidden: it is somebody else's.
+    """
+    await own_or_administered(deps.store, me, document)
     await deps.access.admin(me, DocumentRecord.kind, document, "erased")
     await erase_document(deps.store.tenant(me), document)
-    return Response(status_code=204)
 
 
 _ANSWERS = {
@@ -60,8 +70,21 @@ async def reindex_document(
 
     The document's owner; admin, owner; as policy says.
     """
-    await _own_or_administered(deps.store, me, document)
     run, wait = run_for(me, key), waits(prefer)
+    await index_again(me, deps, document, run=run, wait=wait)
+    return answer(Reindexed(document=document, run=run), 200 if wait else 202, {"Mandate-Run": run})
+
+
+async def index_again(
+    me: TenantContext, deps: InteractionDependencies, document: DocumentId, *, run: RunId, wait: bool
+) -> None:
+    """Index a document again for somebody, as the run `run`; `wait` until it is done.
+
+    Raises:
+        NotFound: there is none for them.
+        Forbidden: it is somebody else's.
+    """
+    await own_or_administered(deps.store, me, document)
     await deps.orchestration.call(
         me,
         "POST",
@@ -69,12 +92,18 @@ async def reindex_document(
         body=orjson.dumps({"run": run, "wait": wait}),
         deadline=deps.clock.now() + LONGEST_INGESTION,
     )
-    return answer(Reindexed(document=document, run=run), 200 if wait else 202, {"Mandate-Run": run})
 
 
 @router.get("/uses", responses=described(UsePage, 404, 422))
 async def list_uses(document: DocumentPath, me: Me, deps: Deps, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """List the runs that were shown passages of a document. Who may read it: their own; owner, admin, auditor: all."""
+    return answer(await uses_of(me, deps, document, cursor=cursor, limit=limit))
+
+
+async def uses_of(
+    me: TenantContext, deps: InteractionDependencies, document: DocumentId, *, cursor: str | None, limit: int
+) -> UsePage:
+    """Return where a document was used, as far as somebody may see it; raises `NotFound`."""
     data, owner = deps.store.tenant(me), None
     if not oversees(me):
         await readable_document(deps.store, me, document)
@@ -83,10 +112,10 @@ async def list_uses(document: DocumentPath, me: Me, deps: Deps, cursor: Cursor =
         raise no_such("document")
     rows = await data.views.list(USES.view, owner=owner, states=[document], cursor=cursor, limit=limit)
     items = [UseSummary.model_validate_json(row.body) for row in rows.items]
-    return answer(UsePage(items=items, cursor=rows.cursor, lag=await lag(deps)))
+    return UsePage(items=items, cursor=rows.cursor, lag=await lag(deps))
 
 
-async def _own_or_administered(store: Store, me: TenantContext, document: DocumentId) -> None:
+async def own_or_administered(store: Store, me: TenantContext, document: DocumentId) -> None:
     """Check that the caller may change a document.
 
     Raises:

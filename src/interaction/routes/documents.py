@@ -15,7 +15,7 @@ from data import Page, Store, Versioned, read_run
 from interaction.answers import Told, answer, described, problems
 from interaction.authority import Me, User
 from interaction.decisions import text_of
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import chosen_page
 from interaction.parameters import (
     CollectionName,
@@ -116,14 +116,25 @@ async def add_document(
 
     Roles: user, approver, admin, owner; policy decides for which collections.
     """
-    run, wait = run_for(me, key), waits(prefer)
+    wait = waits(prefer)
+    view = await take_in(me, deps, body, run=run_for(me, key), wait=wait)
+    headers = {"Location": f"/v1/documents/{view.document}", "Mandate-Run": view.run}
+    return answer(view, 201 if wait else 202, headers)
+
+
+async def take_in(
+    me: TenantContext, deps: InteractionDependencies, body: NewDocument | Upload, *, run: RunId, wait: bool
+) -> DocumentView:
+    """Take in what somebody brings, as the run `run`; `wait` until it can be found.
+
+    Raises:
+        MandateError: it cannot be read, or may not be taken in.
+    """
     path, said = _told(body)
     payload = orjson.dumps({"run": run, "wait": wait, **said})
     raw = await deps.orchestration.call(me, "POST", path, body=payload, deadline=deps.clock.now() + LONGEST_INGESTION)
     document = _Taken.model_validate_json(raw).document
-    view = await view_document(deps.store, me, await readable_document(deps.store, me, document))
-    headers = {"Location": f"/v1/documents/{document}", "Mandate-Run": run}
-    return answer(view, 201 if wait else 202, headers)
+    return await view_document(deps.store, me, await readable_document(deps.store, me, document))
 
 
 def waits(prefer: str | None) -> bool:
@@ -162,7 +173,7 @@ async def list_documents(
     async def choose(found: Versioned[DocumentRecord]) -> DocumentLine | None:
         record = found.value
         wanted = collection in (None, record.collection) and record.readable_by(me.principal)
-        return await _line(record, fetch) if wanted else None
+        return await line_of(record, fetch) if wanted else None
 
     page = await chosen_page(read, choose, cursor=cursor, limit=limit)
     return answer(DocumentPage(items=list(page.items), cursor=page.cursor))
@@ -220,7 +231,8 @@ async def readable_document(store: Store, me: TenantContext, document: DocumentI
     return found.value
 
 
-async def _line(record: DocumentRecord, fetch: Fetch) -> DocumentLine:
+async def line_of(record: DocumentRecord, fetch: Fetch) -> DocumentLine:
+    """Return a document as lists show it."""
     return DocumentLine(
         document=record.id,
         collection=record.collection,
@@ -246,5 +258,5 @@ async def view_document(store: Store, me: TenantContext, record: DocumentRecord)
         indexed=run.indexed,
         passages=record.passages,
     )
-    line = await _line(record, fetcher(data))
+    line = await line_of(record, fetcher(data))
     return DocumentView(**dict(line), progress=progress)

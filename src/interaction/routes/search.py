@@ -11,7 +11,7 @@ from core import Confidentiality, DocumentId, Integrity, RunId, TenantContext
 from data import Store
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import User
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import CollectionName, IdempotencyKey, no_such, run_for, whole
 from orchestration import CollectionRecord
 
@@ -70,13 +70,21 @@ _FOUND = TypeAdapter(list[Found])
 @router.post("", responses=described(SearchResult, 402, 404, 409, 413, 415, 422, 504))
 async def search(body: NewSearch, me: User, deps: Deps, key: IdempotencyKey = None) -> Response:
     """Search the documents that you may read. Roles: user, approver, admin, owner."""
-    run = run_for(me, key)
+    return answer(await found(me, deps, body, run_for(me, key)))
+
+
+async def found(me: TenantContext, deps: InteractionDependencies, body: NewSearch, run: RunId) -> SearchResult:
+    """Search for somebody, as the run `run`.
+
+    Raises:
+        NotFound: there is no such collection for them.
+    """
     wanted = await _collections(deps.store, me, body.collections)
     payload = orjson.dumps({"run": run, "text": body.text, "collections": wanted, "limit": body.limit})
     raw = await deps.orchestration.call(
         me, "POST", "/internal/search", body=payload, deadline=deps.clock.now() + LONGEST_SEARCH
     )
-    return answer(SearchResult(run=run, items=_FOUND.validate_json(raw)))
+    return SearchResult(run=run, items=_FOUND.validate_json(raw))
 
 
 async def _collections(store: Store, me: TenantContext, named: list[str] | None) -> list[str]:
