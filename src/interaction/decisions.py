@@ -102,7 +102,7 @@ async def _decision(
     event: Event, made: DecisionMade, events: Sequence[Stored], fetch: Fetch, registry: Registry
 ) -> DecisionTold:
     later = [stored.event for stored in events if stored.event.seq > event.seq]
-    arguments = await _arguments(made.arguments, fetch)
+    arguments = await arguments_of(made.arguments, fetch)
     tool = registry.get(made.target) if made.kind is ActionKind.CALL_TOOL else None
     allowed = made.decision.lane is Lane.AUTOMATIC or made.approval is not None
     return DecisionTold(
@@ -139,7 +139,8 @@ def consequence(tool: Tool, arguments: dict[str, JsonValue] | None) -> str:
         return f"Calls {tool.name}, as it was in an earlier version."
 
 
-async def _arguments(stored: ContentRef | None, fetch: Fetch) -> dict[str, JsonValue] | None:
+async def arguments_of(stored: ContentRef | None, fetch: Fetch) -> dict[str, JsonValue] | None:
+    """Return what an action is done with; None if there is nothing, or it was erased."""
     if stored is None:
         return None
     try:

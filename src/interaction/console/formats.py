@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_compact_decimal, format_currency, format_decimal
+from babel.units import format_unit
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -21,6 +22,9 @@ from interaction.cookies import ZONE_COOKIE
 _TAG = re.compile(r"([A-Za-z]{2,3})(?:-([A-Za-z]{2}))?")
 _MOST_TAGS = 10
 _MICROS = 1_000_000
+_THOUSAND = 1000
+_LENGTHS = ((172800, 86400, "day"), (7200, 3600, "hour"), (120, 60, "minute"), (0, 1, "second"))
+"""From how many seconds on a duration is told in which unit, of how many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,16 @@ def day(context: Context, value: date | str) -> str:
     return format_skeleton("MMMd", found, locale=_reader(context).locale)
 
 
+@pass_context
+def duration(context: Context, milliseconds: int) -> str:
+    """Filter: how long something took, in as few digits as tell it."""
+    locale, seconds = _reader(context).locale, milliseconds / _THOUSAND
+    if milliseconds < _THOUSAND:
+        return format_unit(milliseconds, "duration-millisecond", "short", locale=locale)
+    size, unit = next((size, unit) for least, size, unit in _LENGTHS if seconds >= least)
+    return format_unit(round(seconds / size, 1), f"duration-{unit}", "short", locale=locale)
+
+
 FILTERS: Mapping[str, object] = {
     "when": when,
     "ago": ago,
@@ -147,4 +161,5 @@ FILTERS: Mapping[str, object] = {
     "short": short,
     "size": size,
     "money": money,
+    "duration": duration,
 }

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from core import Role, TenantContext
 from interaction.console import pages
+from interaction.dependencies import InteractionDependencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Entry:
         icon: name of a symbol in `templates/icons.html`.
         position: entries stand in this order.
         roles: who sees it; who does not may not read the page either.
+        count: how many things wait there for somebody; shown beside the entry. It reads the store once.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Entry:
     icon: str
     position: int
     roles: tuple[Role, ...] = tuple(Role)
+    count: Callable[[TenantContext, InteractionDependencies], Awaitable[int]] | None = None
 
     def holds(self, path: str) -> bool:
         """Return whether a page belongs to this entry."""
@@ -50,3 +53,8 @@ def entries(me: TenantContext) -> list[Entry]:
     """Return the menu of somebody."""
     found: list[Entry] = [module.ENTRY for module in _modules() if hasattr(module, "ENTRY")]
     return sorted((entry for entry in found if me.has(*entry.roles)), key=lambda entry: entry.position)
+
+
+async def counts(me: TenantContext, deps: InteractionDependencies) -> Mapping[str, int]:
+    """Return how much waits for somebody, by the names of the entries that count."""
+    return {entry.name: await entry.count(me, deps) for entry in entries(me) if entry.count}

@@ -12,7 +12,7 @@ from control import Session
 from core import TenantContext
 from interaction.console import assets, formats
 from interaction.console.markdown import render_markdown
-from interaction.console.navigation import entries
+from interaction.console.navigation import counts, entries
 from interaction.console.texts import known, t
 from interaction.cookies import THEME_COOKIE
 from interaction.dependencies import InteractionDependencies, dependencies_of
@@ -75,6 +75,7 @@ class Page:
             "person": token.name if token else "",
             "organisation": (await deps.directory.tenant(me.tenant)).name if me else "",
             "menu": entries(me) if me else [],
+            "counts": await counts(me, deps) if me else {},
             "path": self._request.url.path,
             "csrf": session.csrf if session else "",
             "theme": theme if theme in THEMES else "",

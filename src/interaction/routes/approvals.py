@@ -1,5 +1,6 @@
 """Approvals: what waits for a person, what it would do, and the decision."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -8,15 +9,15 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from core import ApprovalId, Effect, Role, RunId, TenantContext
-from data import APPROVALS, ApprovalSummary, Row, Store, read_run
+from data import APPROVALS, ApprovalSummary, Row, Store, TenantData, read_run
 from interaction.answers import Given, Told, answer, described, event_stream
 from interaction.approval_view import ApprovalView, view_approval
 from interaction.authority import Approver, Me, oversees
 from interaction.changes import LiveChanges, live_list
-from interaction.decisions import ApprovalStatus
+from interaction.decisions import ApprovalStatus, arguments_of, consequence
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import ApprovalPath, Cursor, Limit, no_such
-from interaction.people import NameOf, names_in
+from interaction.people import names_in
 from interaction.routes.runs import lag
 from orchestration import ApprovalRecord, fetcher
 
@@ -26,13 +27,18 @@ CALL_TIME = timedelta(seconds=30)
 
 
 class ApprovalLine(Told):
-    """One line of the inbox. `requester` is the pseudonym of the person whose run it is; the name may be gone."""
+    """One line of the inbox. `requester` is the pseudonym of the person whose run it is; the name may be gone.
+
+    Attributes:
+        consequence: what happens if it is approved, in plain words.
+    """
 
     approval: ApprovalId
     run: RunId
     agent: str
     tool: str
     effect: Effect
+    consequence: str
     requester: str
     requester_name: str | None
     requested_at: str
@@ -67,13 +73,24 @@ async def list_approvals(
     limit: Limit = 50,
 ) -> Response:
     """List approvals, the latest first. Approvers, owners, admins and auditors, all; others, what they asked for."""
-    views = deps.store.tenant(me).views
-    owner = None if _sees_all(me) else me.principal.id
-    states = [] if state == "all" else [state]
-    page = await views.list(APPROVALS.view, owner=owner, states=states, cursor=cursor, limit=limit)
-    name = names_in(deps.store.tenant(me))
-    items = [await _line(row, name) for row in page.items]
-    return answer(ApprovalPage(items=items, cursor=page.cursor, lag=await lag(deps)))
+    states: list[ApprovalStatus] = [] if state == "all" else [state]
+    return answer(await approvals_page(me, deps, states=states, cursor=cursor, limit=limit))
+
+
+async def approvals_page(
+    me: TenantContext,
+    deps: InteractionDependencies,
+    *,
+    states: Sequence[ApprovalStatus],
+    cursor: str | None,
+    limit: int,
+) -> ApprovalPage:
+    """Return a page of the inbox; no `states` are all."""
+    data = deps.store.tenant(me)
+    owner = None if sees_all(me) else me.principal.id
+    page = await data.views.list(APPROVALS.view, owner=owner, states=states, cursor=cursor, limit=limit)
+    line = _lines(data, deps)
+    return ApprovalPage(items=[await line(row) for row in page.items], cursor=page.cursor, lag=await lag(deps))
 
 
 @router.get("/events", responses=event_stream(406))
@@ -83,12 +100,8 @@ async def follow_approvals(me: Me, deps: Deps, changes: LiveChanges, request: Re
     The stream begins with `ready`: read the list then, and again after a connection broke. Each change is an event
     `approval` with the line of the list as it is now. It lasts ten minutes at most; connect again.
     """
-    name = names_in(deps.store.tenant(me))
-
-    async def line(row: Row) -> ApprovalLine:
-        return await _line(row, name)
-
-    owner = None if _sees_all(me) else me.principal.id
+    line = _lines(deps.store.tenant(me), deps)
+    owner = None if sees_all(me) else me.principal.id
     return live_list(changes, me, APPROVALS.view, owner=owner, headers=request.headers, name="approval", line=line)
 
 
@@ -98,7 +111,7 @@ async def read_approval(approval: ApprovalPath, me: Me, deps: Deps) -> Response:
 
     Approvers, owners, admins, auditors; and who asked for it.
     """
-    return answer(await _view(deps, me, await _readable(deps.store, me, approval)))
+    return answer(await approval_of(me, deps, approval))
 
 
 @router.post("/{approval}/decision", responses=described(ApprovalView, 404, 409, 413, 415, 422, 504))
@@ -107,22 +120,39 @@ async def decide(approval: ApprovalPath, body: NewDecision, me: Approver, deps: 
 
     Your own decision sent again changes nothing.
     """
+    return answer(await decided(me, deps, approval, body))
+
+
+async def approval_of(me: TenantContext, deps: InteractionDependencies, approval: ApprovalId) -> ApprovalView:
+    """Return an approval as its reader sees it; raises `NotFound` if it is not theirs to see."""
+    return await _view(deps, me, await _readable(deps.store, me, approval))
+
+
+async def decided(
+    me: TenantContext, deps: InteractionDependencies, approval: ApprovalId, decision: NewDecision
+) -> ApprovalView:
+    """Decide, and return the approval as it is then.
+
+    Raises:
+        Conflict: it is not open any more.
+        Forbidden: it is for the person who asked themselves.
+    """
     record = await _readable(deps.store, me, approval)
-    if not (record.status == body.verdict and record.approver == me.principal.actor):
-        payload = orjson.dumps({"approve": body.verdict == "approved", "reason": body.reason})
+    if not (record.status == decision.verdict and record.approver == me.principal.actor):
+        payload = orjson.dumps({"approve": decision.verdict == "approved", "reason": decision.reason})
         path = f"/internal/approvals/{approval}/decision"
         await deps.orchestration.call(me, "POST", path, body=payload, deadline=deps.clock.now() + CALL_TIME)
         record = await _readable(deps.store, me, approval)
-    return answer(await _view(deps, me, record))
+    return await _view(deps, me, record)
 
 
-def _sees_all(me: TenantContext) -> bool:
+def sees_all(me: TenantContext) -> bool:
     return me.has(Role.APPROVER) or oversees(me)
 
 
 async def _readable(store: Store, me: TenantContext, approval: ApprovalId) -> ApprovalRecord:
     found = await store.tenant(me).records.get(ApprovalRecord, approval)
-    if found is None or not (_sees_all(me) or found.value.requester == me.principal.id):
+    if found is None or not (sees_all(me) or found.value.requester == me.principal.id):
         raise no_such("approval")
     return found.value
 
@@ -140,7 +170,17 @@ async def _view(deps: InteractionDependencies, me: TenantContext, record: Approv
     )
 
 
-async def _line(row: Row, name: NameOf) -> ApprovalLine:
-    summary = ApprovalSummary.model_validate_json(row.body)
-    told = summary.model_dump(include=set(ApprovalLine.model_fields))
-    return ApprovalLine(**told, requester_name=await name(summary.requester))
+def _lines(data: TenantData, deps: InteractionDependencies) -> Callable[[Row], Awaitable[ApprovalLine]]:
+    """Return what makes a line of the inbox from a row."""
+    name, fetch = names_in(data), fetcher(data)
+
+    async def line(row: Row) -> ApprovalLine:
+        summary = ApprovalSummary.model_validate_json(row.body)
+        tool, arguments = deps.registry.get(summary.tool), await arguments_of(summary.arguments, fetch)
+        return ApprovalLine(
+            **summary.model_dump(include=set(ApprovalLine.model_fields)),
+            consequence=consequence(tool, arguments) if tool else f"Calls {summary.tool}.",
+            requester_name=await name(summary.requester),
+        )
+
+    return line

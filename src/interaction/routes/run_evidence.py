@@ -1,15 +1,17 @@
 """What a run leaves behind: its events, why it did what it did, and whether its chain holds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
-from core import RunId
+from core import RunId, TenantContext
+from core.events import Stored
 from data import Verdict, read_raw
 from interaction.answers import Told, answer, described, download, problems
 from interaction.authority import Me
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.explanation import Explanation, story_of
 from interaction.export import export_of
 from interaction.parameters import After, EventLimit, LastEventId, RunPath
@@ -104,31 +106,38 @@ async def read_events(
 @router.get("/explanation", responses=described(Explanation, 404))
 async def explain_run(run: RunPath, me: Me, deps: Deps) -> Response:
     """Read why a run did what it did: in plain words, and decision by decision. Who may read the run."""
-    events = await readable_run(deps.store, me, run)
+    return answer(await explained(me, deps, await readable_run(deps.store, me, run)))
+
+
+async def explained(me: TenantContext, deps: InteractionDependencies, events: Sequence[Stored]) -> Explanation:
+    """Return why a run that `me` may read did what it did."""
     story = await story_of(events, fetcher(deps.store.tenant(me)), deps.registry, deps.agents)
-    return answer(
-        Explanation(
-            run=run,
-            state=story.state,
-            agent=story.agent_name,
-            ending=ending(story),
-            used=used(story, deps.currency),
-            plain=in_plain_words(story),
-            decisions=list(story.decisions),
-            rejected=list(story.rejected),
-            sources=list(story.sources),
-        )
+    return Explanation(
+        run=events[0].event.run,
+        state=story.state,
+        agent=story.agent_name,
+        ending=ending(story),
+        used=used(story, deps.currency),
+        plain=in_plain_words(story),
+        decisions=list(story.decisions),
+        rejected=list(story.rejected),
+        sources=list(story.sources),
     )
 
 
 @router.get("/verification", responses=described(Verification, 404))
 async def verify_run(run: RunPath, me: Me, deps: Deps) -> Response:
     """Check a run's chain of evidence now, from the bytes on disk. Who may read the run."""
-    data = deps.store.tenant(me)
     await verifiable_run(deps.store, me, run)
+    return answer(await verified(me, deps, run))
+
+
+async def verified(me: TenantContext, deps: InteractionDependencies, run: RunId) -> Verification:
+    """Check the chain of a run that `me` may have verified."""
+    data = deps.store.tenant(me)
     verdict = await deps.verify(data, run)
     last = await data.log.raw(run, after=verdict.events - 1, limit=1) if verdict.ok else ()
-    return answer(_verification(verdict, last[0].hash if last else None))
+    return _verification(verdict, last[0].hash if last else None)
 
 
 @router.get("/timeline", responses=described(Timeline, 404))
