@@ -1,5 +1,6 @@
 """Approvals and runs in a real browser: who asks, who decides and who looks, each on their pages."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 
@@ -36,6 +37,14 @@ async def ask_refund(client: SignIn, because: str = "the parcel came ten days la
 async def decide(client: SignIn, asked: Asked, verdict: str, *, by: str = JONAS) -> None:
     body = {"verdict": verdict, "reason": "The carrier confirms it."}
     await (await client(by)).post(f"/v1/approvals/{asked.approval}/decision", body)
+
+
+async def ended(client: SignIn, asked: Asked) -> None:
+    """Wait until the list of runs knows that the run has completed."""
+    sander = await client(SANDER)
+    async with asyncio.timeout(15):
+        while asked.run not in str(await sander.get("/v1/runs?state=completed&limit=5")):
+            await asyncio.sleep(0.1)
 
 
 async def says(page: Page, text: str) -> None:
@@ -179,6 +188,7 @@ async def test_hostile_words_are_words_on_every_page(console: Console, client: S
 async def test_a_run_is_listed_filtered_and_its_time_is_drawn(console: Console, client: SignIn) -> None:
     asked = await ask_refund(client)
     await decide(client, asked, "approved")
+    await ended(client, asked)
     page = await console(GRETA, "/runs?kind=turn&state=completed")
     row = page.locator(f"tr:has(a[href='/runs/{asked.run}'])")
     await expect(row).to_contain_text("Sander Claes")

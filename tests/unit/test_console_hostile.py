@@ -38,7 +38,7 @@ def drawn(template: str, **values: object) -> str:
     me = contexts.from_directory(tenant, PrincipalId(new_id("prn")), roles=Role, groups=[HOSTILE], correlation="c")
     shared = {"me": me, "person": HOSTILE, "organisation": HOSTILE, "menu": entries(me), "path": f"/{HOSTILE}"}
     reader = Reader(Locale("en"), UTC, NOON, "EUR")
-    shared |= {"csrf": "token", "theme": "", "reader": reader, "environment": "local"}
+    shared |= {"counts": {}, "csrf": "token", "theme": "", "reader": reader, "environment": "local"}
     return environment().get_template(template).render({**shared, **values})
 
 

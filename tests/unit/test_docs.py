@@ -125,6 +125,7 @@ def _codes() -> set[str]:
         and isinstance(node.value, str)
         and re.fullmatch(r"[a-z_]+\.[a-z_]+", node.value)
         and node.value.partition(".")[0] in families
+        and not node.value.endswith(".html")  # a template
     }
     peers = yaml.safe_load(_text("environments/services.yaml"))["services"]["interaction"]["peers"]
     of_peers = {f"{family}.{peer}" for family in ("dependency", "timeout") for peer in peers}
