@@ -72,6 +72,7 @@ class _Agent(_Strict):
     history: History
     disclosure: _Text
     objection: _Text
+    examples: Annotated[tuple[_Text, ...], Field(max_length=6)] = ()
 
 
 class _File(_Agent):
@@ -94,6 +95,7 @@ class AgentManifest(_Agent):
         model: logical name, as in the environment's catalogue.
         disclosure: what people are told they talk to.
         objection: how somebody affected by the agent can object.
+        examples: questions to begin with, for people who do not know yet what to ask.
         digest: SHA-256 in hex over the manifest and its prompts.
     """
 

@@ -47,9 +47,15 @@ class NewTurn:
         )
 
 
-async def finished_turn(deps: InteractionDependencies, me: TenantContext, turn: NewTurn) -> list[Stored]:
-    """Return the turn's events once it has ended or waits for a person."""
-    deadline = deps.clock.now() + LONGEST_WAIT
+async def finished_turn(
+    deps: InteractionDependencies, me: TenantContext, turn: NewTurn, *, within: timedelta = LONGEST_WAIT
+) -> list[Stored]:
+    """Return the turn's events once it has ended or waits for a person.
+
+    Raises:
+        Timeout: that takes longer than `within`; the run goes on without us.
+    """
+    deadline = deps.clock.now() + within
     await deps.orchestration.call(me, "POST", "/internal/runs", body=turn.body(stream=False), deadline=deadline)
     return await read_run(deps.store.tenant(me), turn.run)
 

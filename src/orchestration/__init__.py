@@ -15,6 +15,7 @@ from orchestration.records import ApprovalRecord, CollectionRecord, Conversation
 from orchestration.retrieval import ShownPassage
 from orchestration.state import Progress, ProposalState, fold
 from orchestration.streaming import fetcher
+from orchestration.telling import telling
 from orchestration.turn import Services
 
 __all__ = [
@@ -49,4 +50,5 @@ __all__ = [
     "rename_conversation",
     "resolve_flag",
     "shown_passages",
+    "telling",
 ]

@@ -25,6 +25,7 @@ class Entry:
         position: entries stand in this order.
         roles: who sees it; who does not may not read the page either.
         count: how many things wait there for somebody; shown beside the entry. It reads the store once.
+        below: other paths whose pages belong to the entry.
     """
 
     name: str
@@ -33,10 +34,12 @@ class Entry:
     position: int
     roles: tuple[Role, ...] = tuple(Role)
     count: Callable[[TenantContext, InteractionDependencies], Awaitable[int]] | None = None
+    below: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Return whether a page belongs to this entry."""
-        return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
+        above = (self.path, *self.below)
+        return path in above or path.startswith(tuple(f"{known}/" for known in above if known != "/"))
 
 
 @cache

@@ -58,6 +58,7 @@ class AgentEntry(Told):
         limits: for one run.
         disclosure: what people are told they talk to.
         objection: how somebody affected can object.
+        examples: questions to begin with.
     """
 
     name: str
@@ -72,6 +73,7 @@ class AgentEntry(Told):
     limits: dict[str, int]
     disclosure: str
     objection: str
+    examples: list[str]
     versions: AgentVersions
 
 
@@ -114,6 +116,7 @@ def register_entry(agent: AgentManifest, deps: InteractionDependencies) -> Agent
         limits=agent.limits.model_dump(),
         disclosure=agent.disclosure,
         objection=agent.objection,
+        examples=list(agent.examples),
         versions=AgentVersions(agent=agent.version, prompts=dict(agent.prompts), digest=agent.digest),
     )
 

@@ -118,6 +118,13 @@ class ConversationHits(Told):
 @router.get("", responses=described(ConversationPage, 422))
 async def list_conversations(me: Me, deps: Deps, cursor: Cursor = None, limit: Limit = 20) -> Response:
     """List your conversations, the one with the latest run first. Any member, their own."""
+    return answer(await conversation_list(deps, me, cursor, limit))
+
+
+async def conversation_list(
+    deps: InteractionDependencies, me: TenantContext, cursor: str | None, limit: int
+) -> ConversationPage:
+    """Return somebody's conversations, the one with the latest run first."""
     data = deps.store.tenant(me)
     fetch = fetcher(data)
 
@@ -128,7 +135,7 @@ async def list_conversations(me: Me, deps: Deps, cursor: Cursor = None, limit: L
         return await _line(data, me, RunSummary.model_validate_json(row.body), fetch)
 
     page = await chosen_page(read, choose, cursor=cursor, limit=limit)
-    return answer(ConversationPage(items=list(page.items), cursor=page.cursor, lag=await lag(deps)))
+    return ConversationPage(items=list(page.items), cursor=page.cursor, lag=await lag(deps))
 
 
 @router.get("/events", responses=event_stream(406))
@@ -154,6 +161,13 @@ async def search_conversations(body: ConversationSearch, me: Me, deps: Deps) -> 
 
     All words must stand in the same text; case and accents do not matter.
     """
+    return answer(await find_conversations(deps, me, body))
+
+
+async def find_conversations(
+    deps: InteractionDependencies, me: TenantContext, body: ConversationSearch
+) -> ConversationHits:
+    """Look for words in somebody's conversations."""
     data = deps.store.tenant(me)
     fetch, words, hits = fetcher(data), Words(body.text), list[ConversationHit]()
     cursor, back_to = body.cursor, None
@@ -168,8 +182,7 @@ async def search_conversations(body: ConversationSearch, me: Me, deps: Deps) -> 
                 hits.append(hit)
         if cursor is None or words.exhausted or len(hits) == body.limit:
             break
-    found = ConversationHits(items=hits, cursor=cursor, turns=words.turns, back_to=back_to, lag=await lag(deps))
-    return answer(found)
+    return ConversationHits(items=hits, cursor=cursor, turns=words.turns, back_to=back_to, lag=await lag(deps))
 
 
 @router.get("/{conversation}", responses=described(ConversationView, 404, 422, headers=_ETAG))
@@ -222,7 +235,7 @@ async def _told(data: TenantData, found: Versioned[ConversationRecord], cursor: 
     view = ConversationView(
         conversation=record.id,
         agent=record.agent,
-        title=await _title(record, fetch),
+        title=await title_of(record, fetch),
         owner=record.owner,
         owner_name=await names_in(data)(record.owner),
         deleted_at=record.deleted_at or None,
@@ -251,6 +264,7 @@ async def _line(data: TenantData, me: TenantContext, run: RunSummary, fetch: Fet
         found is None
         or found.value.owner != me.principal.id
         or found.value.deleted_at
+        or run.run in found.value.replaced
         or await _goes_on(data, found.value, run.run)
     ):
         return None
@@ -258,7 +272,7 @@ async def _line(data: TenantData, me: TenantContext, run: RunSummary, fetch: Fet
     return ConversationLine(
         conversation=record.id,
         agent=record.agent,
-        title=await _title(record, fetch),
+        title=await title_of(record, fetch),
         opened_at=record.opened_at,
         updated_at=run.updated_at,
         runs=len(record.runs),
@@ -290,6 +304,7 @@ async def _exchange(data: TenantData, run: RunId) -> Exchange | None:
     )
 
 
-async def _title(record: ConversationRecord, fetch: Fetch) -> str:
+async def title_of(record: ConversationRecord, fetch: Fetch) -> str:
+    """Return what a conversation is called: in one line, shortened."""
     text = " ".join((await text_of(record.title, fetch)).split())
     return text if len(text) <= _TITLE_LENGTH else f"{text[:_TITLE_LENGTH].rstrip()}…"

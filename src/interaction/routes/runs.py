@@ -89,16 +89,20 @@ async def start_run(body: NewRun, me: User, deps: Deps, request: Request, key: I
     is written. Otherwise the answer comes when the run has ended or waits for a person.
     """
     as_stream = wants_stream(request.headers)
-    agent_named(deps, body.agent)
     run = run_for(me, key)
-    conversation = await _conversation(deps, me, body)
-    turn = NewTurn(run, body.agent, body.message, conversation, body.use_knowledge, replaces=body.replaces)
+    turn = await turn_of(deps, me, body, run)
     headers = started_headers(run)
     if as_stream:
         return await relayed(streamed_turn(deps, me, turn), headers)
     data = deps.store.tenant(me)
     view = await view_run(await finished_turn(deps, me, turn), fetcher(data), names_in(data), me)
     return answer(view, 200 if view.state.ended else 202, headers)
+
+
+async def turn_of(deps: InteractionDependencies, me: TenantContext, body: NewRun, run: RunId) -> NewTurn:
+    """Return what to start for `body`."""
+    conversation = await _conversation(deps, me, body)
+    return NewTurn(run, body.agent, body.message, conversation, body.use_knowledge, replaces=body.replaces)
 
 
 @router.get("", responses=described(RunPage, 404, 422))

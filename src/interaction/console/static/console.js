@@ -8,27 +8,38 @@ export async function api(method, path, body, { signal, headers = {} } = {}) {
   return response.status === 204 ? undefined : response.json();
 }
 
-/** Fetch a page of ours and put one of its regions in the place of ours, such as refresh("#inbox"). */
-export async function refresh(selector, address = location.href) {
-  const response = await ask("GET", address, undefined, { headers: { Accept: "text/html" } });
+/** Fetch one region of a page of ours, such as region("#inbox", "/approvals"); null if the page has none. */
+export async function region(selector, address, { method = "GET", body } = {}) {
+  const response = await ask(method, address, body, { headers: { Accept: "text/html" } });
   const html = await response.text();
   const page = new DOMParser().parseFromString(policy ? policy.createHTML(html) : html, "text/html");
   const found = page.querySelector(selector);
-  if (found) document.querySelector(selector)?.replaceWith(document.adoptNode(found));
+  return found && document.adoptNode(found);
+}
+
+/** Put a region of a page in the place of ours, such as refresh("#inbox"). Whoever was in it stays in it. */
+export async function refresh(selector, address = location.href) {
+  const found = await region(selector, address);
+  const old = document.querySelector(selector);
+  const focused = old?.contains(document.activeElement);
+  if (found) old?.replaceWith(found);
+  if (found && focused) found.focus();
   tellTimes();
   return found !== null;
 }
 
 /**
  * Follow server-sent events, and go on after a break from the last one. Resolves when the stream has ended.
- * onEvent gets {type, id, data}. Give `method` and `body` to start what is followed; it then goes on at `resume(response)`.
+ * onEvent gets {type, id, data}; onState is told "lost" and "back". Give `method` and `body` to start what is followed,
+ * with an Idempotency-Key so that it can be sent again; it then goes on at `resume(response)`.
  */
-export async function follow(path, { onEvent, signal, after, method = "GET", body, headers = {}, resume } = {}) {
+export async function follow(path, { onEvent, onState, signal, after, method = "GET", body, headers = {}, resume } = {}) {
   let last = after;
   for (let failures = 0; ; ) {
     try {
       const known = last === undefined ? {} : { "Last-Event-ID": String(last) };
       const response = await ask(method, path, body, { signal, headers: { Accept: "text/event-stream", ...headers, ...known } });
+      if (failures) onState?.("back");
       if (resume) [path, method, body, headers] = [resume(response), "GET", undefined, {}];
       for await (const event of events(response.body)) {
         failures = 0;
@@ -38,8 +49,13 @@ export async function follow(path, { onEvent, signal, after, method = "GET", bod
       }
       return;
     } catch (error) {
-      if (signal?.aborted || error instanceof Refused || method !== "GET" || ++failures > 8) throw error;
-      await new Promise((done) => setTimeout(done, Math.min(500 * 2 ** failures, 10000)));
+      const repeatable = method === "GET" || "Idempotency-Key" in headers;
+      if (signal?.aborted || error instanceof Refused || !repeatable || ++failures > 8) throw error;
+      onState?.("lost");
+      await new Promise((done) => {
+        setTimeout(done, Math.min(500 * 2 ** failures, 10000));
+        addEventListener("online", done, { once: true });
+      });
     }
   }
 }
@@ -95,7 +111,7 @@ async function ask(method, path, body, { signal, headers }) {
   const sent = { ...headers };
   if (method !== "GET") sent["Mandate-CSRF"] = document.querySelector('meta[name="csrf"]')?.content ?? "";
   let data = body;
-  if (body !== undefined && !(body instanceof Blob) && typeof body !== "string") {
+  if (body !== undefined && !(body instanceof Blob || body instanceof URLSearchParams) && typeof body !== "string") {
     data = JSON.stringify(body);
     sent["Content-Type"] ??= "application/json";
   }
@@ -154,7 +170,8 @@ function switchTheme() {
 }
 
 async function copy(button) {
-  await navigator.clipboard.writeText(button.dataset.copies);
+  const near = button.dataset.copiesNear; // a selector within the article that the button stands in
+  await navigator.clipboard.writeText(near ? button.closest("article").querySelector(near).innerText : button.dataset.copies);
   button.replaceChildren(icon("check"));
   setTimeout(() => button.replaceChildren(icon("copy")), 1500);
 }
@@ -165,7 +182,7 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.opens)?.showModal();
   if (on("[data-closes]")) on("dialog")?.close();
   if (on("[data-theme-toggle]")) switchTheme();
-  if (on("[data-copies]")) copy(on("[data-copies]"));
+  if (on("[data-copies], [data-copies-near]")) copy(on("[data-copies], [data-copies-near]"));
 });
 
 document.documentElement.classList.add("scripted");
