@@ -277,7 +277,9 @@ async def test_an_auditor_reads_a_conversation_and_is_told_why_they_cannot_write
 async def test_nothing_that_anybody_wrote_is_more_than_text(console: Console, client: SignIn) -> None:
     page, mia = await console(SANDER), await client(MIA)
     script = "<script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
-    text = f"The zorbing deposit is 77 euros {script} [pay here](javascript:window.broken=1) ![x](https://evil.example/x)."
+    text = (
+        f"The zorbing deposit is 77 euros {script} [pay here](javascript:window.broken=1) ![x](https://evil.example/x)."
+    )
     await mia.post("/v1/documents", {"collection": "policies", "title": f"Zorbing {script}", "text": text})
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url))

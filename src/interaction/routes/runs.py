@@ -29,7 +29,6 @@ from interaction.parameters import (
 from interaction.people import names_in
 from interaction.reading import own_run, readable_conversation, readable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
-from interaction.routes.agents import agent_named
 from interaction.run_view import RunView, told_run, view_run
 from interaction.starting import (
     MESSAGE_CHARACTERS,
