@@ -40,7 +40,7 @@ export async function follow(path, { onEvent, onState, signal, after, method = "
       const known = last === undefined ? {} : { "Last-Event-ID": String(last) };
       const response = await ask(method, path, body, { signal, headers: { Accept: "text/event-stream", ...headers, ...known } });
       if (failures) onState?.("back");
-      if (resume) [path, method, body, headers] = [resume(response), "GET", undefined, {}];
+      if (resume) [path, method, body, headers, resume] = [resume(response), "GET", undefined, {}];
       for await (const event of events(response.body)) {
         failures = 0;
         if (event.id !== undefined) last = event.id;
