@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import StringConstraints
 
 from core import ConversationId, RunId, TenantContext
 from core.errors import Timeout
@@ -19,7 +20,7 @@ from interaction.console.navigation import Entry, entries
 from interaction.console.rendering import PageView
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import newest_first
-from interaction.parameters import ConversationPath, Cursor, Flag, IdempotencyKey, RunPath, no_such, run_for
+from interaction.parameters import ConversationPath, Cursor, Flag, RunPath, no_such, run_for
 from interaction.people import names_in
 from interaction.reading import readable_conversation
 from interaction.routes.agents import agent_named, register_entry
@@ -56,7 +57,7 @@ class _Asked(NewRun):
     """The composer's form; a box that is not ticked is not sent."""
 
     use_knowledge: bool = False
-    key: IdempotencyKey = None
+    key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
 
 
 @router.get("/", responses=problems(404))
