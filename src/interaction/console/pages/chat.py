@@ -76,20 +76,20 @@ async def new_conversation(
 
 
 @router.get("/conversations/search", responses={**_MOVED, **problems()})
-async def search_again(_: Me) -> Response:
+async def look_again(_: Me) -> Response:
     """Go to where you can search: what you looked for before is in no address. Any member."""
     return RedirectResponse("/", _SEE_OTHER)
 
 
 @router.post("/conversations/search", responses=problems(422))
-async def search(request: Request, me: Me, deps: Deps, page: PageView) -> Response:
+async def look_for_conversations(request: Request, me: Me, deps: Deps, page: PageView) -> Response:
     """Look for words in your conversations. Any member, their own."""
     asked = await form_of(request, ConversationSearch)
     return await page.show("found.html", found=await find_conversations(deps, me, asked), text=asked.text)
 
 
 @router.post("/conversations", responses={**_MOVED, **problems(402, 404, 409, 422)})
-async def send(request: Request, me: User, deps: Deps) -> Response:
+async def send_message(request: Request, me: User, deps: Deps) -> Response:
     """Send a message, and see what came of it. Roles: user, approver, admin, owner."""
     asked = await form_of(request, _Asked)
     run = run_for(me, asked.key)
@@ -137,7 +137,7 @@ async def give_title(conversation: ConversationPath, request: Request, me: Me, d
 
 
 @router.post("/conversations/{conversation}/delete", responses={**_MOVED, **problems(404, 409)})
-async def erase(conversation: ConversationPath, me: Me, deps: Deps) -> Response:
+async def erase_conversation(conversation: ConversationPath, me: Me, deps: Deps) -> Response:
     """Erase a conversation of yours. Any member."""
     await delete(conversation, me, deps)
     return RedirectResponse("/", _SEE_OTHER)
@@ -171,14 +171,14 @@ async def source_page(
 
 
 @router.post("/conversations/{conversation}/exchanges/{run}/stop", responses={**_MOVED, **problems(404, 409)})
-async def stop(conversation: ConversationPath, run: RunPath, me: User, deps: Deps) -> Response:
+async def stop_run(conversation: ConversationPath, run: RunPath, me: User, deps: Deps) -> Response:
     """End what the agent does for you. Roles: user, approver, admin, owner."""
     await cancel_run(run, me, deps)
     return _to(conversation, run)
 
 
 @router.post("/conversations/{conversation}/exchanges/{run}/flags", responses={**_MOVED, **problems(404, 409, 422)})
-async def flag(conversation: ConversationPath, run: RunPath, request: Request, me: Me, deps: Deps) -> Response:
+async def flag_exchange(conversation: ConversationPath, run: RunPath, request: Request, me: Me, deps: Deps) -> Response:
     """Say what is wrong with an answer. Who may read the run."""
     await flag_run(run, await form_of(request, NewFlag), me, deps)
     return _to(conversation, run)

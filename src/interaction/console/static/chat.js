@@ -149,7 +149,12 @@ async function settled(id) {
   if (busy === id && !document.getElementById(id)?.matches('[data-live="running"]')) work("");
   if (!composer) return;
   if (!busy) now.replaceChildren();
-  await insist(() => Promise.all([refresh("#lines"), refresh("#thread-header")]));
+  await insist(() => refresh("#thread-header"));
+  for (let tries = 0; tries < 5; tries++) {
+    await insist(() => refresh("#lines"));
+    if (document.querySelector("#lines [aria-current]")) break; // the list is a view, a moment behind what has happened
+    await new Promise((done) => setTimeout(done, 200));
+  }
   document.title = document.querySelector("#thread-header h1").textContent + document.title.slice(document.title.lastIndexOf(" · "));
 }
 
