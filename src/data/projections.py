@@ -21,7 +21,7 @@ PAGE = 500
 IDLE_SECONDS = 1.0
 """Longest that another process's events wait to be noticed."""
 
-BURST_SECONDS = 0.1
+BURST_SECONDS = 0.05
 """Pause after a wake-up, so that what is appended in quick succession is folded at once: the views' usual lag."""
 
 Key = tuple[TenantId, str]

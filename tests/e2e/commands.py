@@ -1,10 +1,12 @@
 """Running the command line as a person does: a process of its own, with its output read as it comes."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mandate.client import Client
 
@@ -54,3 +56,18 @@ async def rest(process: asyncio.subprocess.Process) -> str:
     async with asyncio.timeout(90):
         output, _ = await process.communicate()
     return output.decode()
+
+
+async def finished(*command: str, cwd: Path, env: dict[str, str] | None = None) -> bytes:
+    """Run another program to its end, and return what it printed; it must end well."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(100):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output

@@ -1,12 +1,15 @@
 """One running product for all end-to-end tests, with both demo companies in it."""
 
+import hashlib
+import shutil
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from browsing import Console, choose, chromium, strict
-from commands import SignIn
+from commands import SignIn, finished
 from playwright.async_api import Browser, BrowserContext, Page
 
 from mandate.client import Client
@@ -41,6 +44,24 @@ def client(stack: Stack, session: aiohttp.ClientSession) -> SignIn:
         return await sign_in(session, stack.url, username)
 
     return signed_in
+
+
+@pytest.fixture(scope="session")
+async def node_folder(pytestconfig: pytest.Config) -> Path:
+    """A folder with the packages of `tests/e2e/node` in it, kept between runs as long as their pins are the same."""
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"tool missing: {tool}")
+    cache, source = pytestconfig.cache, Path(__file__).with_name("node")
+    assert cache is not None
+    lock = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = cache.mkdir(f"node-{lock}")
+    for file in source.iterdir():
+        if file.is_file():
+            shutil.copy2(file, folder)
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        await finished("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

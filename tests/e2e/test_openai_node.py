@@ -1,16 +1,11 @@
 """The Node client of OpenAI's API talks to an agent as to a model, and so do the examples of the document."""
 
-import asyncio
-import hashlib
-import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import orjson
-import pytest
-from commands import SignIn
+from commands import SignIn, finished
 from pydantic import BaseModel
 
 from mandate.local.stack import Stack
@@ -42,29 +37,15 @@ class Talk(BaseModel):
     models: list[str]
 
 
-@pytest.fixture(scope="module")
-async def folder(pytestconfig: pytest.Config) -> Path:
-    """A folder with the pinned client in it, kept between runs of the tests as long as the pin is the same."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"tool missing: {tool}")
-    cache = pytestconfig.cache
-    assert cache is not None
-    lock = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = cache.mkdir(f"node-{lock}")
-    for file in NODE.iterdir():
-        if file.is_file():
-            shutil.copy2(file, folder)
-    if not (folder / "node_modules" / ".package-lock.json").exists():
-        await finished("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
-    return folder
-
-
-async def test_the_node_client_streams_a_conversation(folder: Path, stack: Stack, client: SignIn) -> None:
+async def test_the_node_client_streams_a_conversation(node_folder: Path, stack: Stack, client: SignIn) -> None:
     told = await finished(
         *("node", "talk.mjs"),
-        cwd=folder,
-        env={"DOOR": f"{stack.url}/openai/v1", "TOKEN": (await client("tomas@alderfinch.example")).token},
+        cwd=node_folder,
+        env={
+            "QUESTION": QUESTION,
+            "DOOR": f"{stack.url}/openai/v1",
+            "TOKEN": (await client("tomas@alderfinch.example")).token,
+        },
     )
     talk = Talk.model_validate(orjson.loads(told))
     assert "32 euros" in talk.chat
@@ -75,15 +56,15 @@ async def test_the_node_client_streams_a_conversation(folder: Path, stack: Stack
     assert talk.models == ["support"]
 
 
-async def test_the_examples_of_the_document_run_as_they_stand(folder: Path, stack: Stack, client: SignIn) -> None:
+async def test_the_examples_of_the_document_run_as_they_stand(node_folder: Path, stack: Stack, client: SignIn) -> None:
     _, _, section = (ROOT / "docs" / "api.md").read_text().partition("## OpenAI's clients")
     examples = re.findall(r"^```(sh|python|js)\n(.*?)^```$", section.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
     assert len(examples) == 4
-    env = {"SANDER": (await client("sander@alderfinch.example")).token}
+    env = {"QUESTION": QUESTION, "SANDER": (await client("sander@alderfinch.example")).token}
     for language, text in examples:
-        file = folder / f"example.{language.replace('js', 'mjs')}"
+        file = node_folder / f"example.{language.replace('js', 'mjs')}"
         file.write_text(text.replace("http://127.0.0.1:8080", stack.url))
-        told = await finished(*PROGRAMS[language], file.name, cwd=folder, env=env)
+        told = await finished(*PROGRAMS[language], file.name, cwd=node_folder, env=env)
         assert b"euros" in told, text
 
 
@@ -93,17 +74,3 @@ def test_the_pin_names_a_version_and_its_digest_and_no_registry() -> None:
     assert "://" not in text
     packages = orjson.loads(text)["packages"]
     assert all("integrity" in package for name, package in packages.items() if name)
-
-
-async def finished(*command: str, cwd: Path, env: dict[str, str] | None = None) -> bytes:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env={**os.environ, "QUESTION": QUESTION, **(env or {})},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(100):
-        output, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    return output

@@ -1,0 +1,142 @@
+"""What holds for every page of the console: nobody is shut out, nothing overflows, and it is there at once."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from browsing import Console
+from commands import SignIn
+from playwright.async_api import Page
+from pydantic import BaseModel
+
+from interaction.console.navigation import page_routers
+from interaction.console.pages import files
+from mandate.api import Run
+
+MIA, NOOR, SANDER, GRETA = (f"{name}@alderfinch.example" for name in ("mia", "noor", "sander", "greta"))
+MAX_PAGE, MAX_SCRIPTS, FIRST_PAINT_MS = 150_000, 40_000, 100
+
+STATIC = Path(files.__file__).parent.parent / "static"
+NEEDS_A_PROVIDER = {"/sign-in", "/signed-in"}
+"""Pages that lead elsewhere."""
+
+
+PAINTED = """new Promise((done) => new PerformanceObserver((list) => {
+  const paint = list.getEntriesByName("first-contentful-paint")[0];
+  if (paint) done(paint.startTime);
+}).observe({ type: "paint", buffered: true }))"""
+
+
+class Places(BaseModel):
+    """Where what pages are about can be found, by the names that addresses give it."""
+
+    run: str
+    conversation: str
+    approval: str
+    document: str
+    collection: str = "policies"
+    name: str = "support"
+    number: str = "1"
+
+
+@pytest.fixture(scope="module")
+async def places(client: SignIn) -> Places:
+    sander, mia = await client(SANDER), await client(MIA)
+    body = {"agent": "support", "message": "How long does a customer have to send something back?"}
+    run = Run.model_validate(await sander.post("/v1/runs", dict(body)))
+    body["message"] = "Please refund 5.10 EUR for order A-20398, the pole broke."
+    parked = Run.model_validate(await sander.post("/v1/runs", dict(body)))
+    assert parked.pending_approval
+    documents: Any = (await mia.get("/v1/documents?limit=1"))["items"]
+    return Places(
+        run=run.run,
+        conversation=str(run.conversation),
+        approval=parked.pending_approval.approval,
+        document=documents[0]["document"],
+    )
+
+
+def addresses() -> list[str]:
+    """Every page that the console has, as the routes say it: nobody keeps a list."""
+    paths = {
+        route.path
+        for router in page_routers()
+        for route in router.routes
+        if "GET" in getattr(route, "methods", ()) and not route.path.startswith("/static")  # pyright: ignore[reportAttributeAccessIssue] - starlette: BaseRoute has no path
+    }
+    return sorted(paths - NEEDS_A_PROVIDER)
+
+
+def filled(path: str, places: Places) -> str:
+    return re.sub(r"\{(\w+)\}", lambda name: str(getattr(places, name[1])), path)
+
+
+async def problems_of(page: Page, axe: str) -> list[str]:
+    """What axe-core finds that keeps somebody from using the page."""
+    # By the debugger's door: the page's own policy lets no script in, and that is as it should be.
+    session = await page.context.new_cdp_session(page)
+    await session.send("Runtime.evaluate", {"expression": axe})
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = await page.evaluate("tags => axe.run(document, {runOnly: tags})", rules)
+    return [
+        f"{broken['impact']} {broken['id']}: {node['html'][:160]}"
+        for broken in found["violations"]
+        if broken["impact"] in ("serious", "critical", "moderate")
+        for node in broken["nodes"]
+    ]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("username", [MIA, NOOR, SANDER, GRETA])
+async def test_every_page_can_be_used_by_everybody(
+    username: str, console: Console, places: Places, node_folder: Path
+) -> None:
+    axe = await asyncio.to_thread((node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text)
+    page = await console(username, "/account")
+    found: dict[str, list[str]] = {}
+    for path in addresses():
+        await page.goto(address := filled(path, places))
+        assert urlsplit(page.url).path == address.replace("/conversations/search", "/")
+        for theme in ("light", "dark"):
+            await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            if problems := await problems_of(page, axe):
+                found[f"{path} {theme}"] = problems
+    assert found == {}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("username", [SANDER, MIA])
+async def test_nothing_is_wider_than_a_small_telephone_and_no_page_is_heavy(
+    username: str, console: Console, places: Places
+) -> None:
+    page = await console(username, "/account", viewport={"width": 320, "height": 640})
+    wide, heavy = [], []
+    for path in addresses():
+        await page.goto(filled(path, places), wait_until="load")
+        if await page.evaluate("document.documentElement.scrollWidth") > 320:
+            wide.append(path)
+        sizes = "performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0)"
+        if (size := await page.evaluate(sizes)) > MAX_PAGE:
+            heavy.append((path, size))
+    assert (wide, heavy) == ([], [])
+
+
+async def test_pages_are_painted_at_once(console: Console, places: Places) -> None:
+    """Median of five loads: one may meet a busy machine."""
+    page = await console(MIA, "/account")
+    slow: list[tuple[str, float]] = []
+    for path in addresses():
+        paints: list[float] = []
+        for _ in range(5):
+            await page.goto(filled(path, places))
+            paints.append(await page.evaluate(PAINTED))
+        if (median := sorted(paints)[2]) > FIRST_PAINT_MS:
+            slow.append((path, median))
+    assert slow == []
+
+
+def test_all_scripts_together_are_small() -> None:
+    assert 0 < sum(file.stat().st_size for file in STATIC.glob("*.js")) < MAX_SCRIPTS
