@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from browsing import Console
 from commands import SignIn
+from fastapi.routing import APIRoute
 from playwright.async_api import Page
 from pydantic import BaseModel
 
@@ -61,12 +62,8 @@ async def places(client: SignIn) -> Places:
 
 def addresses() -> list[str]:
     """Every page that the console has, as the routes say it: nobody keeps a list."""
-    paths = {
-        route.path
-        for router in page_routers()
-        for route in router.routes
-        if "GET" in getattr(route, "methods", ()) and not route.path.startswith("/static")  # pyright: ignore[reportAttributeAccessIssue] - starlette: BaseRoute has no path
-    }
+    routes = [route for router in page_routers() for route in router.routes if isinstance(route, APIRoute)]
+    paths = {route.path for route in routes if "GET" in route.methods and not route.path.startswith("/static")}
     return sorted(paths - NEEDS_A_PROVIDER)
 
 
@@ -78,7 +75,7 @@ async def problems_of(page: Page, axe: str) -> list[str]:
     """What axe-core finds that keeps somebody from using the page."""
     # By the debugger's door: the page's own policy lets no script in, and that is as it should be.
     session = await page.context.new_cdp_session(page)
-    await session.send("Runtime.evaluate", {"expression": axe})
+    await session.send("Runtime.evaluate", {"expression": axe})  # pyright: ignore[reportUnknownMemberType] - playwright: bare dict
     rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     found = await page.evaluate("tags => axe.run(document, {runOnly: tags})", rules)
     return [
@@ -113,7 +110,8 @@ async def test_nothing_is_wider_than_a_small_telephone_and_no_page_is_heavy(
     username: str, console: Console, places: Places
 ) -> None:
     page = await console(username, "/account", viewport={"width": 320, "height": 640})
-    wide, heavy = [], []
+    wide: list[str] = []
+    heavy: list[tuple[str, int]] = []
     for path in addresses():
         await page.goto(filled(path, places), wait_until="load")
         if await page.evaluate("document.documentElement.scrollWidth") > 320:

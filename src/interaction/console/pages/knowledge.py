@@ -1,5 +1,6 @@
 """`/knowledge`: the collections, what is in them, and bringing more."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ async def collection_page(
     by_id = {record.id: record for record in shelf.documents}
     shown = newest_first([*reversed(by_id)], cursor=cursor, limit=_PER_PAGE)
     fetch, names = fetcher(data), names_in(data)
-    lines = [await line_of(by_id[document], fetch) for document in shown.items]
+    lines = await asyncio.gather(*(line_of(by_id[document], fetch) for document in shown.items))
     owners = {line.owner: await names(line.owner) for line in lines}
     return await page.show(
         "collection.html",
