@@ -63,7 +63,7 @@ async def places(client: SignIn) -> Places:
 def addresses() -> list[str]:
     """Every page that the console has, as the routes say it: nobody keeps a list."""
     routes = [route for router in page_routers() for route in router.routes if isinstance(route, APIRoute)]
-    paths = {route.path for route in routes if "GET" in route.methods and not route.path.startswith("/static")}
+    paths = {route.path for route in routes if "GET" in (route.methods or ()) and not route.path.startswith("/static")}
     return sorted(paths - NEEDS_A_PROVIDER)
 
 
