@@ -29,14 +29,14 @@ def backoffice_tools(base_url: str) -> Sequence[Tool]:
             effect=Effect.WRITE,
             reversible=False,
             consequence="Pays {amount_cents:money}, in the order's currency, back to the customer of order {order_id}, "
-            "for the reason {reason} The agent cannot undo this.",
+            "for the reason {reason}. The agent cannot undo this.",
             facts=_refund_facts,
             result_integrity=Integrity.TRUSTED,
         )(office.issue_refund),
         tool(
             effect=Effect.EXTERNAL,
             reversible=False,
-            consequence="Sends an e-mail to {to} with the subject {subject}, saying {body} It cannot be called back.",
+            consequence="Sends an e-mail to {to} with the subject {subject}, saying {body}. It cannot be called back.",
             result_integrity=Integrity.TRUSTED,
         )(office.send_email),
         tool(
