@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mandate.client import Client
 
@@ -71,3 +72,16 @@ async def finished(*command: str, cwd: Path, env: dict[str, str] | None = None) 
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     return output
+
+
+async def administrative_acts(client: Client) -> list[tuple[str, str, str]]:
+    """Return kind, key and version of all that was changed on purpose, as somebody who oversees may read it."""
+    acts: list[tuple[str, str, str]] = []
+    path: str | None = "/v1/runs?mine=false&limit=100"
+    while path:
+        page: Any = await client.get(path)
+        for log in [line["run"] for line in page["items"] if line["kind"] == "admin"]:
+            events: Any = (await client.get(f"/v1/runs/{log}/events"))["items"]
+            acts += [(e["kind"], e["key"], e["version"]) for e in events if e["type"] == "record_changed"]
+        path = f"/v1/runs?mine=false&limit=100&cursor={page['cursor']}" if page["cursor"] else None
+    return acts

@@ -207,6 +207,13 @@ async def test_a_second_tab_is_told_that_the_agent_is_busy_and_keeps_what_was_ty
         await expect(other.locator(f".exchange:last-child {ANSWER.split()[1]}")).to_be_visible()
 
 
+async def look_for(page: Page, words: str) -> None:
+    await page.goto("/")
+    await page.fill("#look-for", words)
+    await page.press("#look-for", "Enter")
+    await expect(page.locator("#lines")).to_contain_text(f"with “{words}”")
+
+
 async def test_a_conversation_is_renamed_found_and_erased(console: Console) -> None:
     page = await console(SANDER)
     await asked(page, "What do we charge to put a new zip in a jacket?")
@@ -216,11 +223,9 @@ async def test_a_conversation_is_renamed_found_and_erased(console: Console) -> N
     await expect(page.locator("h1")).to_have_text("Zips & <b>jackets</b>")
     address = page.url
     async with asyncio.timeout(10):  # lists are a moment behind the log
+        await look_for(page, "new ZIP jacket")
         while not await page.locator("#lines a >> text=Zips").count():
-            await page.goto("/")
-            await page.fill("#look-for", "new ZIP jacket")
-            await page.press("#look-for", "Enter")
-            await expect(page.locator("#lines")).to_contain_text("with “new ZIP jacket”")
+            await look_for(page, "new ZIP jacket")
     await page.click("#lines a >> text=Zips")
     await page.wait_for_selector(ANSWER)
     assert "/exchanges/" in page.url
