@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -129,9 +131,7 @@ async def test_who_asked_may_not_decide_and_reads_why(console: Console, client: 
     await decide(client, asked, "denied")
 
 
-async def test_the_auditor_reads_verifies_and_exports_and_decides_nothing(
-    console: Console, client: SignIn, stack: Stack
-) -> None:
+async def test_the_auditor_reads_verifies_and_exports_and_decides_nothing(console: Console, client: SignIn) -> None:
     asked = await ask_refund(client)
     page = await console(GRETA, "/runs")
     await page.goto(f"/runs/{asked.run}/timeline#event-7")
@@ -204,6 +204,32 @@ async def test_a_run_is_listed_filtered_and_its_time_is_drawn(console: Console, 
         assert 0 <= x <= x + width <= 100.01
     assert (await page.goto("/runs?state=nonsense")) is not None
     await says(page, "Something is not as it should be")
+
+
+def swap(stack: Stack, run: str, old: str, new: str) -> None:
+    """Change a run's second event behind the product's back."""
+    with closing(sqlite3.connect(stack.folder / "mandate.db", timeout=10)) as db, db:
+        change = "UPDATE events SET data = CAST(replace(data, ?, ?) AS BLOB) WHERE run = ? AND seq = 2"
+        assert db.execute(change, (old, new, run)).rowcount == 1
+
+
+async def test_a_run_whose_log_was_changed_is_not_shown_but_named_as_broken(
+    console: Console, client: SignIn, stack: Stack
+) -> None:
+    asked = await ask_refund(client)
+    await decide(client, asked, "denied")
+    await ended(client, asked)
+    page = await console(GRETA, "/runs")
+    swap(stack, asked.run, "automatic", "approval ")
+    try:
+        await page.goto(f"/runs/{asked.run}/timeline")
+        await says(page, "This run cannot be believed")
+        await says(page, "Event 2 does not: its bytes are not those that its hash was made of.")
+        assert await page.locator(".timeline").count() == 0
+    finally:
+        swap(stack, asked.run, "approval ", "automatic")
+    await page.reload()
+    await says(page, "events hold.")
 
 
 async def test_the_keyboard_alone_is_enough_to_decide(console: Console, client: SignIn) -> None:

@@ -149,8 +149,8 @@ def duration(context: Context, milliseconds: int) -> str:
     locale, seconds = _reader(context).locale, milliseconds / _THOUSAND
     if milliseconds < _THOUSAND:
         return format_unit(milliseconds, "duration-millisecond", "short", locale=locale)
-    size, unit = next((size, unit) for least, size, unit in _LENGTHS if seconds >= least)
-    return format_unit(round(seconds / size, 1), f"duration-{unit}", "short", locale=locale)
+    length, unit = next((length, unit) for least, length, unit in _LENGTHS if seconds >= least)
+    return format_unit(round(seconds / length, 1), f"duration-{unit}", "short", locale=locale)
 
 
 FILTERS: Mapping[str, object] = {

@@ -65,7 +65,11 @@ class EventLine:
 
 
 def group_of(stored: Stored) -> Group:
-    return _GROUP_OF.get(stored.event.body.type, "run")
+    return group_of_type(stored.event.body.type)
+
+
+def group_of_type(name: str) -> Group:
+    return _GROUP_OF.get(name, "run")
 
 
 async def event_lines(events: Sequence[Stored], *, opened_at: str, fetch: Fetch, name: NameOf) -> Sequence[EventLine]:
