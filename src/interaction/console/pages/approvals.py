@@ -57,7 +57,13 @@ async def inbox_page(me: Me, deps: Deps, page: PageView, view: View = "pending",
     """Show the inbox. Approvers, owners, admins and auditors, all; others, what they asked for."""
     found = await approvals_page(me, deps, states=_STATES[view], cursor=cursor, limit=PAGE)
     return await page.show(
-        "approvals.html", view=view, items=found.items, cursor=found.cursor, sees_all=sees_all(me), now=deps.clock.now()
+        "approvals.html",
+        view=view,
+        items=found.items,
+        cursor=found.cursor,
+        first=cursor is None,
+        sees_all=sees_all(me),
+        now=deps.clock.now(),
     )
 
 

@@ -1,10 +1,9 @@
 // The inbox follows what is asked and decided. It never moves what somebody reads: new lines come when they say so.
 
-import { follow, refresh } from "./console.js";
+import { api, follow, refresh } from "./console.js";
 
 const button = document.querySelector("#news");
 const fresh = new Set();
-let known = false;
 
 function tell() {
   button.textContent = button.dataset.text.replace("{count}", fresh.size);
@@ -18,19 +17,27 @@ async function show() {
   await refresh("#menu");
 }
 
-function changed({ type, data }) {
-  if (type === "ready") {
-    if (known) show(); // the connection broke: what came meanwhile was not told
-    known = true;
-  } else if (type === "approval") {
-    const view = document.querySelector("#inbox").dataset.live;
-    const waits = data.verdict === "pending";
-    const belongs = view === "all" || waits === (view === "pending");
-    const listed = document.getElementById(data.approval) !== null;
-    fresh[(listed ? !waits : belongs) ? "add" : "delete"](data.approval);
-    if (fresh.size && !document.querySelector("#inbox > .items")) show(); // nothing there that could move
-    else tell();
-  }
+/** Take notice of a line of the list as it is now. */
+function changed({ approval, verdict }) {
+  const view = document.querySelector("#inbox").dataset.live;
+  const waits = verdict === "pending";
+  const belongs = view === "all" || waits === (view === "pending");
+  const listed = document.getElementById(approval);
+  fresh[(listed ? listed.dataset.verdict !== verdict : belongs) ? "add" : "delete"](approval);
+}
+
+/** Whatever happened before the stream began, or while it was broken, was not told. */
+async function catchUp() {
+  const { items } = await api("GET", "/v1/approvals?state=all&limit=20");
+  for (const item of items) changed(item);
+}
+
+async function hear({ type, data }) {
+  if (type === "ready") await catchUp();
+  else if (type === "approval") changed(data);
+  else return;
+  if (fresh.size && !document.querySelector("#inbox > .items")) await show(); // nothing there that could move
+  else tell();
 }
 
 button.addEventListener("click", async () => {
@@ -39,6 +46,6 @@ button.addEventListener("click", async () => {
 });
 
 for (;;) {
-  await follow("/v1/approvals/events", { onEvent: changed });
+  await follow("/v1/approvals/events", { onEvent: hear });
   await new Promise((done) => setTimeout(done, 1000));
 }
