@@ -3,7 +3,7 @@
 import { api, follow, refresh } from "./console.js";
 
 const button = document.querySelector("#news");
-const fresh = new Set();
+const fresh = new Map(); // what the list does not show yet: its verdict by its id
 
 function tell() {
   button.textContent = button.dataset.text.replace("{count}", fresh.size);
@@ -11,9 +11,9 @@ function tell() {
 }
 
 async function show() {
-  fresh.clear();
-  tell();
   await refresh("#inbox");
+  for (const [approval, verdict] of [...fresh]) changed({ approval, verdict }); // what the list shows now is old
+  tell();
   await refresh("#menu");
 }
 
@@ -23,7 +23,8 @@ function changed({ approval, verdict }) {
   const waits = verdict === "pending";
   const belongs = view === "all" || waits === (view === "pending");
   const listed = document.getElementById(approval);
-  fresh[(listed ? listed.dataset.verdict !== verdict : belongs) ? "add" : "delete"](approval);
+  if (listed ? listed.dataset.verdict !== verdict : belongs) fresh.set(approval, verdict);
+  else fresh.delete(approval);
 }
 
 /** Whatever happened before the stream began, or while it was broken, was not told. */
