@@ -115,8 +115,10 @@ class Changes:
             self._begun.set()
         while self._position < known:
             page = await platform.feed(after=self._position, limit=_PAGE)
-            await self._tell(platform, page)
-            self._position = page[-1].position
+            # The log is ahead of the lists: what they do not show yet is told when they do.
+            shown = [item for item in page if item.position <= known]
+            await self._tell(platform, shown)
+            self._position = shown[-1].position if shown else known
 
     async def _tell(self, platform: Platform, page: Sequence[FeedItem]) -> None:
         tenants = {listener.tenant for listener in self._listeners}
