@@ -1,21 +1,16 @@
 """Tenant-scoped stores: run log, content, records, knowledge, views. Adapters are subpackages."""
 
 from data.flag_views import FLAGS, FlagState, FlagSummary
+from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
 from data.ports import (
-    KNOWLEDGE,
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
     ContentStore,
     FeedItem,
-    Hit,
-    Knowledge,
     OpenStore,
     Page,
-    Passage,
     Platform,
-    Query,
     RawEvent,
-    Reader,
     Record,
     Records,
     Row,
@@ -24,8 +19,6 @@ from data.ports import (
     TenantData,
     Versioned,
     Views,
-    indexing,
-    rank_score,
 )
 from data.projections import PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary

@@ -12,22 +12,15 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from core import (
-    Confidentiality,
     Content,
     ContentId,
     ContentRef,
-    DocumentId,
-    Json,
-    Label,
-    Permit,
-    PrincipalId,
     RunId,
     TenantContext,
     TenantId,
-    canonical,
-    digest,
 )
 from core.events import Stored
+from data.knowledge import Knowledge
 
 MAX_APPEND_EVENTS = 100
 MAX_APPEND_BYTES = 2_000_000
@@ -130,118 +123,6 @@ class Records(Protocol):
         self, model: type[R], *, prefix: str = "", cursor: str | None = None, limit: int = 100
     ) -> Page[Versioned[R]]:
         """Return the records whose key starts with `prefix`, in key order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A piece of a document, as it is indexed. `readers` are the groups that may read it; empty means all members."""
-
-    id: str
-    document: DocumentId
-    collection: str
-    ordinal: int
-    heading: str
-    text: str
-    vector: bytes
-    """Little-endian float32, normalised."""
-    label: Label
-    readers: tuple[str, ...]
-    owner: PrincipalId
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A passage that was found.
-
-    Attributes:
-        score: the sum of what both ranks give (`rank_score`), in millionths.
-        rank_vector: from 1; 0 where it was not found that way.
-        rank_text: the same.
-        similarity: cosine of question and passage, in millionths; 0 where the vectors cannot be compared.
-        matched: the words of the question that full text finds in it, if the query asks for them.
-    """
-
-    passage: Passage
-    score: int
-    rank_vector: int
-    rank_text: int
-    similarity: int = 0
-    matched: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """For whom a search is trimmed: passages without readers, with one of `groups` among them, or their own.
-
-    Of these only such as are no more confidential than `ceiling`, which is the agent's.
-    """
-
-    principal: PrincipalId
-    groups: frozenset[str]
-    ceiling: Confidentiality = Confidentiality.RESTRICTED
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is looked for: `text` is a person's words, not a query language.
-
-    Attributes:
-        explain: also find out which words matched, at some cost.
-    """
-
-    text: str
-    collections: tuple[str, ...]
-    limit: int
-    explain: bool = False
-
-    @property
-    def arguments(self) -> Json:
-        """What a permit to search is bound to; the words only by their hash."""
-        return {"text": digest(self.text.encode()), "collections": self.collections, "limit": self.limit}
-
-
-def indexing(passages: "Sequence[Passage]") -> Json:
-    """Return what a permit to index is bound to: the passages' ids and texts."""
-    said = canonical([[passage.id, passage.heading, passage.text] for passage in passages])
-    return {"passages": digest(said)}
-
-
-RANK_CONSTANT = 60
-
-
-def rank_score(rank: int) -> int:
-    """Return what a rank adds to a fused score, in millionths (Cormack, Clarke and Buettcher 2009); 0 for rank 0."""
-    return round(1_000_000 / (RANK_CONSTANT + rank)) if rank else 0
-
-
-KNOWLEDGE = "knowledge"
-"""The target of a permit to search."""
-
-
-class Knowledge(Protocol):
-    async def index(self, permit: Permit, passages: Sequence[Passage]) -> None:
-        """Write passages of one collection, replacing any of the same id; durable on return.
-
-        Raises:
-            Defect: the permit is not for these passages (`indexing`) in this collection.
-        """
-        ...
-
-    async def search(self, permit: Permit, query: Query, *, vector: bytes, reader: Reader) -> Sequence[Hit]:
-        """Return the best passages by vector and by full text, fused by reciprocal rank (k = 60).
-
-        Trimmed to what `reader` may read before anything is ranked.
-
-        Raises:
-            Defect: the permit is not for this query.
-        """
-        ...
-
-    async def get(self, passage: str, reader: Reader) -> Passage | None: ...
-
-    async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
-        """Remove the document's passages of ordinal `keep` and above, and return how many there were."""
         ...
 
 

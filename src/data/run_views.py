@@ -55,16 +55,34 @@ class Summary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RunSummary(Summary):
-    """One line of the list of runs: the body of a row of `RUNS`."""
+class RunLine(Summary):
+    """The body of a row of which there is one for each run."""
 
     run: RunId
     kind: RunKind
     agent: str
-    state: RunState
     requester: str
-    conversation: ConversationId | None
+    state: RunState
     opened_at: str
+
+    def row(self, last: Event) -> Row:
+        """Return the row; `last` is the last event that went in."""
+        return Row(
+            tenant=last.tenant,
+            key=self.run,
+            sort=f"{self.opened_at} {self.run}",
+            owner=self.requester,
+            state=self.state,
+            run=self.run,
+            seq=last.seq,
+            body=body_of(self),
+        )
+
+
+class RunSummary(RunLine):
+    """One line of the list of runs: the body of a row of `RUNS`."""
+
+    conversation: ConversationId | None
     updated_at: str
     ended_at: str = ""
     code: str = ""
@@ -103,7 +121,8 @@ class ApprovalSummary(Summary):
     resolved_at: str = ""
 
 
-def _run_keys(event: Event, _: Row | None) -> Sequence[str]:
+def by_run(event: Event, _: Row | None) -> Sequence[str]:
+    """Return the key of a view that has one row for each run."""
     return (event.run,)
 
 
@@ -113,16 +132,7 @@ def _fold_run(_key: str, row: Row | None, events: Sequence[Event], _: Row | None
         return None
     for event in events:
         summary = _run_after(summary, event)
-    return Row(
-        tenant=events[-1].tenant,
-        key=summary.run,
-        sort=f"{summary.opened_at} {summary.run}",
-        owner=summary.requester,
-        state=summary.state,
-        run=summary.run,
-        seq=events[-1].seq,
-        body=body_of(summary),
-    )
+    return summary.row(events[-1])
 
 
 def _opened(event: Event) -> RunSummary | None:
@@ -235,5 +245,5 @@ def body_of(summary: Summary) -> bytes:
     return canonical(body)
 
 
-RUNS = Projection(name="runs-1", view="runs", keys=_run_keys, fold=_fold_run)
+RUNS = Projection(name="runs-1", view="runs", keys=by_run, fold=_fold_run)
 APPROVALS = Projection(name="approvals-1", view="approvals", keys=_approval_keys, fold=_fold_approval)

@@ -9,7 +9,7 @@ on the day (UTC) on which it was opened, also where it waited for a person until
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from core import Lane, RunId, canonical, parse_timestamp
+from core import Lane, parse_timestamp
 from core.events import (
     ApprovalRequested,
     ApprovalResolved,
@@ -28,13 +28,13 @@ from core.events import (
     Usage,
 )
 from data.ports import Row
-from data.run_views import Projection, Summary
+from data.run_views import Projection, RunLine, by_run
 
 EMBED = "embed"
 """The logical model of retrieval and indexing, whose events name none."""
 
 
-class RunUsage(Summary):
+class RunUsage(RunLine):
     """What one run used: the body of a row of `USAGE`.
 
     Attributes:
@@ -44,12 +44,6 @@ class RunUsage(Summary):
         active_ms: time at work: without waiting for people, or for a restart.
     """
 
-    run: RunId
-    kind: RunKind
-    agent: str
-    requester: str
-    state: RunState
-    opened_at: str
     last_at: str
     planned: dict[str, str]
     models: dict[str, Usage]
@@ -70,26 +64,13 @@ def period(first: date, last: date) -> tuple[str, str]:
     return first.isoformat(), f"{last.isoformat()}U"  # the letter behind the T of a timestamp
 
 
-def _keys(event: Event, _: Row | None) -> Sequence[str]:
-    return (event.run,)
-
-
 def _fold(_key: str, row: Row | None, events: Sequence[Event], _: Row | None) -> Row | None:
     usage = RunUsage.model_validate_json(row.body) if row else _opened(events[0])
     if usage is None:
         return None
     for event in events:
         usage = _after(usage, event)
-    return Row(
-        tenant=events[-1].tenant,
-        key=usage.run,
-        sort=f"{usage.opened_at} {usage.run}",
-        owner=usage.requester,
-        state=usage.state,
-        run=usage.run,
-        seq=events[-1].seq,
-        body=canonical(usage.model_dump(mode="json")),
-    )
+    return usage.row(events[-1])
 
 
 def _opened(event: Event) -> RunUsage | None:
@@ -151,4 +132,4 @@ def milliseconds(start: str, end: str) -> int:
     return round((parse_timestamp(end) - parse_timestamp(start)).total_seconds() * 1000)
 
 
-USAGE = Projection(name="usage-1", view="usage", keys=_keys, fold=_fold)
+USAGE = Projection(name="usage-1", view="usage", keys=by_run, fold=_fold)

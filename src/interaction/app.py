@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from interaction.changes import Changes
-from interaction.console import ErrorPages, page_routers
+from interaction.console import install_error_pages, page_routers
 from interaction.dependencies import InteractionDependencies
 from interaction.description import describe_exactly
 from interaction.openai.errors import install_errors
@@ -67,7 +67,7 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
         app.include_router(resource.router)
     for router in page_routers():
         app.include_router(router)
-    app.add_middleware(ErrorPages, dependencies=dependencies)
+    install_error_pages(app, dependencies)
     refusals.install(app)
     install_errors(app)
     describe_exactly(app)

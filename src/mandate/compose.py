@@ -10,9 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
-import yaml
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
 
 import control
 import interaction
@@ -20,7 +18,6 @@ import orchestration
 from control import (
     AccessLog,
     AgentManifest,
-    Amount,
     Budgets,
     Calls,
     ControlServices,
@@ -35,7 +32,8 @@ from core import Clock, SystemClock
 from core.errors import MandateError
 from data import Projector, Store, verify_one
 from data.sqlite import open_store
-from interaction import SIGNED_IN, InteractionDependencies, PlanRates, Rate, RateLimits
+from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
+from mandate.plans import Plan, load_plans
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.version import VERSION
@@ -64,16 +62,6 @@ _NOWHERE = "https://nowhere.invalid"
 
 KEY_RENEWAL = timedelta(minutes=20)
 """Well within the hour for which a published key is valid."""
-
-
-class Plan(BaseModel):
-    """What a tenant has bought; see `environments/plans.yaml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    budget: Amount
-    per_person: Rate
-    per_tenant: Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +135,6 @@ async def open_host(settings: Settings, clock: Clock | None = None) -> AsyncGene
             plans=load_plans(settings),
             agents=load_agents(settings.root / "agents"),
         )
-
-
-def load_plans(settings: Settings) -> Mapping[str, Plan]:
-    raw = yaml.safe_load((settings.root / "environments" / "plans.yaml").read_text())
-    return {name: Plan.model_validate(plan) for name, plan in raw["plans"].items()}
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """The loop of a turn: look at the state, do the next thing, until the run ends or must wait for a person.
 
-This file is the way of a turn. What comes next is decided in `state.next_step`; what may happen is decided by the gate;
+This file is the way of a turn. What comes next is decided in `next_step`; what may happen is decided by the gate;
 what happened is in the log before anybody is told.
 """
 
@@ -23,8 +23,9 @@ from orchestration.acting import act, give_up
 from orchestration.conversation import parse_model_message
 from orchestration.labelling import OWN_WORDS
 from orchestration.model_call import call_model, recover, release
+from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
 from orchestration.retrieval import Search, parse_passages, retrieve
-from orchestration.state import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, message_of, next_step
+from orchestration.state import message_of
 from orchestration.turn import Turn
 from telemetry import log, span
 

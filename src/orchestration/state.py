@@ -1,11 +1,11 @@
-"""What a run's events amount to, and what therefore comes next. Pure: a resumed run and a live one think alike."""
+"""What a run's events amount to. Pure: a resumed run and a live one think alike."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from core import ActionKind, ContentRef, Effect, Lane, parse_timestamp
+from core import ActionKind, ContentRef, Lane, parse_timestamp
 from core.errors import Defect
 from core.events import (
     AccessRefused,
@@ -225,95 +225,6 @@ def _model_finished(progress: Progress, body: ModelFinished) -> None:
 
 def _allows(decision: DecisionMade) -> bool:
     return decision.decision.lane is Lane.AUTOMATIC or decision.approval is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieve:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class CallModel:
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Decide and do what the model proposed."""
-
-    proposal: ProposalState
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Somebody must decide first."""
-
-    approval: ApprovalRequested
-    proposal: ProposalState
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """The process died inside an effect: nobody here can say whether it happened."""
-
-    proposal: ProposalState
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The model proposed nothing more: its text is the answer."""
-
-    model: ModelFinished
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    state: RunState
-    code: str
-
-
-Next = Retrieve | CallModel | Act | Wait | Unknown | Reply | End
-
-
-def next_step(progress: Progress, now: datetime, effect_of: Callable[[str], Effect | None]) -> Next:  # noqa: C901, PLR0911 - a list of rules, first match wins
-    """Return what a turn does next. `effect_of` says what a registered tool does to the world."""
-    if progress.ended:
-        return End(progress.ended.state, progress.ended.code)
-    pending = progress.pending
-    if pending and pending.in_flight and effect_of(pending.tool) is not Effect.READ:
-        return Unknown(pending)
-    if any(p.finished and p.finished.outcome == "unknown" for p in progress.proposals):
-        return End(RunState.OUTCOME_UNKNOWN, "tool.outcome_unknown")
-    if progress.cancelled:
-        return End(RunState.CANCELLED, "run.cancelled")
-    if pending and (waiting := pending.waiting):
-        return Wait(waiting, pending)
-    if progress.model_error:
-        return End(RunState.FAILED, progress.model_error)
-    if now >= progress.deadline:
-        return End(RunState.LIMIT_REACHED, "limit.seconds")
-    if pending:
-        return Act(pending)
-    if progress.run.use_knowledge and progress.retrieved is None:
-        return Retrieve()
-    if progress.models and not progress.models[-1].proposals:
-        return Reply(progress.models[-1])
-    return _within_limits(progress)
-
-
-def _within_limits(progress: Progress) -> CallModel | End:
-    limits, usage = progress.run.limits, progress.usage
-    if limits is None:
-        raise Defect("A turn without limits cannot be carried on.", code="defect.log")
-    reached = {
-        "limit.steps": progress.step >= limits.steps,
-        "limit.tokens": usage.input_tokens + usage.output_tokens >= limits.tokens,
-        "limit.cost": usage.cost_micros >= limits.cost_micros > 0,
-    }
-    for code, is_reached in reached.items():
-        if is_reached:
-            return End(RunState.LIMIT_REACHED, code)
-    return CallModel(progress.step + 1)
 
 
 def message_of(progress: Progress) -> ContentRef:

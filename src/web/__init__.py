@@ -16,6 +16,7 @@ from web.limits import BodyLimit, RateLimiter
 from web.openid import TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
 from web.peers import PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
+from web.reshaping import Reshaped
 from web.service import create_service
 from web.service_tokens import AzureServiceTokens, ServiceTokens
 from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
@@ -45,6 +46,7 @@ __all__ = [
     "Problem",
     "PublishedKey",
     "RateLimiter",
+    "Reshaped",
     "ServerEvent",
     "ServiceTokens",
     "TokenValidator",

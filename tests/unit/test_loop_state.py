@@ -50,18 +50,8 @@ from core.events import (
     Versions,
 )
 from orchestration import Progress, ProposalState, fold
-from orchestration.state import (
-    MAX_INTERRUPTIONS,
-    Act,
-    CallModel,
-    End,
-    Next,
-    Reply,
-    Retrieve,
-    Unknown,
-    Wait,
-    next_step,
-)
+from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
+from orchestration.state import MAX_INTERRUPTIONS
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CONTENT = ContentRef(id=ContentId("cnt_1"), commitment="c", kind=ContentClass.ARGUMENTS)

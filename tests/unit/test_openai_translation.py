@@ -9,11 +9,11 @@ import httpx2
 import openai
 import orjson
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from interaction_samples import REGISTRY, Tale, answered, asked, parked
 from pydantic import ValidationError
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,7 +24,7 @@ from core.events import ModelFinished, RunEnded, RunState, Usage
 from core.ids import ConversationId, RunId
 from interaction.dependencies import InteractionDependencies
 from interaction.openai.chat import Chunks, NewChat, chat_of
-from interaction.openai.errors import OpenAIErrors, error_event
+from interaction.openai.errors import error_event, install_errors
 from interaction.openai.outcome import SEPARATOR, Outcome, outcome_of
 from interaction.openai.prompts import QUOTED_CHARACTERS, prompt_of
 from interaction.openai.responses import NewResponse, response_of
@@ -285,7 +285,8 @@ ERRORS: list[tuple[MandateError, type[openai.APIStatusError], str]] = [
 
 def client_of(*routes: Route, retries: int = 0) -> openai.AsyncOpenAI:
     """Return OpenAI's own client, which talks to these routes behind the translation of errors."""
-    app = OpenAIErrors(Starlette(routes=[*routes]))
+    app = FastAPI(routes=[*routes])
+    install_errors(app)
     transport = httpx2.ASGITransport(app=app)
     http = httpx2.AsyncClient(transport=transport)
     return openai.AsyncOpenAI(base_url=f"{URL}/openai/v1", api_key="x", http_client=http, max_retries=retries)

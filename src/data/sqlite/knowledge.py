@@ -5,7 +5,7 @@ from itertools import islice
 
 from core import ActionKind, DocumentId, Json, Permit, TenantContext
 from core.errors import Defect
-from data.ports import KNOWLEDGE, Hit, Passage, Query, Reader, indexing
+from data.knowledge import KNOWLEDGE, Hit, Passage, Query, Reader, indexing
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.passages import (

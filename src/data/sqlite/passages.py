@@ -12,7 +12,7 @@ import orjson
 from core import ID_PATTERN, PUBLISHER, DocumentId, Label, PrincipalId, TenantId
 from core.errors import Defect
 from core.labels import Confidentiality, Integrity
-from data.ports import Passage
+from data.knowledge import Passage
 from data.sqlite.connections import Connection
 
 MAX_TERMS = 32
@@ -32,14 +32,14 @@ def write_passage(connection: Connection, tenant: TenantId, passage: Passage) ->
             f"CREATE VIRTUAL TABLE {table} USING fts5"
             "(heading, text, content='', tokenize='porter unicode61 remove_diacritics 2')"
         )
-        connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - our name
+        connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - `_full_text` has checked it
     _delete(connection, tenant, "id = ?", (passage.id,))
     connection.execute(
-        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - our names
+        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant of this file
         (tenant, *_columns(passage)),
     )
     connection.execute(
-        f"INSERT INTO {table} (rowid, heading, text) VALUES (?, ?, ?)",  # noqa: S608 - our name
+        f"INSERT INTO {table} (rowid, heading, text) VALUES (?, ?, ?)",  # noqa: S608 - `_full_text` has checked it
         (connection.last_insert_rowid(), passage.heading, passage.text),
     )
 
@@ -80,7 +80,7 @@ def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[in
     """Yield the numbers of the passages that hold any of the text's words, best first."""
     table, query = _full_text(tenant), words_query(text)
     if query and _exists(connection, table):
-        sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"  # noqa: S608 - our name
+        sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"  # noqa: S608 - `_full_text` has checked it
         for (number,) in connection.execute(sql, (query,)):
             yield number
 
@@ -88,7 +88,7 @@ def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[in
 def matched_words(connection: Connection, tenant: TenantId, text: str, number: int) -> tuple[str, ...]:
     """Return which of the words that are searched for the passage holds, in any of their forms."""
     table = _full_text(tenant)
-    sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - our name
+    sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - `_full_text` has checked it
     return tuple(word for word in _words(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
 
 
@@ -120,7 +120,7 @@ def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequen
     )
     table = _full_text(tenant)
     for row in found:
-        connection.execute(f"INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', ?, ?, ?)", row)  # noqa: S608 - our name
+        connection.execute(f"INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', ?, ?, ?)", row)  # noqa: S608 - `_full_text` has checked it
         connection.execute("DELETE FROM passages WHERE number = ?", row[:1])
     return len(found)
 

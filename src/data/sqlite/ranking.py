@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core import Confidentiality, TenantId
-from data.ports import Passage, Reader, rank_score
+from data.knowledge import Passage, Reader, rank_score
 from data.sqlite.connections import Connection
 from data.sqlite.passages import version_of
 

@@ -7,7 +7,7 @@ import orjson
 from numpy.typing import NDArray
 
 from core import Confidentiality, TenantId
-from data.ports import Reader
+from data.knowledge import Reader
 from data.sqlite.connections import Connection
 from data.sqlite.ranking import Access
 

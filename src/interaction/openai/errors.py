@@ -2,13 +2,13 @@
 
 from http import HTTPStatus
 
-from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI, Request, Response
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from core.errors import MandateError
 from interaction.answers import Told
-from web import Problem, event_bytes
+from web import Problem, Reshaped, event_bytes
 
 PREFIX = "/openai/"
 
@@ -50,41 +50,7 @@ def error_event(error: MandateError) -> bytes:
 
 def install_errors(app: FastAPI) -> None:
     """Tell every error under `/openai/` in OpenAI's shape. Add it after all other middleware, so that it is outside."""
-    app.add_middleware(OpenAIErrors)
-
-
-class OpenAIErrors:
-    """ASGI middleware: an answer that is a problem document leaves in OpenAI's shape, with its status and headers."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
-            await self._app(scope, receive, send)
-            return
-        again = scope["method"] == "GET" or "idempotency-key" in Headers(scope=scope)
-        start: Message | None = None
-        problem = b""
-
-        async def translated(message: Message) -> None:
-            nonlocal start, problem
-            if message["type"] == "http.response.start" and _is_problem(message):
-                start = message
-            elif start is None:
-                await send(message)
-            else:
-                problem += message.get("body", b"")
-                if not message.get("more_body", False):
-                    body = _translated(Problem.model_validate_json(problem))
-                    await send(_headed(start, len(body), again=again))
-                    await send({"type": "http.response.body", "body": body})
-
-        await self._app(scope, receive, translated)
-
-
-def _is_problem(message: Message) -> bool:
-    return Headers(raw=message["headers"]).get("content-type", "").startswith("application/problem+json")
+    app.add_middleware(Reshaped, applies=_is_here, reshape=_in_openais_shape)
 
 
 def _translated(problem: Problem) -> bytes:
@@ -97,17 +63,22 @@ def _translated(problem: Problem) -> bytes:
     return ErrorBody(error=error).model_dump_json().encode()
 
 
-def _headed(start: Message, length: int, *, again: bool) -> Message:
-    """Return the head of the answer.
+def _is_here(scope: Scope) -> bool:
+    return str(scope["path"]).startswith(PREFIX)
+
+
+async def _in_openais_shape(request: Request, problem: Problem, head: Headers) -> Response:
+    """Return the answer.
 
     Clients of this kind send a failed request again by themselves. Unless it can be recognised as the same, that would
     begin another run beside one that may be under way, so they are told not to.
     """
-    headers = MutableHeaders(raw=list(start["headers"]))
-    headers["Content-Type"], headers["Content-Length"] = "application/json", str(length)
-    if start["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR and not again:
-        headers["X-Should-Retry"] = "false"
-    return {**start, "headers": headers.raw}
+    kept = {name: value for name, value in head.items() if name not in ("content-type", "content-length")}
+    response = Response(_translated(problem), problem.status, kept, media_type="application/json")
+    same = request.method == "GET" or "idempotency-key" in request.headers
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not same:
+        response.headers["X-Should-Retry"] = "false"
+    return response
 
 
 def _type(status: int) -> str:

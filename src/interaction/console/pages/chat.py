@@ -18,21 +18,14 @@ from interaction.console.exchanges import Exchange, exchange_of, of_conversation
 from interaction.console.forms import form_of
 from interaction.console.navigation import Entry, entries
 from interaction.console.rendering import PageView
+from interaction.conversation_lists import ConversationSearch, conversation_list, find_conversations, title_of
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import newest_first
 from interaction.parameters import ConversationPath, Cursor, Flag, RunPath, no_such, run_for
 from interaction.people import names_in
 from interaction.reading import readable_conversation
 from interaction.routes.agents import agent_named, register_entry
-from interaction.routes.conversations import (
-    ConversationChange,
-    ConversationSearch,
-    conversation_list,
-    delete,
-    find_conversations,
-    rename,
-    title_of,
-)
+from interaction.routes.conversations import ConversationChange, delete, rename
 from interaction.routes.flags import NewFlag, flag_run
 from interaction.routes.runs import NewRun, cancel_run, turn_of
 from interaction.starting import finished_turn
