@@ -24,12 +24,14 @@ from emulators.cosmos.values import parse_object
 Authorize = Callable[[str], Awaitable[bool]]
 """Checks a bearer token; returns whether its owner may make databases and containers, raises if they may do nothing."""
 
+Act = Callable[[Request], Awaitable[Answer]]
+
 DROP = "mandate.drop"
 """Where the connection's own end stands in a scope: see `server.py`."""
 
 _LARGEST_BODY = 4 * 1024 * 1024
 _READ_SECONDS = 30.0
-_ITEM = {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
+_ITEM: Mapping[str, Operation] = {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
 
 
 class CosmosEmulator:
@@ -110,9 +112,7 @@ class CosmosEmulator:
         except Forbidden as error:
             raise CosmosError(HTTPStatus.FORBIDDEN, error.message) from error
 
-    async def _with_faults(
-        self, request: Request, operation: Operation, act: Callable[[Request], Awaitable[Answer]]
-    ) -> Answer | None:
+    async def _with_faults(self, request: Request, operation: Operation, act: Act) -> Answer | None:
         fault = self.faults.take(operation, request.parts[3] if len(request.parts) > 3 else "")  # noqa: PLR2004 - dbs/d/colls/c
         if fault is None:
             return await act(request)
@@ -125,55 +125,53 @@ class CosmosEmulator:
             raise CosmosError(fault.status, message, substatus=fault.substatus, retry_after_ms=fault.retry_after_ms)
         return done or await act(request)
 
-    def _route(self, request: Request) -> tuple[Operation, Callable[[Request], Awaitable[Answer]]]:
+    def _route(self, request: Request) -> tuple[Operation, Act]:
+        match request.parts:
+            case ("dbs", _, "colls", _, "docs"):
+                return self._route_all(request)
+            case ("dbs", _, "colls", _, "docs", _) if request.method in _ITEM:
+                return _ITEM[request.method], self._items.single[request.method]
+            case _:
+                return self._route_account(request)
+
+    def _route_account(self, request: Request) -> tuple[Operation, Act]:
+        account = self._account
         match request.method, request.parts:
             case "GET", ():
-                return "account", self._account.describe
+                found: tuple[Operation, Act] = "account", account.describe
             case "GET" | "POST", ("dbs",):
-                return "database", self._account.databases
+                found = "database", account.databases
             case "GET" | "DELETE", ("dbs", _):
-                return "database", self._account.database
+                found = "database", account.database
             case "GET" | "POST", ("dbs", _, "colls"):
-                return "container", self._account.containers
+                found = "container", account.containers
             case "GET" | "PUT" | "DELETE", ("dbs", _, "colls", _):
-                return "container", self._account.container
+                found = "container", account.container
             case "GET", ("dbs", _, "colls", _, "pkranges"):
-                return "pkranges", self._account.ranges
+                found = "pkranges", account.ranges
             case "POST", ("offers",):
-                return "throughput", self._account.offers
+                found = "throughput", account.offers
             case "PUT", ("offers", _):
-                return "throughput", self._account.offer
-            case method, ("dbs", _, "colls", _, "docs", *rest):
-                return self._route_items(method, request, len(rest))
+                found = "throughput", account.offer
             case _:
                 raise bad(f"There is no {request.method} at this path.")
+        return found
 
-    def _route_items(
-        self, method: str, request: Request, names: int
-    ) -> tuple[Operation, Callable[[Request], Awaitable[Answer]]]:
-        headers = request.headers
-        match method, names:
-            case "POST", 0 if "x-ms-cosmos-is-query-plan-request" in headers:
-                return "query", self._items.plan
-            case "POST", 0 if "x-ms-documentdb-isquery" in headers:
-                return "query", self._items.query
-            case "POST", 0 if "x-ms-cosmos-is-batch-request" in headers:
-                return "batch", self._items.batch
-            case "POST", 0:
-                upsert = headers.get("x-ms-documentdb-is-upsert") == "True"
-                return ("upsert", self._items.upsert) if upsert else ("create", self._items.create)
-            case "GET", 0:
-                return ("changes", self._items.changes) if "a-im" in headers else ("items", self._items.every)
-            case "GET", 1:
-                return "read", self._items.read
-            case "PUT", 1:
-                return "replace", self._items.replace
-            case "PATCH", 1:
-                return "patch", self._items.patch
-            case "DELETE", 1:
-                return "delete", self._items.delete
-            case _:
-                raise bad(f"There is no {method} at this path.")
+    def _route_all(self, request: Request) -> tuple[Operation, Act]:
+        headers, items = request.headers, self._items
+        if request.method == "GET":
+            return ("changes", items.changes) if "a-im" in headers else ("items", items.every)
+        if request.method != "POST":
+            raise bad(f"There is no {request.method} at this path.")
+        if "x-ms-cosmos-is-query-plan-request" in headers:
+            return "query", items.plan
+        if "x-ms-documentdb-isquery" in headers:
+            return "query", items.query
+        if "x-ms-cosmos-is-batch-request" in headers:
+            return "batch", items.batch
+        return (
+            ("upsert", items.upsert) if headers.get("x-ms-documentdb-is-upsert") == "True" else ("create", items.create)
+        )
 
     async def _administered(self, method: str, path: str, body: bytes, *, allowed: bool) -> Answer:
         """Answer what is no part of the service: faults, counts, splits."""

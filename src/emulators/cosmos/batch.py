@@ -14,7 +14,7 @@ _MOST, _LARGEST = 100, 2 * 1024 * 1024
 _OPERATION = frozenset({"operationType", "id", "resourceBody", "ifMatch", "ifNoneMatch"})
 
 
-class BatchFailed(Exception):  # noqa: N818 - it says what happened
+class BatchFailed(Exception):
     """Undoes the transaction; carries what to answer."""
 
     def __init__(self, results: list[Json]) -> None:

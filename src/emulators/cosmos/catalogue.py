@@ -1,4 +1,4 @@
-"""Databases, containers and their physical ranges: rows of the file, kept in memory too, for every request needs them."""
+"""Databases, containers and their physical ranges: rows of the file, and in memory, since every request needs them."""
 
 import base64
 import itertools
@@ -12,7 +12,7 @@ import orjson
 from core import Clock
 from emulators.cosmos.containers import Definition, read_definition, resource_name
 from emulators.cosmos.database import Connection, Database
-from emulators.cosmos.errors import CosmosError, bad, not_found
+from emulators.cosmos.errors import CosmosError, bad, not_found, unknown
 from emulators.cosmos.values import Json, Object, as_object, check_keys
 
 _OWNER_NOT_FOUND = 1003
@@ -175,13 +175,20 @@ class Catalogue:
             CosmosError: 400.
         """
         definition = read_definition(body)
+        if definition.full_text_indexed != old.definition.full_text_indexed:
+            raise unknown("a full-text index that is added or dropped later")
         fixed = ("name", "key", "unique", "embeddings")
         if any(getattr(definition, name) != getattr(old.definition, name) for name in fixed):
             raise bad("The id, the partition key, the unique keys and the vector embeddings cannot be changed.")
         stamp = int(self._clock.now().timestamp())
         full = {**_container_body(body, "", stamp), "_rid": old.body["_rid"], "_self": old.body["_self"]}
-        sql = "UPDATE containers SET body = ? WHERE key = ?"
-        await self._database.write(lambda connection: connection.execute(sql, (_text(full), old.key)))
+
+        def update(connection: Connection) -> None:
+            connection.execute("UPDATE containers SET body = ? WHERE key = ?", (_text(full), old.key))
+            if definition.ttl != old.definition.ttl:
+                _date_anew(connection, old.key, definition.ttl)
+
+        await self._database.write(update)
         return self._keep(replace(old, definition=definition, body=full))
 
     async def replace_throughput(self, old: Container, throughput: Object) -> Container:
@@ -243,6 +250,16 @@ def _insert_ranges(connection: Connection, container: int, ranges: Sequence[Rang
     for part in ranges:
         row = (container, part.id, part.low, part.high, orjson.dumps(part.parents).decode())
         connection.execute("INSERT INTO ranges VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _date_anew(connection: Connection, container: int, ttl: int | None) -> None:
+    """Let the items of a container end by its new TTL, which counts from their last change (facts 6)."""
+    sql = (
+        "UPDATE items SET expires = ts + nullif(coalesce(json_extract(body, '$.ttl'), ?), -1) WHERE container = ?"
+        if ttl is not None
+        else "UPDATE items SET expires = NULL WHERE ? IS NULL AND container = ?"
+    )
+    connection.execute(sql, (ttl, container))
 
 
 def _database_body(name: str, rid: str, etag: str, stamp: int) -> Object:

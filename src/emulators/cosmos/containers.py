@@ -12,15 +12,15 @@ from emulators.cosmos.values import Json, Object, Value, as_list, as_object, che
 Steps = tuple[str, ...]
 T = TypeVar("T")
 
-_BODY = frozenset(
-    "id partitionKey indexingPolicy defaultTtl uniqueKeyPolicy vectorEmbeddingPolicy fullTextPolicy"
-    " conflictResolutionPolicy changeFeedPolicy geospatialConfig computedProperties"
-    " _rid _self _etag _ts _docs _sprocs _triggers _udfs _conflicts".split()
-)
-_INDEXING = frozenset(
-    "indexingMode automatic includedPaths excludedPaths compositeIndexes vectorIndexes fullTextIndexes"
-    " spatialIndexes".split()
-)
+_BODY = frozenset({
+    "id", "partitionKey", "indexingPolicy", "defaultTtl", "uniqueKeyPolicy", "vectorEmbeddingPolicy", "fullTextPolicy",
+    "conflictResolutionPolicy", "changeFeedPolicy", "geospatialConfig", "computedProperties",
+    "_rid", "_self", "_etag", "_ts", "_docs", "_sprocs", "_triggers", "_udfs", "_conflicts",
+})  # fmt: skip
+_INDEXING = frozenset({
+    "indexingMode", "automatic", "includedPaths", "excludedPaths", "compositeIndexes", "vectorIndexes",
+    "fullTextIndexes", "spatialIndexes",
+})  # fmt: skip
 _DATA_TYPES = ("float32", "float16", "int8", "uint8")
 _DISTANCES = ("cosine", "dotproduct", "euclidean")
 _VECTOR_INDEXES = {"flat": 505, "quantizedFlat": 4096, "diskANN": 4096}

@@ -53,6 +53,28 @@ CREATE TABLE unique_values (
   PRIMARY KEY (container, epk, number, value)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unique_values_item ON unique_values (item);
+CREATE TABLE vectors (
+  item INTEGER NOT NULL REFERENCES items (key) ON DELETE CASCADE,
+  path TEXT NOT NULL,
+  data BLOB NOT NULL, -- float32, little-endian
+  PRIMARY KEY (item, path)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE texts (
+  item INTEGER NOT NULL REFERENCES items (key) ON DELETE CASCADE,
+  path TEXT NOT NULL,
+  length INTEGER NOT NULL, -- in words
+  PRIMARY KEY (item, path)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE postings (
+  container INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  word TEXT NOT NULL,
+  epk TEXT NOT NULL,
+  item INTEGER NOT NULL REFERENCES items (key) ON DELETE CASCADE,
+  times INTEGER NOT NULL,
+  PRIMARY KEY (container, path, word, epk, item)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX postings_item ON postings (item);
 """
 _FORMAT = 1
 _GROUP = 256

@@ -11,6 +11,7 @@ import orjson
 from emulators.cosmos.catalogue import Container, new_etag
 from emulators.cosmos.database import Connection
 from emulators.cosmos.errors import CosmosError, bad, changed_meanwhile, not_found, unknown
+from emulators.cosmos.indexing import index_item
 from emulators.cosmos.keys import Scalar, check_same
 from emulators.cosmos.patching import apply_patch
 from emulators.cosmos.values import DEEPEST, UNDEFINED, Object, Value, at, depth
@@ -159,6 +160,8 @@ class Documents:
         )
         if self._definition.unique:
             self._keep_unique(key, document)
+        if self._definition.embeddings or self._definition.full_text_indexed:
+            index_item(self._connection, self._container.key, self._definition, (key, self.epk), document)
         replaced = 2 if status == HTTPStatus.OK else 1  # facts 6: a replace costs about twice as much as an insert
         return Done(status, body, etag, replaced * write_charge(len(body)))
 

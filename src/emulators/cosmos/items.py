@@ -31,6 +31,7 @@ class Items:
         self._catalogue = catalogue
         self._database = database
         self._clock = clock
+        self.single = {"GET": self.read, "PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
 
     async def create(self, request: Request) -> Answer:
         """Create; If-None-Match is known here and not acted on, as the SDK says (facts 1.4)."""
@@ -103,8 +104,8 @@ class Items:
 
         return await self._database.read(work)
 
-    async def plan(self, request: Request) -> Answer:
-        """Refuse: a query that only a client's plan can serve is one over partitions, which tenants' data never needs."""
+    async def plan(self, _: Request) -> Answer:
+        """Refuse: only a query over several partitions needs a plan, and data of tenants needs no such query."""
         raise unknown("query plans: give the query a partition key or a prefix of one")
 
     async def changes(self, request: Request) -> Answer:
@@ -124,7 +125,7 @@ class Items:
 
         return await self._database.read(work)
 
-    async def every(self, request: Request) -> Answer:
+    async def every(self, _: Request) -> Answer:
         """Refuse: reading all items has no key, so it crosses all tenants (facts 0.2)."""
         raise unknown("reading all items of a container: query with a partition key")
 

@@ -18,6 +18,8 @@ def apply_patch(document: Object, patch: Object, fixed: Sequence[tuple[str, ...]
     """Return the document as the patch leaves it.
 
     Args:
+        document: stays as it is.
+        patch: operations, and a condition if there is one.
         fixed: paths that no patch may change: the partition key, the id, what the system sets.
 
     Raises:

@@ -1,16 +1,21 @@
 """What of a WHERE the file itself can test, so that few documents have to be read.
 
-Each test lets through every row that the condition lets through, and may let through more: `sql/evaluate.py` decides.
+Each test lets through every row that the condition lets through. One that lets through no other is exact; otherwise
+`sql/evaluate.py` decides about the document.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from emulators.cosmos.database import SqlValue
+from emulators.cosmos.keys import KeyDefinition
+from emulators.cosmos.scope import Scope
 from emulators.cosmos.sql.tree import Called, Compared, Constant, Expression, Joined, Negated, OneOf, PathOf, conjuncts
 from emulators.cosmos.values import Json
 
-_MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_MIRRORED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _MOST_CHOICES = 500
 
 
@@ -19,83 +24,117 @@ class Test:
     """A piece of SQL over the table `items`, and its bindings."""
 
     sql: str
-    bindings: tuple[SqlValue, ...]
+    bindings: tuple[SqlValue, ...] = ()
 
 
-def pushed(where: Expression | None, alias: str) -> list[Test]:
-    """Return the tests that can be made in SQL, all of which must hold."""
-    return [test for part in conjuncts(where) if (test := _test(part, alias))]
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """Tests that must all hold; `exact` if they are the whole WHERE."""
+
+    tests: tuple[Test, ...]
+    exact: bool
 
 
-def _test(expression: Expression, alias: str) -> Test | None:
+def pushed(where: Expression | None, alias: str, scope: Scope, key: KeyDefinition) -> Pushed:
+    """Return what of a WHERE can be tested in SQL."""
+    parts = [part for part in conjuncts(where) if not _implied(part, alias, scope, key)]
+    tests = [_test(part, alias) for part in parts]
+    return Pushed(tuple(test for test in tests if test), None not in tests)
+
+
+def _implied(part: Expression, alias: str, scope: Scope, key: KeyDefinition) -> bool:
+    """Return whether the scope lies within the value of the key's first level that the condition names."""
+    match part:
+        case Compared("=", PathOf() as path, Constant(str() as value)) if path.alias == alias:
+            start = key.epk([value])
+            return path.steps == key.paths[0] and scope.low.startswith(start) and scope.high <= f"{start}FF"
+        case _:
+            return False
+
+
+def _test(expression: Expression, alias: str) -> Test | None:  # noqa: PLR0911 - one for each kind
     match expression:
         case Compared(sign, PathOf() as path, Constant(value)) if path.alias == alias:
             return _compared(sign, path, value)
-        case Compared(sign, Constant(value), PathOf() as path) if path.alias == alias and sign in _MIRRORED:
+        case Compared(sign, Constant(value), PathOf() as path) if path.alias == alias:
             return _compared(_MIRRORED[sign], path, value)
         case OneOf(PathOf() as path, choices) if path.alias == alias:
-            return _one_of(path, [choice.value for choice in choices if isinstance(choice, Constant)], len(choices))
-        case Called("ARRAY_CONTAINS", (Constant(list() as values), PathOf() as path)) if path.alias == alias:
-            return _one_of(path, values, len(values))
-        case Called("ARRAY_CONTAINS", (PathOf() as path, Constant(str() as value))) if path.alias == alias:
-            return _of_path(path, "EXISTS (SELECT 1 FROM json_each(body, ?) WHERE value = ?)", (value,))
-        case Called("STARTSWITH", (PathOf() as path, Constant(str() as value))) if path.alias == alias:
-            return _of_path(path, f"substr({_extract(path)}, 1, {len(value)}) = ?", (value,))
-        case Called("IS_DEFINED", (PathOf() as path,)) if path.alias == alias:
-            return _of_path(path, "json_type(body, ?) IS NOT NULL")
+            return _one_of(path, [choice.value if isinstance(choice, Constant) else [] for choice in choices])
+        case Called(name, arguments):
+            return _called(name, arguments, alias)
         case Negated(Called("IS_DEFINED", (PathOf() as path,))) if path.alias == alias:
-            return _of_path(path, "json_type(body, ?) IS NULL")
-        case Joined("OR", parts):
-            return _any([_test(part, alias) for part in parts])
-        case Joined("AND", parts):
-            return _all([test for part in parts if (test := _test(part, alias))])
+            return _of(path, "json_type(body, {path}) IS NULL")
+        case Joined(operator, parts):
+            return _together(operator, [_test(part, alias) for part in parts])
+        case _:
+            return None
+
+
+def _called(name: str, arguments: Sequence[Expression], alias: str) -> Test | None:
+    match name, arguments:
+        case "ARRAY_CONTAINS", (Constant(list() as values), PathOf() as path) if path.alias == alias:
+            return _one_of(path, values)
+        case "ARRAY_CONTAINS", (PathOf() as path, Constant(str() as value)) if path.alias == alias:
+            each = "EXISTS (SELECT 1 FROM json_each(body, {path}) WHERE type = 'text' AND value = ?)"
+            return _of(path, f"json_type(body, {{path}}) = 'array' AND {each}", value)
+        case "STARTSWITH", (PathOf() as path, Constant(str() as value)) if path.alias == alias:
+            start = f"substr(json_extract(body, {{path}}), 1, {len(value)}) = ?"
+            return _of(path, f"json_type(body, {{path}}) = 'text' AND {start}", value)
+        case "IS_DEFINED", (PathOf() as path,) if path.alias == alias:
+            return _of(path, "json_type(body, {path}) IS NOT NULL")
+        case "IS_NULL", (PathOf() as path,) if path.alias == alias:
+            return _of(path, "json_type(body, {path}) = 'null'")
         case _:
             return None
 
 
 def _compared(sign: str, path: PathOf, value: Json) -> Test | None:
-    if sign not in _MIRRORED or isinstance(value, list | dict):
+    """Compare within one type only: of two types every comparison is undefined."""
+    match value:
+        case str() if path.steps == ("id",):
+            return Test(f"id {sign} ?", (value,))
+        case str() if sign == "=":
+            return _of(path, "body -> {path} = ?", _text(value))
+        case str():
+            return _of(path, f"json_type(body, {{path}}) = 'text' AND json_extract(body, {{path}}) {sign} ?", value)
+        case bool() | None if sign == "=":
+            return _of(path, "body -> {path} = ?", _text(value))
+        case int() | float() if not isinstance(value, bool):
+            number = "json_type(body, {path}) IN ('integer', 'real')"
+            return _of(path, f"{number} AND json_extract(body, {{path}}) {sign} ?", value)
+        case _:
+            return None
+
+
+def _one_of(path: PathOf, values: Sequence[Json]) -> Test | None:
+    if len(values) > _MOST_CHOICES or not all(isinstance(value, str) for value in values):
         return None
-    if value is None:
-        return _of_path(path, "json_type(body, ?) = 'null'") if sign == "=" else None
-    return _of_path(path, f"{_extract(path)} {sign} ?", (value,))
+    marks = ", ".join("?" * len(values))
+    if path.steps == ("id",):
+        return Test(f"id IN ({marks})", tuple(str(value) for value in values))
+    return _of(path, f"body -> {{path}} IN ({marks})", *(_text(value) for value in values))
 
 
-def _one_of(path: PathOf, values: Sequence[Json], expected: int) -> Test | None:
-    plain = tuple(value for value in values if isinstance(value, str | int | float))
-    if len(plain) != expected or len(plain) > _MOST_CHOICES:
-        return None
-    return _of_path(path, f"{_extract(path)} IN ({', '.join('?' * len(plain))})", plain)
-
-
-def _any(tests: Sequence[Test | None]) -> Test | None:
-    """Of an OR every part must be testable."""
+def _together(operator: str, tests: Sequence[Test | None]) -> Test | None:
     known = [test for test in tests if test]
     if len(known) < len(tests):
         return None
-    return Test(
-        f"({' OR '.join(test.sql for test in known)})", tuple(value for test in known for value in test.bindings)
-    )
+    sql = f" {operator} ".join(f"({test.sql})" for test in known)
+    return Test(sql, tuple(value for test in known for value in test.bindings))
 
 
-def _all(tests: Sequence[Test]) -> Test | None:
-    if not tests:
+def _of(path: PathOf, sql: str, *values: SqlValue) -> Test | None:
+    """Write the path, if SQLite can name it, into the SQL."""
+    named = json_path(path.steps)
+    return Test(sql.replace("{path}", named), values) if named else None
+
+
+def json_path(steps: Sequence[str | int]) -> str | None:
+    """Return a path as a literal of SQL; only plain names, so that nobody's query text becomes SQL."""
+    if not steps or not all(isinstance(step, int) or (step.isascii() and step.isidentifier()) for step in steps):
         return None
-    return Test(
-        f"({' AND '.join(test.sql for test in tests)})", tuple(value for test in tests for value in test.bindings)
-    )
+    return "'$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps) + "'"
 
 
-def _extract(path: PathOf) -> str:
-    """Return the SQL of a path's value; the item's id has a column of its own, with an index."""
-    return "id" if path.steps == ("id",) else "json_extract(body, ?)"
-
-
-def _of_path(path: PathOf, sql: str, values: tuple[SqlValue, ...] = ()) -> Test | None:
-    """Bind the path, if SQLite can name it, in front of the values."""
-    if "?" in sql and path.steps == ("id",) and "body, ?" not in sql:
-        return Test(sql, values)
-    if not path.steps or any(isinstance(step, str) and ('"' in step or "\\" in step) for step in path.steps):
-        return None
-    steps = [f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in path.steps]
-    return Test(sql, (f"${''.join(steps)}", *values))
+def _text(value: Json) -> str:
+    return orjson.dumps(value).decode()

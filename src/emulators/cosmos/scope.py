@@ -1,6 +1,7 @@
 """Which part of a container a request is about, from its headers (facts 1.6).
 
-An unscoped request, a partial key and half an interval are refused: a server that guesses here returns other tenants' rows.
+An unscoped request, a partial key and half an interval are refused: a server that guesses here returns the rows of
+other tenants.
 """
 
 from collections.abc import Mapping

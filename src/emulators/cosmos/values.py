@@ -9,7 +9,7 @@ import orjson
 from emulators.cosmos.errors import bad
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-Object: TypeAlias = "dict[str, Json]"
+Object: TypeAlias = dict[str, "Json"]
 
 DEEPEST = 128
 """Levels of nesting that an item may have (https://learn.microsoft.com/azure/cosmos-db/concepts-limits)."""

@@ -1,7 +1,8 @@
 """What an expression of a query yields for a document.
 
 Undefined runs through everything: comparing with it, or comparing values of two types, is undefined, and only `true`
-keeps a row (https://learn.microsoft.com/azure/cosmos-db/nosql/query/equality-comparison-operators, .../logical-operators).
+keeps a row: https://learn.microsoft.com/azure/cosmos-db/nosql/query/equality-comparison-operators, and
+`logical-operators` beside it.
 """
 
 import operator
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from emulators.cosmos.errors import unknown
-from emulators.cosmos.sql.functions import FUNCTIONS, equal, kind
+from emulators.cosmos.sql.functions import FUNCTIONS, Kind, equal, kind
 from emulators.cosmos.sql.tree import (
     Called,
     Compared,
@@ -35,14 +36,13 @@ _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_SCALAR = 4
 
 
 def no_index(called: Called) -> Evaluate:
     raise unknown(f"{called.name} at this place")
 
 
-def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:
+def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:  # noqa: PLR0911 - one for each kind
     """Return a function that yields the expression's value, given what each alias stands for."""
     match expression:
         case Constant(value):
@@ -58,7 +58,7 @@ def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:
         case Negated(inner):
             return _negated(compiled(inner, indexed))
         case OneOf(value, choices):
-            return _joined(True, [compiled(Compared("=", value, choice), indexed) for choice in choices])  # noqa: FBT003 - as OR
+            return _joined(True, [compiled(Compared("=", value, choice), indexed) for choice in choices])
         case Called(name, arguments):
             return (
                 _called(name, [compiled(a, indexed) for a in arguments]) if name in FUNCTIONS else indexed(expression)
@@ -81,16 +81,16 @@ def _compared(sign: str, left: Evaluate, right: Evaluate) -> Evaluate:
     def evaluate(names: Names) -> Value:
         one, other = left(names), right(names)
         rank = kind(one)
-        if rank == 0 or rank != kind(other):
+        if rank is Kind.UNDEFINED or rank is not kind(other):
             return UNDEFINED
         if order is None:
             return equal(one, other) == (sign == "=")
-        return order(one, other) if rank <= _SCALAR and one is not None else UNDEFINED
+        return order(one, other) if Kind.NULL < rank <= Kind.STRING else UNDEFINED
 
     return evaluate
 
 
-def _joined(is_or: bool, parts: Sequence[Evaluate]) -> Evaluate:  # noqa: FBT001 - the two are each other's mirror
+def _joined(is_or: bool, parts: Sequence[Evaluate]) -> Evaluate:
     """One `true` decides an OR and one `false` an AND; else what is no boolean makes the whole undefined."""
 
     def evaluate(names: Names) -> Value:

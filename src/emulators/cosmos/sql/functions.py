@@ -1,37 +1,44 @@
-"""Functions of one document. https://learn.microsoft.com/azure/cosmos-db/nosql/query/system-functions
+"""Functions of one document, after https://learn.microsoft.com/azure/cosmos-db/nosql/query/system-functions.
 
 A function that is given what it does not take yields undefined, as documented for each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 
-from emulators.cosmos.values import UNDEFINED, Value
+from emulators.cosmos.values import UNDEFINED, Undefined, Value
 
 Function = Callable[[Sequence[Value]], Value]
 
 _MANY = 1_000
 
 
-def kind(value: Value) -> int:
-    """Return the rank of a value's type in the order of types: undefined first, objects last.
+class Kind(IntEnum):
+    """The types in their order: https://learn.microsoft.com/azure/cosmos-db/nosql/query/order-by#remarks."""
 
-    https://learn.microsoft.com/azure/cosmos-db/nosql/query/order-by#remarks
-    """
-    match value:
-        case None:
-            return 1
-        case bool():
-            return 2
-        case int() | float():
-            return 3
-        case str():
-            return 4
-        case list():
-            return 5
-        case dict():
-            return 6
-        case _:
-            return 0
+    UNDEFINED = 0
+    NULL = 1
+    BOOLEAN = 2
+    NUMBER = 3
+    STRING = 4
+    ARRAY = 5
+    OBJECT = 6
+
+
+_KINDS = {
+    Undefined: Kind.UNDEFINED,
+    type(None): Kind.NULL,
+    bool: Kind.BOOLEAN,
+    int: Kind.NUMBER,
+    float: Kind.NUMBER,
+    str: Kind.STRING,
+    list: Kind.ARRAY,
+    dict: Kind.OBJECT,
+}
+
+
+def kind(value: Value) -> Kind:
+    return _KINDS[type(value)]
 
 
 def equal(left: Value, right: Value) -> bool:
@@ -70,11 +77,11 @@ def _lower(arguments: Sequence[Value]) -> Value:
 FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "IS_DEFINED": (1, 1, lambda arguments: arguments[0] is not UNDEFINED),
     "IS_NULL": (1, 1, lambda arguments: arguments[0] is None),
-    "IS_BOOL": (1, 1, lambda arguments: kind(arguments[0]) == 2),
-    "IS_NUMBER": (1, 1, lambda arguments: kind(arguments[0]) == 3),
-    "IS_STRING": (1, 1, lambda arguments: kind(arguments[0]) == 4),
-    "IS_ARRAY": (1, 1, lambda arguments: kind(arguments[0]) == 5),
-    "IS_OBJECT": (1, 1, lambda arguments: kind(arguments[0]) == 6),
+    "IS_BOOL": (1, 1, lambda arguments: kind(arguments[0]) is Kind.BOOLEAN),
+    "IS_NUMBER": (1, 1, lambda arguments: kind(arguments[0]) is Kind.NUMBER),
+    "IS_STRING": (1, 1, lambda arguments: kind(arguments[0]) is Kind.STRING),
+    "IS_ARRAY": (1, 1, lambda arguments: kind(arguments[0]) is Kind.ARRAY),
+    "IS_OBJECT": (1, 1, lambda arguments: kind(arguments[0]) is Kind.OBJECT),
     "STARTSWITH": (2, 3, _starts_with),
     "ARRAY_CONTAINS": (2, 2, _array_contains),
     "ARRAY_LENGTH": (1, 1, _array_length),
