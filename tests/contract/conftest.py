@@ -4,15 +4,18 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from store_places import Place, SqlitePlace
+from store_places import Place, SqlitePlace, emulated
 
 from data import Store
 
 
-@pytest.fixture(params=["sqlite"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    places: dict[str, Place] = {"sqlite": SqlitePlace(tmp_path / "mandate.db")}
-    return places[request.param]
+@pytest.fixture(params=["sqlite", "cosmos"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Place]:
+    if request.param == "sqlite":
+        yield SqlitePlace(tmp_path / "mandate.db")
+        return
+    async with emulated(tmp_path) as (cosmos, _):
+        yield cosmos
 
 
 @pytest.fixture
