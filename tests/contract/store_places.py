@@ -70,6 +70,6 @@ def small_containers() -> Containers:
 
 @asynccontextmanager
 async def emulated(folder: Path) -> AsyncGenerator[tuple[CosmosPlace, Running]]:
-    """Run an emulator for as long as the context lasts."""
-    async with open_emulator(folder) as running:
+    """Run an emulator for as long as the context lasts; its containers have three physical ranges from the start."""
+    async with open_emulator(folder, splits=("15" + "0" * 30, "2A" + "0" * 30)) as running:
         yield CosmosPlace(Account(running.url, AnyToken(), small_containers(), make=True)), running

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = "str | int | float | bool | Sequence[str] | Sequence[float] | None"
 Document = Mapping[str, Value]
+Range = Mapping[str, Mapping[str, str | bool]]
+"""A part of a container, as the SDK gives and takes it."""
 
 PAGE = 1000
 """Documents in one page, if their bytes let as many into it."""
 
 BATCH = 100
 """Operations in one batch."""
+
+
+_EVERYTHING: Range = {"Range": {"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}}
+"""A container as one range, in the form of `read_feed_ranges`: the SDK's tokens for it outlive a partition's split."""
 
 
 class Items:
@@ -148,26 +154,41 @@ class Items:
             if not token:
                 return
 
-    async def changes(self, token: str, most: int) -> tuple[list[Document], str]:
-        """Return documents that were created or changed behind `token`, and how far that goes; none: no more yet."""
+    async def ranges(self) -> list[Range]:
+        """Return the physical ranges of the container, each with a change feed of its own."""
+
+        async def attempt() -> list[Range]:
+            return [cast("Range", found) async for found in self._proxy.read_feed_ranges(force_refresh=True)]
+
+        return await self._calls.run(self._operation("ranges", PUBLISHER), attempt)
+
+    async def changes(self, part: Range, token: str, most: int) -> tuple[list[Document], str]:
+        """Return documents of a range that were created or changed behind `token`, and how far that goes.
+
+        No document: there are no more yet. Once a range has been split, its tokens are still good.
+        """
 
         async def attempt() -> tuple[list[Document], str]:
             headers: list[Mapping[str, str]] = []
+
+            def hook(given: Mapping[str, str], _: object) -> None:
+                headers.append(given)
+
             feed = self._proxy.query_items_change_feed
             if token:
-                changed = feed(
-                    continuation=token, max_item_count=most, response_hook=lambda given, _: headers.append(given)
-                )
+                changed = feed(continuation=token, max_item_count=most, response_hook=hook)
             else:
-                changed = feed(
-                    start_time="Beginning", max_item_count=most, response_hook=lambda given, _: headers.append(given)
-                )
+                changed = feed(feed_range=dict(part), start_time="Beginning", max_item_count=most, response_hook=hook)
             pages = changed.by_page()
             found = await _next_page(pages)
-            # The SDK puts its own token, which covers all ranges, into the headers of the page that it has just read.
-            return found, headers[-1]["etag"] if headers else token
+            return found, headers[-1]["etag"] if headers else token  # where the SDK puts its own token
 
-        return await self._calls.run(self._operation("changes", PUBLISHER), attempt)
+        try:
+            return await self._calls.run(self._operation("changes", PUBLISHER), attempt)
+        except ValueError:  # the SDK's word for a token of a container that has been made anew since
+            if not token:
+                raise
+            return await self.changes(part, "", most)
 
     async def _page(
         self, sql: str, parameters: Mapping[str, Value], token: str | None
@@ -177,6 +198,7 @@ class Items:
             pages = self._proxy.query_items(
                 sql,
                 parameters=_named(**parameters),
+                feed_range=dict(_EVERYTHING),
                 max_item_count=PAGE,
                 response_hook=lambda given, _: headers.append(given),
             ).by_page(token)
