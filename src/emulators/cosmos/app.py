@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from emulators.cosmos.faults import Faults, Operation, read_fault
 from emulators.cosmos.items import Items
 from emulators.cosmos.requests import Request, bearer, check_headers, split_path
 from emulators.cosmos.values import parse_object
+from emulators.local_only import refuse_outside_local
 
 Authorize = Callable[[str], Awaitable[bool]]
 """Checks a bearer token; returns whether its owner may make databases and containers, raises if they may do nothing."""
@@ -56,6 +58,7 @@ class CosmosEmulator:
         clock: Clock | None = None,
         splits: tuple[str, ...] = (),
     ) -> None:
+        refuse_outside_local()
         clock = clock or SystemClock()
         self._authorize = authorize
         self._database = Database(path)
@@ -123,7 +126,7 @@ class CosmosEmulator:
         if fault.status:
             message = "This answer was ordered by the fault in force."
             raise CosmosError(fault.status, message, substatus=fault.substatus, retry_after_ms=fault.retry_after_ms)
-        return done or await act(request)
+        return done or await act(replace(request, rows=fault.rows))
 
     def _route(self, request: Request) -> tuple[Operation, Act]:
         match request.parts:
