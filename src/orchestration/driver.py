@@ -30,7 +30,7 @@ class Driver:
     async def start_up(self) -> int:
         """Take up every run that has not ended, and return how many there were."""
         await self._projector.catch_up()
-        rows = await self._platform.due(RUNS.view, states=[RunState.RUNNING, RunState.PARKED])
+        rows = await self._under_way()
         for row in rows:
             await self._take_up(row)
         return len(rows)
@@ -40,12 +40,16 @@ class Driver:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
-                rows = await self._platform.due(RUNS.view, states=[RunState.RUNNING, RunState.PARKED])
-                for row in rows:
+                for row in await self._under_way():
                     if self._is_due(row):
                         await self._take_up(row)
             except MandateError as error:
                 log(logging.WARNING, "The driver could not look", code=error.code)
+
+    async def _under_way(self) -> list[Row]:
+        """Return the rows of all runs that have not ended, oldest first."""
+        rows = [row async for row in self._platform.due(RUNS.view, states=[RunState.RUNNING, RunState.PARKED])]
+        return sorted(rows, key=lambda row: row.sort)
 
     def _is_due(self, row: Row) -> bool:
         body: dict[str, str] = orjson.loads(row.body)

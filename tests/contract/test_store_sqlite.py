@@ -267,7 +267,7 @@ async def test_a_tenant_id_that_is_not_ours_never_becomes_a_table_name(path: Pat
         with pytest.raises(Defect) as refused:
             await index(store, context, [passage("words")])
         assert refused.value.code == "defect.tenant"
-        await store.platform.head()
+        await store.ready()
 
 
 async def test_the_index_searched_longest_ago_goes_when_memory_is_short(path: Path) -> None:

@@ -13,10 +13,8 @@ from core import ID_PATTERN, PUBLISHER, DocumentId, Label, PrincipalId, TenantId
 from core.errors import Defect
 from core.labels import Confidentiality, Integrity
 from data.knowledge import Passage
+from data.ranking import words_of
 from data.sqlite.connections import Connection
-
-MAX_TERMS = 32
-"""Words of a question that are searched for."""
 
 _TENANT = re.compile(rf"{ID_PATTERN}|{PUBLISHER}")
 _COLUMNS = "id, document, collection, ordinal, heading, text, vector, integrity, confidentiality, readers, owner"
@@ -89,17 +87,12 @@ def matched_words(connection: Connection, tenant: TenantId, text: str, number: i
     """Return which of the words that are searched for the passage holds, in any of their forms."""
     table = _full_text(tenant)
     sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - `_full_text` has checked it
-    return tuple(word for word in _words(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
+    return tuple(word for word in words_of(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
 
 
 def words_query(text: str) -> str:
     """Return an FTS5 query for any of the first words of `text`; quoted, so that none is taken for an operator."""
-    return " OR ".join(f'"{word}"' for word in _words(text))
-
-
-def _words(text: str) -> list[str]:
-    words = dict.fromkeys(match.group().casefold() for match in re.finditer(r"\w+", text))
-    return list(words)[:MAX_TERMS]
+    return " OR ".join(f'"{word}"' for word in words_of(text))
 
 
 def _full_text(tenant: TenantId) -> str:

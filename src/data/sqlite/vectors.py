@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from core import Confidentiality, TenantId
 from data.knowledge import Reader
+from data.ranking import Access
 from data.sqlite.connections import Connection
-from data.sqlite.ranking import Access
 
 Mask = NDArray[np.bool_]
 
