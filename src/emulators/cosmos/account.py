@@ -42,7 +42,7 @@ class Account:
 
     async def databases(self, request: Request) -> Answer:
         if request.method == "GET":
-            found = self._catalogue.databases
+            found: list[Json] = [*self._catalogue.databases]
             return answer(HTTPStatus.OK, {"_rid": "", "Databases": found, "_count": len(found)})
         _refuse_query(request)
         _administer(request)
@@ -113,7 +113,7 @@ class Account:
         return answer(HTTPStatus.OK, _offer(await self._catalogue.replace_throughput(found, content)))
 
     def _all(self) -> Sequence[Container]:
-        names = [str(database["id"]) for database in self._catalogue.databases if isinstance(database, dict)]
+        names = [str(database["id"]) for database in self._catalogue.databases]
         return [container for name in names for container in self._catalogue.containers(name)]
 
     async def _shown(self, container: Container, status: int) -> Answer:

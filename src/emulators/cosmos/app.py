@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +20,8 @@ from emulators.cosmos.errors import CosmosError, bad
 from emulators.cosmos.faults import Faults, Operation, read_fault
 from emulators.cosmos.items import Items
 from emulators.cosmos.requests import Request, bearer, check_headers, split_path
-from emulators.cosmos.values import parse_object
+from emulators.cosmos.values import Object, parse_object
+from emulators.local_only import refuse_outside_local
 
 Authorize = Callable[[str], Awaitable[bool]]
 """Checks a bearer token; returns whether its owner may make databases and containers, raises if they may do nothing."""
@@ -56,6 +58,7 @@ class CosmosEmulator:
         clock: Clock | None = None,
         splits: tuple[str, ...] = (),
     ) -> None:
+        refuse_outside_local()
         clock = clock or SystemClock()
         self._authorize = authorize
         self._database = Database(path)
@@ -71,6 +74,15 @@ class CosmosEmulator:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self._database.close)
+
+    async def provision(self, database: str, containers: Sequence[Object]) -> None:
+        """Make what is not there, as a template does where tokens may not (facts 2)."""
+        if database not in [body["id"] for body in self.catalogue.databases]:
+            await self.catalogue.create_database({"id": database})
+        known = {container.definition.name for container in self.catalogue.containers(database)}
+        for body in containers:
+            if body.get("id") not in known:
+                await self.catalogue.create_container(database, body, {"offerThroughput": 400})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,7 +104,7 @@ class CosmosEmulator:
         try:
             may_administer = await self._admitted(headers)
             if path.startswith("/_emulator/"):
-                return await self._administered(method, path, body, allowed=may_administer)
+                return await self._administered(method, path, body)
             check_headers(headers)
             request = Request(method, split_path(path), MappingProxyType(dict(headers)), body, may_administer)
             operation, act = self._route(request)
@@ -123,7 +135,7 @@ class CosmosEmulator:
         if fault.status:
             message = "This answer was ordered by the fault in force."
             raise CosmosError(fault.status, message, substatus=fault.substatus, retry_after_ms=fault.retry_after_ms)
-        return done or await act(request)
+        return done or await act(replace(request, rows=fault.rows))
 
     def _route(self, request: Request) -> tuple[Operation, Act]:
         match request.parts:
@@ -173,10 +185,8 @@ class CosmosEmulator:
             ("upsert", items.upsert) if headers.get("x-ms-documentdb-is-upsert") == "True" else ("create", items.create)
         )
 
-    async def _administered(self, method: str, path: str, body: bytes, *, allowed: bool) -> Answer:
+    async def _administered(self, method: str, path: str, body: bytes) -> Answer:
         """Answer what is no part of the service: faults, counts, splits."""
-        if not allowed:
-            raise CosmosError(HTTPStatus.FORBIDDEN, "Only who may make containers may do this.")
         match method, path:
             case "POST", "/_emulator/faults":
                 self.faults.order(read_fault(body))

@@ -13,7 +13,7 @@ from core import Clock
 from emulators.cosmos.containers import Definition, read_definition, resource_name
 from emulators.cosmos.database import Connection, Database
 from emulators.cosmos.errors import CosmosError, bad, not_found, unknown
-from emulators.cosmos.values import Json, Object, as_object, check_keys
+from emulators.cosmos.values import Object, as_object, check_keys
 
 _OWNER_NOT_FOUND = 1003
 _INDEXING: Object = {
@@ -94,7 +94,7 @@ class Catalogue:
         self._containers = {(found.database, found.definition.name): found for found in containers}
 
     @property
-    def databases(self) -> list[Json]:
+    def databases(self) -> list[Object]:
         return list(self._databases.values())
 
     def database(self, name: str) -> Object:

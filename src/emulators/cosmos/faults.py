@@ -24,6 +24,7 @@ class Fault(BaseModel):
         after: do what was asked first, so that only the answer is lost.
         drop: close the connection without a word.
         hang: seconds to keep silent before anything else of this fault, 0 for none.
+        rows: let a query's page have no more rows than this; 0 for an empty page that has a continuation.
         operation: only requests of this kind; empty for all.
         container: only requests to the container of this name; empty for all.
         skip: let this many fitting requests pass first.
@@ -38,6 +39,7 @@ class Fault(BaseModel):
     after: bool = False
     drop: bool = False
     hang: Annotated[float, Field(ge=0, le=600)] = 0.0
+    rows: Annotated[int, Field(ge=0)] | None = None
     operation: Operation | Literal[""] = ""
     container: str = ""
     skip: Annotated[int, Field(ge=0)] = 0

@@ -91,9 +91,7 @@ class Items:
 
     async def query(self, request: Request) -> Answer:
         container = self._container(request)
-        asked = read_asked(
-            parse_object(request.body), page_size(request.headers), request.headers.get("x-ms-continuation")
-        )
+        asked = read_asked(parse_object(request.body), page_size(request), request.headers.get("x-ms-continuation"))
         scope, now = query_scope(request.headers, container), self._now()
 
         def work(connection: Connection) -> Answer:
@@ -113,7 +111,7 @@ class Items:
         container = self._container(request)
         if KEY in request.headers:
             raise bad("A change feed takes a range and an interval, not a partition key.")
-        scope, most, now = range_scope(request.headers, container), page_size(request.headers), self._now()
+        scope, most, now = range_scope(request.headers, container), page_size(request), self._now()
 
         def work(connection: Connection) -> Answer:
             lsn = _check_session(request, connection, container)

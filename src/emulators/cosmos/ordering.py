@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from emulators.cosmos.containers import Definition
 from emulators.cosmos.errors import bad
 from emulators.cosmos.paging import Place
-from emulators.cosmos.scan import Row
+from emulators.cosmos.rows import Row
 from emulators.cosmos.sql.functions import kind
 from emulators.cosmos.sql.tree import Ordered, PathOf
 from emulators.cosmos.values import Value
@@ -46,7 +46,7 @@ def behind(rows: Sequence[Row], directions: Sequence[Direction], last: Place) ->
                 return (one < other) is descending
         return (row.epk, row.key) > (last.epk, last.key)
 
-    return [row for row in rows if follows(row)]
+    return [row for row in rows if not last.epk or follows(row)]
 
 
 def _property(item: Ordered) -> tuple[str, ...]:

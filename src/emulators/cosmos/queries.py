@@ -10,7 +10,8 @@ from emulators.cosmos.database import Connection
 from emulators.cosmos.documents import read_charge
 from emulators.cosmos.errors import bad, unknown
 from emulators.cosmos.ordering import Direction, behind, check_order, put_in_order
-from emulators.cosmos.scan import Row, Scan
+from emulators.cosmos.rows import Row
+from emulators.cosmos.scan import Scan
 from emulators.cosmos.scope import Scope
 from emulators.cosmos.search import Search
 from emulators.cosmos.sql import parse_query
@@ -82,7 +83,7 @@ class Run:
             check_order(self._query.order, container.definition)
         self._asked = asked
         self._search = Search(connection, container, scope)
-        self._scan = Scan(connection, container, scope, self._query, self._search.indexed, now)
+        self._scan = Scan(connection, container, scope, self._query, self._search, now)
         self._about = paging.about([asked.text, dict(asked.parameters), container.rid, scope.low, scope.high])
         self._resumed = paging.read_token(asked.token, self._about) if asked.token else None
         self._place = self._resumed or paging.Place("", 0, (), self._query.skip, self._query.take)
@@ -90,6 +91,8 @@ class Run:
     def page(self) -> Page:
         if isinstance(self._query.select, Count):
             return self._answer([self._scan.count()], None)
+        if self._asked.most == 0:
+            return self._answer([], paging.write_token(self._place, self._about))
         project = _projection(self._query.select, self._query.alias, self._search.indexed)
         rows = islice(self._rows(), self._place.skip, None)
         take, most = self._place.take, self._asked.most

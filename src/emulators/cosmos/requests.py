@@ -70,6 +70,7 @@ class Request:
         parts: the path's names, decoded.
         headers: by lower-case name.
         may_administer: whether the caller may make databases and containers.
+        rows: how many rows a page may have, where a fault says so.
     """
 
     method: str
@@ -77,6 +78,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     may_administer: bool = True
+    rows: int | None = None
 
 
 def split_path(path: str) -> tuple[str, ...]:
@@ -116,15 +118,17 @@ def bearer(headers: Mapping[str, str]) -> str:
         CosmosError: 401.
     """
     kind, version, signature = (*headers.get("authorization", "").split("&", 2), "", "", "")[:3]
-    if (kind, version) != ("type=aad", "ver=1.0") or not signature.startswith("sig="):
+    if (kind, version) != ("type=aad", "ver=1.0") or not re.match("sig=.", signature):
         message = "Only tokens of Microsoft Entra ID are accepted: keys are disabled on this account."
         raise CosmosError(HTTPStatus.UNAUTHORIZED, message)
     return signature.removeprefix("sig=")
 
 
-def page_size(headers: Mapping[str, str]) -> int:
+def page_size(request: Request) -> int:
     """Return how many rows a page may have: 100 unless told, -1 leaves it to the server (facts 1.6)."""
-    told = int(headers.get("x-ms-max-item-count", "100"))
+    if request.rows is not None:
+        return request.rows
+    told = int(request.headers.get("x-ms-max-item-count", "100"))
     if told == 0 or told < -1:
         raise bad("x-ms-max-item-count is a positive number, or -1.")
     return 1000 if told == -1 else told

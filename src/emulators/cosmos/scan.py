@@ -1,36 +1,20 @@
 """Reading the rows of a scope: by what the file can tell alone if that is enough, else document by document."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import orjson
 
 from emulators.cosmos.catalogue import Container
 from emulators.cosmos.database import Connection, SqlValue
-from emulators.cosmos.pushdown import json_path, pushed
+from emulators.cosmos.pushdown import Pushdown, json_path
+from emulators.cosmos.rows import Row
 from emulators.cosmos.scope import Scope
-from emulators.cosmos.sql.evaluate import Indexed, compiled
+from emulators.cosmos.search import Search
+from emulators.cosmos.sql.evaluate import compiled
 from emulators.cosmos.sql.tree import PathOf, Query
-from emulators.cosmos.values import UNDEFINED, Object, Value, at
+from emulators.cosmos.values import UNDEFINED, Object, at
 
 _TOGETHER = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An item that the query keeps.
-
-    Attributes:
-        values: what the query orders by.
-        document: `None` where it was not needed yet.
-        size: bytes of the document.
-    """
-
-    epk: str
-    key: int
-    values: tuple[Value, ...]
-    document: Object | None
-    size: int
 
 
 class Scan:
@@ -41,12 +25,12 @@ class Scan:
     """
 
     def __init__(
-        self, connection: Connection, container: Container, scope: Scope, query: Query, indexed: Indexed, now: int
+        self, connection: Connection, container: Container, scope: Scope, query: Query, search: Search, now: int
     ) -> None:
         self._connection = connection
         self._query = query
-        self._pushed = pushed(query.where, query.alias, scope, container.definition.key)
-        self._keeps = compiled(query.where, indexed) if query.where else None
+        self._pushed = Pushdown(query.alias, container, scope, search.tokenize).of(query.where)
+        self._keeps = compiled(query.where, search.indexed) if query.where else None
         tests = "".join(f" AND ({test.sql})" for test in self._pushed.tests)
         self._where = "container = ? AND epk >= ? AND epk < ? AND (expires IS NULL OR expires > ?)" + tests
         self._bindings: list[SqlValue] = [container.key, scope.low, scope.high, now]

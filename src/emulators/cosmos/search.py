@@ -13,7 +13,7 @@ from emulators.cosmos.containers import Embedding
 from emulators.cosmos.database import Connection
 from emulators.cosmos.errors import bad, unknown
 from emulators.cosmos.indexing import path_text, tokenizer, vector_bytes
-from emulators.cosmos.scan import Row
+from emulators.cosmos.rows import Row
 from emulators.cosmos.scope import Scope
 from emulators.cosmos.sql.evaluate import Evaluate
 from emulators.cosmos.sql.tree import Called, Constant, Expression, Listed, PathOf
@@ -34,13 +34,17 @@ class _Distance:
 
 
 class Search:
-    """The indexes of one container, for one query."""
+    """The indexes of one container, for one query.
+
+    Attributes:
+        tokenize: splits a text into words as the index does.
+    """
 
     def __init__(self, connection: Connection, container: Container, scope: Scope) -> None:
         self._connection = connection
         self._container = container
         self._scope = scope
-        self._tokenize = tokenizer(connection)
+        self.tokenize = tokenizer(connection)
 
     def indexed(self, called: Called) -> Evaluate:
         """Return the evaluation of a function that stands in WHERE or SELECT.
@@ -125,13 +129,13 @@ class Search:
 
     def _contains(self, called: Called, decide: Callable[[Sequence[bool]], bool]) -> Evaluate:
         path, keywords = self._text(called)
-        phrases = [self._tokenize(keyword) for keyword in keywords]
+        phrases = [self.tokenize(keyword) for keyword in keywords]
 
         def evaluate(names: Mapping[str, Json]) -> Value:
             text = at(names[path.alias], path.steps)
             if not isinstance(text, str):
                 return UNDEFINED
-            words = self._tokenize(text)
+            words = self.tokenize(text)
             return decide([_has(words, phrase) for phrase in phrases])
 
         return evaluate
@@ -142,7 +146,7 @@ class Search:
         lengths = self._lengths(name)
         scores = dict.fromkeys(lengths, 0.0)
         mean = sum(lengths.values()) / len(lengths) if lengths else 0.0
-        for word in {word for keyword in keywords for word in self._tokenize(keyword)}:
+        for word in {word for keyword in keywords for word in self.tokenize(keyword)}:
             found = self._postings(name, word)
             weight = math.log(1 + (len(lengths) - len(found) + 0.5) / (len(found) + 0.5))
             for key, times in found:

@@ -19,7 +19,7 @@ from emulators.authority import LocalAuthority
 from mandate.services import NAMES, Name
 from mandate.settings import ROOT
 
-Emulator = Literal["identity", "model", "backoffice"]
+Emulator = Literal["identity", "model", "backoffice", "cosmos"]
 Part = Emulator | Name | Literal["product"]
 
 EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice")
@@ -60,7 +60,7 @@ class Stack:
         return tuple[Part, ...](NAMES) if self.separate else ("product",)
 
     def address(self, part: Emulator | Name) -> str:
-        scheme = "https" if part in ("model", "backoffice") else "http"
+        scheme = "https" if part in ("model", "backoffice", "cosmos") else "http"
         return f"{scheme}://127.0.0.1:{self.ports[part]}"
 
     async def start(self) -> None:

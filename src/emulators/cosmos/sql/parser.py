@@ -236,6 +236,8 @@ class Parser(Words):
         self.need_sign("(")
         self.need("SELECT")
         self.need("VALUE")
+        if self.now.kind != "word":
+            raise unknown("EXISTS other than of `SELECT VALUE x FROM x IN c.list`")
         selected = self.name()
         self.need("FROM")
         alias = self.name()
