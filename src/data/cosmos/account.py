@@ -14,7 +14,7 @@ from core import PUBLISHER
 from core.errors import Defect
 from data.cosmos.calls import ATTEMPT_SECONDS, Calls
 from data.cosmos.containers import Containers, make_all
-from data.cosmos.usage import Operation, count_response
+from data.cosmos.usage import BLOBS, Operation, count_response
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
 CONNECT_SECONDS = 3.0
-BLOBS = "content"
+BLOB_CONTAINER = "content"
 DATABASE = "mandate"
 
 
@@ -101,9 +101,9 @@ async def open_blobs(account: Account, calls: Calls) -> AsyncGenerator["Containe
         connection_verify=account.ca_file or True,
     )
     async with client:
-        container = client.get_container_client(BLOBS)
+        container = client.get_container_client(BLOB_CONTAINER)
         if account.make:
-            await calls.run(Operation("open", "blobs", PUBLISHER), lambda: _make(container))
+            await calls.run(Operation("open", BLOBS, PUBLISHER), lambda: _make(container))
         yield container
 
 

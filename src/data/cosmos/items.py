@@ -132,7 +132,7 @@ class Items:
 
         `sql` names the tenant in its WHERE, as `@tenant`, and selects `c.tenant`.
         """
-        tenant, values = (key, prefix_key(key)) if isinstance(key, str) else (key[0], full_key(key))
+        tenant, values = (key[0], full_key(key)) if isinstance(key, tuple) else (key, prefix_key(key))
         if "c.tenant = @tenant" not in sql:
             raise Defect("A query that does not name the tenant was refused.", code="defect.tenant")
 

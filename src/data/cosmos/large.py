@@ -10,13 +10,13 @@ from core.errors import Defect
 from data.cosmos.calls import Calls, Missing
 from data.cosmos.items import Items, text
 from data.cosmos.keys import Key, encoded, full_key
-from data.cosmos.usage import Operation, count_response
+from data.cosmos.usage import BLOBS, Operation, count_response
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
-PIECE_BYTES = 1_000_000
-"""In base64 and with its names well below the 2 MB that a document may have."""
+PIECE_BYTES = 700_000
+"""In base64 less than a megabyte: the service takes two, aiohttp blocks the event loop for what is over one."""
 
 
 class Large(Protocol):
@@ -41,7 +41,7 @@ class Blobs:
 
     async def put(self, key: Key, name: str, data: bytes) -> None:
         await self._calls.run(
-            Operation("put", "blobs", key[0]),
+            Operation("put", BLOBS, key[0]),
             lambda: self._container.upload_blob(
                 _path(key, name), data, overwrite=True, raw_response_hook=count_response
             ),
@@ -52,7 +52,7 @@ class Blobs:
             download = await self._container.download_blob(_path(key, name), raw_response_hook=count_response)
             return await download.readall()
 
-        data = await self._calls.run(Operation("get", "blobs", key[0]), attempt)
+        data = await self._calls.run(Operation("get", BLOBS, key[0]), attempt)
         if len(data) != size:
             raise Defect("Stored content is not as it was written.", code="defect.store")
         return data
@@ -64,7 +64,7 @@ class Blobs:
             except ResourceNotFoundError:
                 return
 
-        await self._calls.run(Operation("delete", "blobs", key[0]), attempt)
+        await self._calls.run(Operation("delete", BLOBS, key[0]), attempt)
 
 
 class Pieces:

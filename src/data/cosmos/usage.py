@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from core import TenantId
 from telemetry import meter_store
@@ -13,6 +14,9 @@ from telemetry import meter_store
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse
     from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+BLOBS = "blobs"
+"""Stands for Blob Storage where a container is named."""
 
 Label = tuple[str, str]
 """Operation and container."""
@@ -74,6 +78,8 @@ def count_response(answer: "PipelineResponse[HttpRequest, AsyncHttpResponse]") -
     if current is None:
         return  # the client's own, such as looking for regions
     usage, operation = current
+    if operation.container != BLOBS and "/docs" not in urlsplit(answer.http_request.url).path:
+        operation = replace(operation, name="metadata")  # what the SDK wants to know first, once per client
     headers = answer.http_response.headers
     length = headers.get("content-length")
     usage.add(
