@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    instance: str = Field(default="", validation_alias=AliasChoices("MANDATE_INSTANCE", "CONTAINER_APP_REPLICA_NAME"))
+    """Name of this replica: no other's at the same time, and kept by its next process, which takes over at once."""
     readers: int = Field(default=2, ge=1)
     """So many files are read at once, each in a process of its own."""
     root: Path = ROOT

@@ -170,6 +170,7 @@ async def _do(turn: Turn, attempt: _Attempt, permit: Permit, read: Label) -> Non
         correlation=turn.context.correlation,
         idempotency_key=_key(turn, attempt),
         deadline=turn.progress.deadline,
+        held=lambda: turn.lease.held,
     )
     name = attempt.tool.name
     with span("execute_tool", turn.context, operation="execute_tool", tool=name, effect=attempt.tool.effect) as sp:

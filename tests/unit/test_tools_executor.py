@@ -56,6 +56,7 @@ CALLER = Caller(
     correlation="cor_a",
     idempotency_key="idem_a",
     deadline=SystemClock().now() + timedelta(hours=1),
+    held=lambda: True,
 )
 UNTRUSTED = Label(integrity=Integrity.UNTRUSTED, confidentiality=Confidentiality.CONFIDENTIAL)
 
