@@ -1,10 +1,11 @@
 """What a process is told by its environment. Names are those of `environments/services.yaml`."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-    instance: str = Field(default="", validation_alias=AliasChoices("MANDATE_INSTANCE", "CONTAINER_APP_REPLICA_NAME"))
+    instance: str = Field(default_factory=lambda: os.environ.get("CONTAINER_APP_REPLICA_NAME", ""))
     """Name of this replica: no other's at the same time, and kept by its next process, which takes over at once."""
     readers: int = Field(default=2, ge=1)
     """So many files are read at once, each in a process of its own."""

@@ -90,8 +90,8 @@ class Stack:
         await self._answers(name, f"{self.address(name)}/healthz")
 
     async def start_product(self) -> None:
-        for part in self.parts:
-            await self.start_part(part)
+        for parts in [self.replicas_of(name) for name in NAMES] if self.separate else [self.parts]:
+            await asyncio.gather(*(self.start_part(part) for part in parts))
 
     async def start_part(self, part: str) -> None:
         service, _, instance = part.partition("-")
