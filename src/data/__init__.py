@@ -6,7 +6,7 @@ from data.ports import (
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
     ContentStore,
-    FeedItem,
+    FeedPage,
     OpenStore,
     Page,
     Platform,
@@ -20,7 +20,7 @@ from data.ports import (
     Versioned,
     Views,
 )
-from data.projections import PROJECTIONS, Projector, rebuild_differences
+from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_run
 from data.usage_view import USAGE, RunUsage, milliseconds, period
@@ -29,6 +29,7 @@ from data.verification import Broken, Verdict, read_raw, verify_all, verify_one,
 
 __all__ = [
     "APPROVALS",
+    "CHECKPOINT",
     "FLAGS",
     "KNOWLEDGE",
     "MAX_APPEND_BYTES",
@@ -40,7 +41,7 @@ __all__ = [
     "ApprovalSummary",
     "Broken",
     "ContentStore",
-    "FeedItem",
+    "FeedPage",
     "FlagState",
     "FlagSummary",
     "Hit",

@@ -35,7 +35,7 @@ class Projection:
     """A view and how it is made.
 
     Attributes:
-        name: of its checkpoint; a new name builds it anew.
+        view: names its rows; with a new name it is built anew.
         keys: the keys of the rows that an event is about.
         fold: given a key, its row with further events of its run in it, in order; None if they change nothing.
 
@@ -43,7 +43,6 @@ class Projection:
     only what does not change any more.
     """
 
-    name: str
     view: str
     keys: Callable[[Event, Row | None], Sequence[str]]
     fold: Callable[[str, Row | None, Sequence[Event], Row | None], Row | None]
@@ -248,5 +247,5 @@ def body_of(summary: Summary) -> bytes:
     return canonical(body)
 
 
-RUNS = Projection(name="runs-1", view="runs", keys=by_run, fold=_fold_run)
-APPROVALS = Projection(name="approvals-1", view="approvals", keys=_approval_keys, fold=_fold_approval)
+RUNS = Projection(view="runs", keys=by_run, fold=_fold_run)
+APPROVALS = Projection(view="approvals", keys=_approval_keys, fold=_fold_approval)

@@ -89,7 +89,9 @@ class StoreDriver:
                 await _try(look, row.tenant, row.run)
 
     async def _rows(self, state: RunState) -> list[Row]:
-        return list(await self._store.platform.due(RUNS.view, states=[state]))
+        """Return the rows of all runs in a state, oldest first."""
+        rows = [row async for row in self._store.platform.due(RUNS.view, states=[state])]
+        return sorted(rows, key=lambda row: row.sort)
 
     def _is_past(self, row: Row, name: str) -> bool:
         due = _said(row, name)
