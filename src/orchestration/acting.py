@@ -9,6 +9,7 @@ import orjson
 
 from control import ActionRequest, ApprovalNeeded, Granted, Ruling
 from core import (
+    PRISTINE,
     ActionKind,
     ApprovalId,
     Content,
@@ -136,6 +137,8 @@ def _request(
             "effect": tool.effect.value,
             "reversible": tool.reversible,
             "untrusted_arguments": untrusted(labels),
+            "arguments_rank": join_all([PRISTINE, *labels.values()]).confidentiality.rank,
+            "tool_ceiling": tool.ceiling.rank,
             "calls_in_run": turn.progress.usage.tool_calls,
             **tool.facts(arguments),
         },
