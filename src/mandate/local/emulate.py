@@ -1,5 +1,6 @@
 """`mandate emulate`: one emulator as a process of its own. Each refuses to start outside `local`."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -48,6 +49,15 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
         case "backoffice":
             async with _only(settings, BACKOFFICE, "backoffice.call") as authorize:
                 await _serve(_backoffice(authorize, folder, load_companies(settings.root)), port, folder)
+
+
+async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
+    """Serve at each port what is at the ports behind it, in turns, until the process is told to stop."""
+    from emulators.ingress import create_app  # noqa: PLC0415 - each process imports its own emulator only
+
+    async with asyncio.TaskGroup() as group:
+        for port, behind in routes.items():
+            group.create_task(_serve(create_app([f"http://127.0.0.1:{replica}" for replica in behind]), port))
 
 
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
