@@ -272,7 +272,7 @@ async def test_what_is_wrong_is_400(filled: ContainerProxy, query: str) -> None:
 
 
 async def test_a_split_inside_a_tenant_shows_what_a_client_then_gets(world: Cosmos) -> None:
-    """Over several physical partitions the SDK puts answers one behind the other (facts 0.8)."""
+    """Over several physical partitions the SDK puts answers one behind the other (rule 7)."""
     container = await world.container()
     for number in range(12):
         await container.create_item({"id": str(number), "t": "T1", "u": f"u{number}", "n": number})

@@ -187,7 +187,7 @@ async def test_a_level_that_a_document_lacks_is_not_null(world: Cosmos, containe
 async def test_a_query_says_what_it_is_about(
     world: Cosmos, container: ContainerProxy, headers: Mapping[str, str | None], expected: Any
 ) -> None:
-    """A server that overlooks any of these returns other tenants' rows (facts 0.1, 7)."""
+    """A server that overlooks any of these returns other tenants' rows (rule 7)."""
     status, _, body = await world.send("POST", docs(container), {**QUERY, **headers}, query())
     if status == 200:
         assert sorted(body["Documents"]) == expected
@@ -384,7 +384,7 @@ async def test_a_charge_grows_with_what_is_read_and_written(world: Cosmos, conta
 
 
 async def test_known_ranges_are_not_told_again(world: Cosmos, container: ContainerProxy) -> None:
-    """A server that always says 200 is polled for ever (facts 1.7)."""
+    """A server that always says 200 is polled for ever (rule 8)."""
     path = f"/dbs/d/colls/{container.id}/pkranges/"
     status, headers, body = await world.send("GET", path, {"a-im": "Incremental Feed", "x-ms-max-item-count": "-1"})
     assert status == 200

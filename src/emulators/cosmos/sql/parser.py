@@ -123,7 +123,7 @@ class Parser(Words):
             if not isinstance(rank, Called) or rank.name not in ("FULLTEXTSCORE", "RRF"):
                 raise bad("ORDER BY RANK takes FullTextScore or RRF.")
             if self.now.keyword in ("ASC", "DESC"):
-                raise bad("ORDER BY RANK takes neither ASC nor DESC.")  # facts 5
+                raise bad("ORDER BY RANK takes neither ASC nor DESC.")  # rule 12
             return (), rank
         items = [self._ordered()]
         while self.sign(","):
