@@ -122,10 +122,6 @@ class Catalogue:
             raise not_found(_OWNER_NOT_FOUND if owner or database not in self._databases else 0)
         return found
 
-    def by_link(self, link: str) -> Container:
-        """Return the container whose `_self` is `link`, for its throughput."""
-        return next((c for c in self._containers.values() if c.body["_self"] == link), None) or _raise(not_found())
-
     async def create_database(self, body: Object) -> Object:
         check_keys(body, frozenset({"id"}), "The database")
         name = resource_name(body.get("id"))
@@ -285,7 +281,3 @@ def _text(value: Object) -> str:
 
 def _exists() -> CosmosError:
     return CosmosError(HTTPStatus.CONFLICT, "Resource with specified id or name already exists.")
-
-
-def _raise(error: CosmosError) -> Container:
-    raise error
