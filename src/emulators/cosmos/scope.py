@@ -62,8 +62,8 @@ def range_scope(headers: Mapping[str, str], container: Container) -> Scope:
     if (low is None) != (high is None):
         raise bad("An interval of effective partition keys has two ends.")
     if low is None or high is None:
-        if READ_TYPE in headers:
-            raise bad(f"{READ_TYPE} without an interval.")
+        if headers.get(READ_TYPE, "EffectivePartitionKeyRange") != "EffectivePartitionKeyRange":
+            raise bad(f"{READ_TYPE} must be EffectivePartitionKeyRange.")
         return Scope(part.low, part.high, part)
     if headers.get(READ_TYPE) != "EffectivePartitionKeyRange":
         raise bad(f"{READ_TYPE} must be EffectivePartitionKeyRange.")
