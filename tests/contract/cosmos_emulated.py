@@ -57,7 +57,7 @@ class Cosmos:
     http: aiohttp.ClientSession
 
     async def container(self, **settings: Any) -> ContainerProxy:
-        """Make a container under a name of its own: the SDK caches ranges by name (facts 1.7)."""
+        """Make a container under a name of its own: the SDK caches ranges by name (rule 8)."""
         key = settings.pop("key", PartitionKey(["/t", "/u"], kind="MultiHash"))
         database: Any = self.database
         return await database.create_container(f"c{next(_NUMBERS)}", key, **settings)
@@ -83,7 +83,7 @@ def plain_headers() -> dict[str, str]:
 
 @asynccontextmanager
 async def cosmos(folder: Path, *, authorize: Authorize | None = None, **settings: Any) -> AsyncGenerator[Cosmos]:
-    """Run an emulator with one database, and a client whose own retries are off (facts 4)."""
+    """Run an emulator with one database, and a client whose own retries are off."""
     policy = ConnectionPolicy()
     policy.RetryOptions = RetryOptions(max_retry_attempt_count=0)
     async with (

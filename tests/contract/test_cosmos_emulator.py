@@ -243,7 +243,7 @@ async def test_one_refused_operation_undoes_the_batch(world: Cosmos, operation: 
 
 
 async def test_of_two_batches_that_claim_the_same_id_one_leaves_nothing(world: Cosmos) -> None:
-    """The fence of a run log; Microsoft's vNext emulator kept the loser's other writes (facts 7)."""
+    """The fence of a run log; Microsoft's vNext emulator kept the loser's other writes (rule 6)."""
     container = await world.container()
 
     async def append(writer: str) -> list[int]:

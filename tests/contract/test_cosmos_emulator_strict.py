@@ -187,7 +187,7 @@ async def test_a_level_that_a_document_lacks_is_not_null(world: Cosmos, containe
 async def test_a_query_says_what_it_is_about(
     world: Cosmos, container: ContainerProxy, headers: Mapping[str, str | None], expected: Any
 ) -> None:
-    """A server that overlooks any of these returns other tenants' rows (facts 0.1, 7)."""
+    """A server that overlooks any of these returns other tenants' rows (rule 7)."""
     status, _, body = await world.send("POST", docs(container), {**QUERY, **headers}, query())
     if status == 200:
         assert sorted(body["Documents"]) == expected
@@ -384,7 +384,7 @@ async def test_a_charge_grows_with_what_is_read_and_written(world: Cosmos, conta
 
 
 async def test_known_ranges_are_not_told_again(world: Cosmos, container: ContainerProxy) -> None:
-    """A server that always says 200 is polled for ever (facts 1.7)."""
+    """A server that always says 200 is polled for ever (rule 8)."""
     path = f"/dbs/d/colls/{container.id}/pkranges/"
     status, headers, body = await world.send("GET", path, {"a-im": "Incremental Feed", "x-ms-max-item-count": "-1"})
     assert status == 200
@@ -544,3 +544,112 @@ async def test_what_is_not_there_is_not_found(container: ContainerProxy) -> None
     for key in (["T2", "u1"], ["T1", "u2"]):
         with pytest.raises(CosmosResourceNotFoundError):
             await container.read_item("a", key)
+
+
+async def test_throughput_is_found_and_changed_as_the_sdk_does_it_and_no_other_way(
+    world: Cosmos, container: ContainerProxy
+) -> None:
+    await container.replace_throughput(900)
+    assert (await container.get_throughput()).offer_throughput == 900
+    other = json.dumps({"query": "SELECT * FROM root", "parameters": []}).encode()
+    assert (await world.send("POST", "/offers", QUERY, other))[0] == 501
+    assert (await world.send("PUT", "/offers/none/", {}, b'{"content":{}}'))[0] == 400
+
+
+@pytest.mark.parametrize("path", ["/dbs", "/dbs/d/colls/"])
+async def test_databases_and_containers_are_listed_and_not_queried(world: Cosmos, path: str) -> None:
+    assert (await world.send("POST", path, QUERY, query()))[0] == 501
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/_emulator/none", b""),
+        ("POST", "/_emulator/faults", b'{"unknown":1}'),
+        ("POST", "/_emulator/faults", b'{"status":200}'),
+        ("POST", "/_emulator/split", b'{"database":"d","container":"CONTAINER","at":""}'),
+    ],
+)
+async def test_what_a_test_orders_must_be_known_too(
+    world: Cosmos, container: ContainerProxy, method: str, path: str, body: bytes
+) -> None:
+    assert (await world.send(method, path, {}, body.replace(b"CONTAINER", container.id.encode())))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("operation", "status"),
+    [
+        ({"operationType": "Read"}, 400),
+        ({"operationType": "Read", "id": "a", "ifMatch": 5}, 400),
+        ({"operationType": "Read", "id": "a", "ifNoneMatch": '"x"'}, 501),
+        ({"operationType": "Delete", "id": "a", "ifNoneMatch": '"x"'}, 501),
+        ({"operationType": "Create"}, 400),
+    ],
+)
+async def test_an_operation_of_a_batch_has_all_it_needs(
+    world: Cosmos, container: ContainerProxy, operation: dict[str, Any], status: int
+) -> None:
+    headers = {**KEY, "x-ms-cosmos-is-batch-request": "True", "x-ms-cosmos-batch-atomic": "True"}
+    answer = await world.send("POST", docs(container), headers, json.dumps([operation]).encode())
+    assert (answer[0], answer[2][0]["statusCode"]) == (207, status)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"operations": [{"op": "set", "path": "n", "value": 1}]},
+        {"operations": [{"op": "set", "path": "/n/x", "value": 1}]},
+        {"operations": [{"op": "incr", "path": "/n", "value": "1"}]},
+        {"operations": [{"op": "move", "path": "/n/x", "from": "/n"}]},
+        {"operations": [{"op": "set", "path": "/n", "value": 1, "more": 1}]},
+        {"operations": [{"op": "set", "path": "/n", "value": 1}], "condition": 5},
+        {"operations": [{"op": "set", "path": "/n", "value": 1}], "more": 5},
+        {"condition": "from c where c.n = 1"},
+    ],
+)
+async def test_a_patch_has_known_parts(world: Cosmos, container: ContainerProxy, patch: dict[str, Any]) -> None:
+    assert (await world.send("PATCH", docs(container, "a"), KEY, json.dumps(patch).encode()))[0] == 400
+
+
+async def test_a_condition_of_a_patch_cannot_search(world: Cosmos, container: ContainerProxy) -> None:
+    patch = {"operations": [{"op": "remove", "path": "/n"}], "condition": "from c where FullTextContains(c.n, 'a')"}
+    assert (await world.send("PATCH", docs(container, "a"), KEY, json.dumps(patch).encode()))[0] == 501
+
+
+async def test_an_item_is_addressed_by_key_and_id_alike(world: Cosmos, container: ContainerProxy) -> None:
+    assert (await world.send("GET", docs(container, "a")))[0] == 400
+    assert (await world.send("PUT", docs(container, "a"), KEY, b'{"id":"b","t":"T1","u":"u1"}'))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "embedding",
+    [
+        {"path": "/v", "dataType": "float32", "dimensions": 3, "distanceFunction": "manhattan"},
+        {"path": "/v", "dataType": "float32", "dimensions": 5000, "distanceFunction": "cosine"},
+        {"path": "/v", "dataType": "float32", "distanceFunction": "cosine"},
+        {"path": "/v", "dataType": "float32", "dimensions": 3, "distanceFunction": "cosine", "more": 1},
+    ],
+)
+async def test_an_embedding_is_of_a_known_form(world: Cosmos, embedding: dict[str, Any]) -> None:
+    body = {"id": "refused", "partitionKey": {"paths": ["/t"], "kind": "Hash", "version": 2}}
+    policy = {"vectorEmbeddingPolicy": {"vectorEmbeddings": [embedding]}}
+    assert (await world.send("POST", "/dbs/d/colls/", {}, json.dumps({**body, **policy}).encode()))[0] == 400
+
+
+async def test_a_full_text_index_is_made_with_its_container(world: Cosmos, container: ContainerProxy) -> None:
+    body = {
+        "id": container.id,
+        "partitionKey": {"paths": ["/t", "/u"], "kind": "MultiHash", "version": 2},
+        "fullTextPolicy": {"fullTextPaths": [{"path": "/text", "language": "en-US"}]},
+        "indexingPolicy": {"fullTextIndexes": [{"path": "/text"}]},
+    }
+    path = f"/dbs/d/colls/{container.id}/"
+    assert (await world.send("PUT", path, {}, json.dumps(body).encode()))[0] == 501
+
+
+async def test_a_change_feed_may_begin_at_a_time(world: Cosmos, container: ContainerProxy) -> None:
+    feed = {"a-im": "Incremental Feed", **RANGE}
+    for seconds, status in ((-60, 200), (60, 304)):
+        since = formatdate(time.time() + seconds, usegmt=True)
+        assert (await world.send("GET", docs(container), {**feed, "if-modified-since": since}))[0] == status
+    assert (await world.send("GET", docs(container), {**feed, "if-modified-since": "never"}))[0] == 400

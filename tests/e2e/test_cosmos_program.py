@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +17,21 @@ from mandate.local.stack import EMULATORS, Stack, free_port
 from mandate.services import NAMES, local_client_id
 
 
-@pytest.fixture
-async def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Stack]:
-    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
-    stack = Stack(tmp_path, free_port())
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
+    folder = tmp_path_factory.mktemp("cosmos")
+    stack = Stack(folder, free_port())
     stack.ports |= {name: free_port() for name in (*EMULATORS, "cosmos", *NAMES)}
-    await asyncio.to_thread(LocalAuthority.open, tmp_path / "authority")
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{stack.address('identity')}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", stack.secret)
-    try:
-        await asyncio.gather(stack.start_emulator("identity"), stack.start_emulator("cosmos"))
-        yield stack
-    finally:
-        await stack.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MANDATE_ENVIRONMENT", "local")
+        patch.setenv("IDENTITY_ENDPOINT", f"{stack.address('identity')}/msi/token")
+        patch.setenv("IDENTITY_HEADER", stack.secret)
+        await asyncio.to_thread(LocalAuthority.open, folder / "authority")
+        try:
+            await asyncio.gather(stack.start_emulator("identity"), stack.start_emulator("cosmos"))
+            yield stack
+        finally:
+            await stack.stop()
 
 
 @asynccontextmanager

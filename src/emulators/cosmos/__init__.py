@@ -1,7 +1,7 @@
 """Azure Cosmos DB for NoSQL, for local use and for tests: what the unmodified `azure-cosmos` SDK needs, and strict.
 
-Microsoft's documents name the rules, and so do "facts": what was found out about the SDK and the service by reading and
-by measuring, kept in `docs/decisions/0019-cosmos-emulator.md`.
+"Rule 5" and the like are sections of `docs/cosmos-emulator.md`, where the protocol is written down. Why there is an
+emulator of our own: `docs/decisions/0019-cosmos-emulator.md`.
 """
 
 from emulators.cosmos.app import Authorize, CosmosEmulator

@@ -1,4 +1,4 @@
-"""The account, its databases and containers, their throughput and ranges (facts 1.2, 1.3, 1.7)."""
+"""The account, its databases and containers, their throughput and ranges (rules 3, 4 and 8)."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -82,7 +82,7 @@ class Account:
         return Answer(HTTPStatus.NO_CONTENT)
 
     async def ranges(self, request: Request) -> Answer:
-        """List the physical ranges; 304 once the client knows them, or it would ask for ever (facts 1.7)."""
+        """List the physical ranges; 304 once the client knows them, or it would ask for ever (rule 8)."""
         found = self._catalogue.container(request.parts[1], request.parts[3], owner=True)
         etag = ranges_etag(found)
         lsn = await self._database.read(lambda connection: current_lsn(connection, found))
@@ -123,7 +123,7 @@ class Account:
 
 
 def _administer(request: Request) -> None:
-    """Roles of the data plane make no databases or containers (facts 2).
+    """Roles of the data plane make no databases or containers (rule 2).
 
     Raises:
         CosmosError: 403/5300.

@@ -1,4 +1,4 @@
-"""Answers and the headers that the SDK reads of them (facts 1.8)."""
+"""Answers and the headers that the SDK reads of them (rule 10)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -76,7 +76,7 @@ class CosmosEmulator:
         await asyncio.to_thread(self._database.close)
 
     async def provision(self, database: str, containers: Sequence[Object]) -> None:
-        """Make what is not there, as a template does where tokens may not (facts 2)."""
+        """Make what is not there, as a template does where tokens may not (rule 2)."""
         if database not in [body["id"] for body in self.catalogue.databases]:
             await self.catalogue.create_database({"id": database})
         known = {container.definition.name for container in self.catalogue.containers(database)}

@@ -1,4 +1,4 @@
-"""The transactional batch: all of its operations or none (facts 1.5)."""
+"""The transactional batch: all of its operations or none (rule 6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -115,16 +115,12 @@ class Catalogue:
         """Return a container; `owner` where what is asked for is inside it.
 
         Raises:
-            CosmosError: 404, with substatus 1003 where the owner is what is missing (facts 1.3).
+            CosmosError: 404, with substatus 1003 where the owner is what is missing (rule 4).
         """
         found = self._containers.get((database, name))
         if found is None:
             raise not_found(_OWNER_NOT_FOUND if owner or database not in self._databases else 0)
         return found
-
-    def by_link(self, link: str) -> Container:
-        """Return the container whose `_self` is `link`, for its throughput."""
-        return next((c for c in self._containers.values() if c.body["_self"] == link), None) or _raise(not_found())
 
     async def create_database(self, body: Object) -> Object:
         check_keys(body, frozenset({"id"}), "The database")
@@ -169,7 +165,7 @@ class Catalogue:
         return self._keep(Container(key, database, definition, full, throughput, ranges, ()))
 
     async def replace_container(self, old: Container, body: Object) -> Container:
-        """Change what may be changed: indexing, TTL (facts 5: vector settings and keys never).
+        """Change what may be changed: indexing, TTL (rule 4: vector settings and keys never).
 
         Raises:
             CosmosError: 400.
@@ -253,7 +249,7 @@ def _insert_ranges(connection: Connection, container: int, ranges: Sequence[Rang
 
 
 def _date_anew(connection: Connection, container: int, ttl: int | None) -> None:
-    """Let the items of a container end by its new TTL, which counts from their last change (facts 6)."""
+    """Let the items of a container end by its new TTL, which counts from their last change (rule 13)."""
     sql = (
         "UPDATE items SET expires = ts + nullif(coalesce(json_extract(body, '$.ttl'), ?), -1) WHERE container = ?"
         if ttl is not None
@@ -285,7 +281,3 @@ def _text(value: Object) -> str:
 
 def _exists() -> CosmosError:
     return CosmosError(HTTPStatus.CONFLICT, "Resource with specified id or name already exists.")
-
-
-def _raise(error: CosmosError) -> Container:
-    raise error

@@ -1,4 +1,4 @@
-"""What a container declares, checked when it is made (facts 1.3, 5 and 6)."""
+"""What a container declares, checked when it is made (rules 4, 12 and 13)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def read_definition(body: Object) -> Definition:
 
 
 def resource_name(value: Value) -> str:
-    """Return the id of a database or container, which the SDK itself limits too (facts 1.1).
+    """Return the id of a database or container, which the SDK itself limits too (rule 1).
 
     Raises:
         CosmosError: 400.
@@ -177,7 +177,7 @@ def _embedding(entry: Object) -> Embedding:
 
 
 def _check_vector_indexes(indexing: Object, embeddings: Sequence[Embedding], excluded: frozenset[str]) -> None:
-    """A vector index needs an embedding of its path, and the path excluded from the plain index (facts 5)."""
+    """A vector index needs an embedding of its path, and the path excluded from the plain index (rule 12)."""
     known = {embedding.path: embedding for embedding in embeddings}
     allowed = frozenset({"path", "type", "quantizationByteSize", "indexingSearchListSize", "vectorIndexShardKey"})
     for value in as_list(indexing.get("vectorIndexes", []), "vectorIndexes"):

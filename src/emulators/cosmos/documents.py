@@ -1,4 +1,4 @@
-"""Items of one container within one transaction: create, upsert, read, replace, patch, delete (facts 1.4)."""
+"""Items of one container within one transaction: create, upsert, read, replace, patch, delete (rule 5)."""
 
 import base64
 import math
@@ -29,7 +29,7 @@ class Done:
         status: as HTTP says it.
         body: the item as it is now; empty after a deletion.
         etag: of the item as it is now.
-        charge: in request units, an estimate (facts 6).
+        charge: in request units, an estimate (rule 10).
     """
 
     status: int
@@ -162,7 +162,7 @@ class Documents:
             self._keep_unique(key, document)
         if self._definition.embeddings or self._definition.full_text_indexed:
             index_item(self._connection, self._container.key, self._definition, (key, self.epk), document)
-        replaced = 2 if status == HTTPStatus.OK else 1  # facts 6: a replace costs about twice as much as an insert
+        replaced = 2 if status == HTTPStatus.OK else 1  # rule 10: a replace costs about twice as much as an insert
         return Done(status, body, etag, replaced * write_charge(len(body)))
 
     def _complete(self, document: Object, key: int, etag: str) -> Object:
@@ -174,7 +174,7 @@ class Documents:
         return {**given, "_rid": rid, "_self": link, "_etag": etag, "_attachments": "attachments/", "_ts": self._now}
 
     def _expiry(self, document: Object) -> int | None:
-        """Return when the item ends; its own `ttl` counts only where the container has one (facts 6)."""
+        """Return when the item ends; its own `ttl` counts only where the container has one (rule 13)."""
         own = document.get("ttl", UNDEFINED)
         if own is not UNDEFINED and (not isinstance(own, int) or isinstance(own, bool) or (own != -1 and own < 1)):
             raise bad("ttl must be -1 or a positive number of seconds.")
@@ -202,7 +202,7 @@ class Documents:
             self._connection.execute("INSERT INTO unique_values VALUES (?, ?, ?, ?, ?)", (*place, key))
 
     def _next_lsn(self) -> int:
-        """Return the number of this transaction, which all its writes share (facts 6)."""
+        """Return the number of this transaction, which all its writes share (rule 9)."""
         if not self._lsn:
             sql = "UPDATE containers SET lsn = lsn + 1 WHERE key = ? RETURNING lsn"
             (self._lsn,) = self._connection.execute(sql, (self._container.key,)).fetchone()
@@ -213,7 +213,7 @@ def item_id(value: Value) -> str:
     """Return an item's id.
 
     Raises:
-        CosmosError: 400: it is missing, is too long, or has characters that no path can hold (facts 1.1, 1.4, 6).
+        CosmosError: 400: it is missing, is too long, or has characters that no path can hold (rules 5 and 13).
     """
     if not isinstance(value, str) or not value:
         raise bad("The item has no id, and the SDK makes none.")
@@ -232,12 +232,12 @@ def current_lsn(connection: Connection, container: Container) -> int:
 
 
 def read_charge(size: int) -> float:
-    """Estimate a read: 1 RU up to 10 KB, one more for each further 10 KB (facts 6)."""
+    """Estimate a read: 1 RU up to 10 KB, one more for each further 10 KB (rule 10)."""
     return float(max(1, math.ceil(size / 10_240)))
 
 
 def write_charge(size: int) -> float:
-    """Estimate a write: 5.5 RU for each KB (facts 6)."""
+    """Estimate a write: 5.5 RU for each KB (rule 10)."""
     return 5.5 * max(1, math.ceil(size / 1024))
 
 

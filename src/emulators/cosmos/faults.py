@@ -1,4 +1,4 @@
-"""Faults on demand (facts 9): a test orders them, the next requests that fit meet them."""
+"""Faults on demand (rule 14): a test orders them, the next requests that fit meet them."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

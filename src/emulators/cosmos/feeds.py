@@ -1,4 +1,4 @@
-"""What is read as a feed: the changes of a container, its items, its physical ranges (facts 1.7)."""
+"""What is read as a feed: the changes of a container, its items, its physical ranges (rules 8 and 9)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def check_mode(headers: Mapping[str, str]) -> None:
 def changes(
     connection: Connection, container: Container, scope: Scope, headers: Mapping[str, str], most: int, now: int
 ) -> Changes:
-    """Read a page of the change feed: in the order of the transactions, none of which is cut (facts 1.7, 6)."""
+    """Read a page of the change feed: in the order of the transactions, none of which is cut (rule 9)."""
     since = _since(headers.get("if-none-match"), connection, container)
     after = _start_time(headers.get("if-modified-since"))
     rows = connection.execute(

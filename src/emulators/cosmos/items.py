@@ -1,4 +1,4 @@
-"""Requests about items: single ones, batches, queries, feeds (facts 1.4 to 1.7)."""
+"""Requests about items: single ones, batches, queries, feeds (rules 5 to 9)."""
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -34,7 +34,7 @@ class Items:
         self.single = {"GET": self.read, "PUT": self.replace, "PATCH": self.patch, "DELETE": self.delete}
 
     async def create(self, request: Request) -> Answer:
-        """Create; If-None-Match is known here and not acted on, as the SDK says (facts 1.4)."""
+        """Create; If-None-Match is known here and not acted on, as the SDK says (rule 5)."""
         document = parse_object(request.body)
         return await self._write(request, lambda documents: documents.create(document))
 
@@ -124,7 +124,7 @@ class Items:
         return await self._database.read(work)
 
     async def every(self, _: Request) -> Answer:
-        """Refuse: reading all items has no key, so it crosses all tenants (facts 0.2)."""
+        """Refuse: reading all items has no key, so it crosses all tenants (rule 9)."""
         raise unknown("reading all items of a container: query with a partition key")
 
     async def _write(self, request: Request, act: Act) -> Answer:
@@ -151,7 +151,7 @@ class Items:
         """Return the container that the request is about, if it is still the one that the client knows.
 
         Raises:
-            CosmosError: 404; 400/1024 where it was made anew since (facts 1.1).
+            CosmosError: 404; 400/1024 where it was made anew since (rule 1).
         """
         container = self._catalogue.container(request.parts[1], request.parts[3], owner=True)
         if request.headers.get("x-ms-cosmos-intended-collection-rid", container.rid) != container.rid:
@@ -167,7 +167,7 @@ def _conditions(request: Request) -> Conditions:
 
 
 def _check_session(request: Request, connection: Connection, container: Container) -> int:
-    """Return how far the container is, if that is as far as the client's session (facts 1.8).
+    """Return how far the container is, if that is as far as the client's session (rule 10).
 
     Raises:
         CosmosError: 404/1002.

@@ -1,4 +1,4 @@
-"""Partition keys: what a container declares, what a request says, and where a key lies (facts 1.4 and 3)."""
+"""Partition keys: what a container declares, what a request says, and where a key lies (rules 5 and 11)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class KeyDefinition:
         """Return the key that a header names in full.
 
         Raises:
-            CosmosError: 400/1001 with too few levels, 400 with too many (facts 1.4).
+            CosmosError: 400/1001 with too few levels, 400 with too many (rule 5).
         """
         levels = self.some_of_header(text)
         if len(levels) < len(self.paths):
@@ -63,7 +63,7 @@ class KeyDefinition:
 def check_same(header: Sequence[Scalar], document: Sequence[Scalar]) -> None:
     """Refuse a document whose key is not that of the request.
 
-    A level that the document lacks is not the same as `null` (facts 1.4).
+    A level that the document lacks is not the same as `null` (rule 5).
 
     Raises:
         CosmosError: 400/1001.
@@ -74,7 +74,7 @@ def check_same(header: Sequence[Scalar], document: Sequence[Scalar]) -> None:
 
 
 def after(epk: str) -> str:
-    """Return the first place behind a key, as the SDK computes the end of a full key's interval (facts 3)."""
+    """Return the first place behind a key, as the SDK computes the end of a full key's interval (rule 11)."""
     return f"{int(epk, 16) + 1:0{len(epk)}X}"
 
 
@@ -90,7 +90,7 @@ def _level(value: Value) -> Scalar:
 
 @lru_cache(maxsize=65_536)
 def _epk(kind: str, version: int, levels: bytes) -> str:
-    """Compute by the SDK's own function, which is slow and pure (facts 3: 72,000 cases without a mismatch)."""
+    """Compute by the SDK's own function, which is slow and pure (rule 11)."""
     from azure.cosmos.partition_key import PartitionKey  # noqa: PLC0415 - heavy
 
     values = orjson.loads(levels)

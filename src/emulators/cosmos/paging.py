@@ -1,4 +1,4 @@
-"""Continuation tokens: opaque to clients, bound to one query and one scope (facts 1.6)."""
+"""Continuation tokens: opaque to clients, bound to one query and one scope (rule 7)."""
 
 import base64
 import binascii

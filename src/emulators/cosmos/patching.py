@@ -1,4 +1,4 @@
-"""Partial updates: https://learn.microsoft.com/azure/cosmos-db/partial-document-update and facts 6."""
+"""Partial updates: https://learn.microsoft.com/azure/cosmos-db/partial-document-update and rule 13."""
 
 import copy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Running a query over a scope: filter, order, page, project (facts 1.6)."""
+"""Running a query over a scope: filter, order, page, project (rule 7)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -134,7 +134,7 @@ class Run:
 
 
 def _check_cross(query: Query, scope: Scope) -> None:
-    """Let only plain filters cross partitions: the rest needs a plan and a client that merges (facts 1.6)."""
+    """Let only plain filters cross partitions: the rest needs a plan and a client that merges (rule 7)."""
     plain = not (query.order or query.rank or query.skip or query.take is not None or isinstance(query.select, Count))
     if scope.cross and not plain:
         raise bad("The provided cross partition query can not be directly served by the gateway.", _PLAN_NEEDED)
@@ -148,12 +148,12 @@ def _rank(query: Query) -> Called | None:
     if first.expression.name != "VECTORDISTANCE" or len(query.order) > 1:
         raise bad("Order-by item expression could not be mapped to a document path.")
     if first.descending is not None:
-        raise bad("ORDER BY VectorDistance takes neither ASC nor DESC.")  # facts 5
+        raise bad("ORDER BY VectorDistance takes neither ASC nor DESC.")  # rule 12
     return first.expression
 
 
 def _within_page(rows: Iterator[Row]) -> tuple[list[Row], bool]:
-    """Return the rows that fit into a page (facts 1.6: 4 MB), and whether one did not."""
+    """Return the rows that fit into a page (rule 7: 4 MB), and whether one did not."""
     taken: list[Row] = []
     size = 0
     for row in rows:

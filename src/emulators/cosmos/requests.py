@@ -1,4 +1,4 @@
-"""What a request must look like before anybody reads what it wants (facts 1.1, 2 and 9).
+"""What a request must look like before anybody reads what it wants (rules 1 and 2).
 
 Whatever is not known is refused: a header that the SDK starts to send one day shall be looked at, not passed over.
 """
@@ -85,7 +85,7 @@ def split_path(path: str) -> tuple[str, ...]:
     """Return the decoded names of a path.
 
     Raises:
-        CosmosError: 400: the SDK ends every path with a slash but for a few, and sends no other form (facts 1.1).
+        CosmosError: 400: the SDK ends every path with a slash but for a few, and sends no other form (rule 1).
     """
     if not (path.endswith("/") or _WITHOUT_SLASH.fullmatch(path)) or "//" in path:
         raise bad("The path must end with a slash.")
@@ -112,7 +112,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """Return the token of `type=aad&ver=1.0&sig=<token>` (facts 2).
+    """Return the token of `type=aad&ver=1.0&sig=<token>` (rule 2).
 
     Raises:
         CosmosError: 401.
@@ -125,7 +125,7 @@ def bearer(headers: Mapping[str, str]) -> str:
 
 
 def page_size(request: Request) -> int:
-    """Return how many rows a page may have: 100 unless told, -1 leaves it to the server (facts 1.6)."""
+    """Return how many rows a page may have: 100 unless told, -1 leaves it to the server (rule 7)."""
     if request.rows is not None:
         return request.rows
     told = int(request.headers.get("x-ms-max-item-count", "100"))

@@ -1,4 +1,4 @@
-"""Which part of a container a request is about, from its headers (facts 1.6).
+"""Which part of a container a request is about, from its headers (rule 7).
 
 An unscoped request, a partial key and half an interval are refused: a server that guesses here returns the rows of
 other tenants.

@@ -1,4 +1,4 @@
-"""Functions that need an index: vector distance, full-text tests and scores (facts 5).
+"""Functions that need an index: vector distance, full-text tests and scores (rule 12).
 
 The grammar and what is refused follow Microsoft's documents. Scores of words are BM25 as published (k1 1.2, b 0.75)
 over the query's own scope; that they equal the service's was never shown.
@@ -73,7 +73,7 @@ class Search:
                 return self._fused(rank, rows)
 
     def _fused(self, rank: Called, rows: Sequence[Row]) -> list[float]:
-        """Fuse by reciprocal ranks; equal scores share a rank, a negative weight turns a component (facts 5)."""
+        """Fuse by reciprocal ranks; equal scores share a rank, a negative weight turns a component (rule 12)."""
         components, weights = _components(rank)
         total = [0.0] * len(rows)
         for component, weight in zip(components, weights, strict=True):

@@ -26,7 +26,7 @@ Value: TypeAlias = "Json | Undefined"
 
 
 def parse(data: bytes) -> Json:
-    """Parse JSON; `NaN` and `Infinity`, which Python's own writer sends, are no JSON (facts 1.1, 9).
+    """Parse JSON; `NaN` and `Infinity`, which Python's own writer sends, are no JSON (rule 1).
 
     Raises:
         CosmosError: 400.
@@ -86,7 +86,7 @@ def policy_path(text: Value) -> tuple[str, ...]:
 
 
 def check_keys(document: Mapping[str, Json], known: frozenset[str], what: str) -> None:
-    """Refuse a key that is not known (facts 9: an unknown body key is a fault of the caller).
+    """Refuse a key that is not known (rule 4: an unknown body key is a fault of the caller).
 
     Raises:
         CosmosError: 400.

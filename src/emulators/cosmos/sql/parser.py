@@ -49,10 +49,13 @@ class Parser(Words):
         take = self._count() if self.skip("TOP") else None
         at_select = self.place
         self._pass_over_select()
+        at_from = self.place
         alias = self._from()
-        at_from, self.place = self.place, at_select
+        behind_from, self.place = self.place, at_select
         select = self._select()  # read after FROM, whose alias it uses
-        self.place = at_from
+        if self.place != at_from:
+            raise self.wrong()
+        self.place = behind_from
         where = self._expression() if self.skip("WHERE") else None
         order, rank = self._order()
         skip, take = self._window(take)
@@ -123,7 +126,7 @@ class Parser(Words):
             if not isinstance(rank, Called) or rank.name not in ("FULLTEXTSCORE", "RRF"):
                 raise bad("ORDER BY RANK takes FullTextScore or RRF.")
             if self.now.keyword in ("ASC", "DESC"):
-                raise bad("ORDER BY RANK takes neither ASC nor DESC.")  # facts 5
+                raise bad("ORDER BY RANK takes neither ASC nor DESC.")  # rule 12
             return (), rank
         items = [self._ordered()]
         while self.sign(","):
