@@ -180,7 +180,8 @@ async def test_a_level_that_a_document_lacks_is_not_null(world: Cosmos, containe
         ({**INTERVAL, "x-ms-read-key-type": "ResourceId"}, 400),
         ({**INTERVAL, "x-ms-start-epk": T1_END, "x-ms-end-epk": T1}, 400),
         ({**INTERVAL, "x-ms-end-epk": "XY"}, 400),
-        ({**RANGE, "x-ms-read-key-type": "EffectivePartitionKeyRange"}, 400),
+        ({**RANGE, "x-ms-read-key-type": "EffectivePartitionKeyRange"}, ["a", "b"]),
+        ({**RANGE, "x-ms-read-key-type": "ResourceId"}, 400),
         ({**KEY, "x-ms-start-epk": T1, "x-ms-end-epk": T1_END}, 400),
     ],
 )

@@ -62,11 +62,9 @@ def range_scope(headers: Mapping[str, str], container: Container) -> Scope:
     if (low is None) != (high is None):
         raise bad("An interval of effective partition keys has two ends.")
     if low is None or high is None:
-        if headers.get(READ_TYPE, "EffectivePartitionKeyRange") != "EffectivePartitionKeyRange":
-            raise bad(f"{READ_TYPE} must be EffectivePartitionKeyRange.")
         return Scope(part.low, part.high, part)
-    if headers.get(READ_TYPE) != "EffectivePartitionKeyRange":
-        raise bad(f"{READ_TYPE} must be EffectivePartitionKeyRange.")
+    if READ_TYPE not in headers:
+        raise bad(f"An interval needs {READ_TYPE}.")
     low, high = low.upper(), high.upper()
     if not part.low <= low < high <= part.high:
         raise bad("The interval of effective partition keys is empty or not within the range.")
