@@ -9,7 +9,7 @@ from cosmos_emulated import Cosmos, cosmos, pages_of, rows, status_of
 
 from emulators.cosmos.keys import KeyDefinition
 
-HPK = KeyDefinition((("t",), ("u",)), "MultiHash", 2)
+HPK = KeyDefinition((("t",), ("u",)), "MultiHash")
 MIDDLE = f"{HPK.epk(['T1'])}20"
 """A place inside the interval of the tenant T1; each level's hash begins with 00 to 3F."""
 
