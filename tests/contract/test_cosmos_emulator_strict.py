@@ -548,6 +548,11 @@ async def plain_status(url: str, path: str, token: str) -> int:
         return response.status
 
 
+async def test_a_request_of_any_size_is_answered(world: Cosmos, container: ContainerProxy) -> None:
+    status, _, body = await world.send("POST", docs(container), KEY, b" " * (5 * 1024 * 1024))
+    assert (status, body["code"]) == (413, "RequestEntityTooLarge")
+
+
 async def test_what_is_not_there_is_not_found(container: ContainerProxy) -> None:
     for key in (["T2", "u1"], ["T1", "u2"]):
         with pytest.raises(CosmosResourceNotFoundError):
