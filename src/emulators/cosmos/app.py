@@ -11,7 +11,7 @@ from types import MappingProxyType
 from starlette.types import Receive, Scope, Send
 
 from core import Clock, SystemClock
-from core.errors import Forbidden, Unauthenticated
+from core.errors import MandateError
 from emulators.cosmos.account import Account
 from emulators.cosmos.answers import Answer, answer, refused
 from emulators.cosmos.catalogue import Catalogue
@@ -119,10 +119,8 @@ class CosmosEmulator:
             return True
         try:
             return await self._authorize(token)
-        except Unauthenticated as error:
-            raise CosmosError(HTTPStatus.UNAUTHORIZED, error.message) from error
-        except Forbidden as error:
-            raise CosmosError(HTTPStatus.FORBIDDEN, error.message) from error
+        except MandateError as error:
+            raise CosmosError(error.status, error.message) from error
 
     async def _with_faults(self, request: Request, operation: Operation, act: Act) -> Answer | None:
         fault = self.faults.take(operation, request.parts[3] if len(request.parts) > 3 else "")  # noqa: PLR2004 - dbs/d/colls/c
