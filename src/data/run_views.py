@@ -91,6 +91,8 @@ class RunSummary(RunLine):
     deadline: str
     approval: ApprovalId | None = None
     """The last that it asked for."""
+    carrier: str = ""
+    """The lease under which it was last opened or taken up."""
 
 
 class ApprovalSummary(Summary):
@@ -150,6 +152,7 @@ def _opened(event: Event) -> RunSummary | None:
         opened_at=event.at,
         updated_at=event.at,
         deadline=body.deadline,
+        carrier=body.carrier,
     )
 
 
@@ -160,8 +163,8 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
             return summary
         case RunParked(until=until):
             changes = {"state": RunState.PARKED, "parked_until": until}
-        case RunResumed():
-            changes = {"state": RunState.RUNNING, "parked_until": ""}
+        case RunResumed(carrier=carrier):
+            changes = {"state": RunState.RUNNING, "parked_until": "", "carrier": carrier}
         case RunEnded(state=state, code=code) as body:
             changes = {"state": state, "code": code, "ended_at": event.at, "parked_until": ""}
             usage = usage if body.usage == Usage() else body.usage

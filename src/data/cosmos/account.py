@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
 CONNECT_SECONDS = 3.0
+BLOCK_BYTES = 1_000_000
+"""Of a blob, in one request: aiohttp holds up the event loop for larger ones."""
+
 BLOB_CONTAINER = "content"
 DATABASE = "mandate"
 
@@ -97,7 +100,8 @@ async def open_blobs(account: Account, calls: Calls) -> AsyncGenerator["Containe
         retry_total=0,
         connection_timeout=CONNECT_SECONDS,
         read_timeout=ATTEMPT_SECONDS,
-        max_single_put_size=8 * 1024 * 1024,
+        max_single_put_size=BLOCK_BYTES,
+        max_block_size=BLOCK_BYTES,
         connection_verify=account.ca_file or True,
     )
     async with client:

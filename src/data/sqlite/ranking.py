@@ -32,7 +32,7 @@ class Indexes:
             if held and held.version == version:
                 self._held.move_to_end(key)
                 return held
-        index = load_index(connection, tenant, version, dimension)
+        index = load_index(connection, tenant, version, dimension, held)
         with self._lock:
             self._held[key] = index
             self._held.move_to_end(key)

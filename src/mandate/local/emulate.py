@@ -59,6 +59,15 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
                 await _cosmos(authorize, settings, port, folder)
 
 
+async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
+    """Serve at each port what is at the ports behind it, in turns, until the process is told to stop."""
+    from emulators.ingress import create_app  # noqa: PLC0415 - each process imports its own emulator only
+
+    async with asyncio.TaskGroup() as group:
+        for port, behind in routes.items():
+            group.create_task(_serve(create_app([f"http://127.0.0.1:{replica}" for replica in behind]), port))
+
+
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
     from emulators import identity  # noqa: PLC0415 - each process imports its own emulator only
     from interaction import SIGNED_IN, SIGNED_OUT  # noqa: PLC0415 - only this emulator sends people back to the console
