@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from cosmos_emulated import AnyToken
-from store_places import CosmosPlace, emulated, small_containers
+from store_places import CosmosPlace, emulated, leaks, small_containers
 from store_samples import Note, index, member, opened, passage, prompt, run_id, step
 
 from core import PUBLISHER, Content, ContentClass, PrincipalId, TenantId
@@ -369,6 +369,10 @@ async def test_many_at_once_share_one_client(world: World) -> None:
     for writer, context in zip(writers, contexts, strict=True):
         assert await read_run(writer.data, writer.run) == writer.events
         assert {stored.event.tenant for stored in writer.events} == {context.tenant}
+
+
+async def test_the_suite_would_notice_a_server_that_gives_out_other_tenants_rows(world: World) -> None:
+    assert await leaks(world.place) == ""
 
 
 def test_a_token_is_never_sent_over_plain_http() -> None:
