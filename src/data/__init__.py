@@ -2,6 +2,7 @@
 
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
+from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
@@ -22,7 +23,7 @@ from data.ports import (
 )
 from data.projections import PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
-from data.runs import RunWriter, append_shared, read_run
+from data.runs import RunWriter, append_shared, read_events, read_run
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
@@ -33,6 +34,7 @@ __all__ = [
     "KNOWLEDGE",
     "MAX_APPEND_BYTES",
     "MAX_APPEND_EVENTS",
+    "NAME_KEY",
     "PROJECTIONS",
     "RUNS",
     "USAGE",
@@ -45,6 +47,7 @@ __all__ = [
     "FlagSummary",
     "Hit",
     "Knowledge",
+    "NameKey",
     "OpenStore",
     "Page",
     "Passage",
@@ -68,13 +71,17 @@ __all__ = [
     "Views",
     "append_shared",
     "indexing",
+    "known_names",
     "milliseconds",
+    "names_of",
     "period",
     "rank_score",
+    "read_events",
     "read_raw",
     "read_run",
     "rebuild_differences",
     "verify_all",
     "verify_one",
     "verify_run",
+    "with_names",
 ]

@@ -45,7 +45,7 @@ async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
     These are `seq`, `at`, `actor`, `type`, the body's fields, content by name, and what it means in words (`telling`).
     """
     event = stored.event
-    body = orjson.loads(stored.data)["body"]
+    body: dict[str, Json] = event.body.model_dump(mode="json")
     return {
         "seq": event.seq,
         "at": event.at,

@@ -40,7 +40,7 @@ from core import (
 )
 from core.errors import Conflict, Defect, PreconditionFailed, Unavailable, Unprocessable
 from core.events import Body, DecisionMade, RunKind, RunOpened, RunParked, Versions
-from data import RunWriter, Store, TenantData
+from data import RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
 
 AGENT = AgentFacts(
@@ -120,7 +120,7 @@ async def test_each_request_gets_its_verdict_and_one_append_holds_them_all(setti
     assert isinstance(other, Refused)
     assert [ruling.lane for ruling in seen] == [Lane.AUTOMATIC, Lane.APPROVAL, Lane.NEVER]
 
-    events = await setting.data.log.read(setting.run.run)
+    events = await read_run(setting.data, setting.run.run)
     assert [stored.event.body.type for stored in events[1:]] == [
         "run_opened",
         "decision_made",

@@ -70,7 +70,7 @@ async def reindex_document(
 
     The document's owner; admin, owner; as policy says.
     """
-    run, wait = run_for(me, key), waits(prefer)
+    run, wait = await run_for(deps.store.tenant(me), key), waits(prefer)
     await index_again(me, deps, document, run=run, wait=wait)
     return answer(Reindexed(document=document, run=run), 200 if wait else 202, {"Mandate-Run": run})
 
