@@ -1,6 +1,7 @@
 """Tenant-scoped stores: run log, content, records, knowledge, views. Adapters are subpackages."""
 
 from data.flag_views import FLAGS, FlagState, FlagSummary
+from data.governed import EVERYTHING, Governed, Held, Part
 from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
 from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
@@ -10,7 +11,9 @@ from data.ports import (
     FeedItem,
     OpenStore,
     Page,
+    Piece,
     Platform,
+    R,
     RawEvent,
     Record,
     Records,
@@ -30,6 +33,7 @@ from data.verification import Broken, Verdict, read_raw, verify_all, verify_one,
 
 __all__ = [
     "APPROVALS",
+    "EVERYTHING",
     "FLAGS",
     "KNOWLEDGE",
     "MAX_APPEND_BYTES",
@@ -45,15 +49,20 @@ __all__ = [
     "FeedItem",
     "FlagState",
     "FlagSummary",
+    "Governed",
+    "Held",
     "Hit",
     "Knowledge",
     "NameKey",
     "OpenStore",
     "Page",
+    "Part",
     "Passage",
+    "Piece",
     "Platform",
     "Projector",
     "Query",
+    "R",
     "RawEvent",
     "Reader",
     "Record",

@@ -109,6 +109,10 @@ DocumentPath = Annotated[
 PassagePath = Annotated[str, Path(json_schema_extra={"pattern": _PASSAGE}), AfterValidator(_passage)]
 CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PATTERN}), AfterValidator(_collection)]
 
+ErasurePath = Annotated[
+    str, Path(json_schema_extra={"pattern": _pattern("era")}), AfterValidator(_shaped("era", "erasure"))
+]
+
 ResponsePath = Annotated[
     str, Path(json_schema_extra={"pattern": _pattern("resp")}), AfterValidator(_shaped("resp", "response"))
 ]

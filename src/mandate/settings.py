@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     environment: Literal["local", "dev", "staging", "prod"] = "local"
     store: str = ""
     """Path of the SQLite file."""
+    erasure_journal: Path | None = None
+    """A file outside of the store's backups in which every erasure is noted, so that none is undone by a restore."""
     identity_issuer: str = ""
     """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
     identity_jwks: str = ""

@@ -25,6 +25,7 @@ from core import ApprovalId, ConversationId, DocumentId, RunId
 from data import Projector, RunWriter
 from orchestration.chunking import title_of
 from orchestration.driver import Driver
+from orchestration.erasure import Eraser
 from orchestration.ingestion import (
     DocumentRequest,
     Original,
@@ -60,6 +61,7 @@ class OrchestrationDependencies:
     projector: Projector
     calls: Calls
     access: AccessLog
+    eraser: Eraser
 
 
 class _Body(BaseModel):
@@ -219,7 +221,8 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
             driver = Driver(services, runs, dependencies.directory, dependencies.projector)
             app.state.runs = runs
             await driver.start_up()
-            background = [group.create_task(driver.keep_time()), group.create_task(dependencies.projector.run())]
+            work = (driver.keep_time(), dependencies.projector.run(), dependencies.eraser.run())
+            background = [group.create_task(task) for task in work]
             yield
             await runs.drain(DRAIN_SECONDS)
             for task in background:

@@ -19,7 +19,6 @@ from control import (
     Situation,
     TenantRecord,
     contexts,
-    tenant_id,
 )
 from core import (
     ActionKind,
@@ -35,7 +34,9 @@ from core import (
     Role,
     RunId,
     SystemClock,
+    TenantId,
     canonical,
+    derived_id,
     new_id,
 )
 from core.errors import Conflict, Defect, PreconditionFailed, Unavailable, Unprocessable
@@ -66,7 +67,7 @@ class Setting:
 
 @pytest.fixture
 async def setting(store: Store) -> Setting:
-    record = TenantRecord(id=tenant_id("contoso"), name="Contoso", plan="team", region="local")
+    record = TenantRecord(id=TenantId(derived_id("ten", "contoso")), name="Contoso", plan="team", region="local")
     context = contexts.from_directory(
         record, PrincipalId(new_id("prn")), roles=[Role.USER], groups=["support"], correlation="c"
     )

@@ -19,6 +19,7 @@ from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
 from data import NAME_KEY, NameKey, RawEvent, Store, Versioned, verify_one
 from interaction import InteractionDependencies, PlanRates, Rate, RateLimits, create_app
+from orchestration import Eraser
 from web import OpenIdClient, TokenValidator, VerifiedToken
 
 TALE = answered(asked())
@@ -161,6 +162,7 @@ class Edge:
                 control=self.peer,
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 registry=REGISTRY,
+                eraser=cast("Eraser", None),  # nobody here erases anything
                 clock=Frozen(),
                 version="1",
                 verify=verify_one,

@@ -8,6 +8,7 @@ from core.errors import Defect
 from data.knowledge import KNOWLEDGE, Hit, Passage, Query, Reader, indexing
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
+from data.sqlite.governed import refuse_barred
 from data.sqlite.passages import (
     bump_version,
     find_passage,
@@ -39,6 +40,7 @@ class SqliteKnowledge:
         self._spend(permit, ActionKind.INGEST, collections.pop(), indexing(passages))
 
         def write(connection: Connection, chunk: Sequence[Passage]) -> None:
+            refuse_barred(connection, self._tenant)
             for passage in chunk:
                 write_passage(connection, self._tenant, passage)
             bump_version(connection, self._tenant)
