@@ -110,6 +110,8 @@ class RunOpened(_Body):
     versions: Versions
     limits: Limits | None = None
     deadline: str = ""
+    carrier: str = ""
+    """The lease under which a process carries the run from here on."""
 
 
 class DecisionMade(_Body):
@@ -234,6 +236,8 @@ class RunParked(_Body):
 class RunResumed(_Body):
     type: Literal["run_resumed"] = "run_resumed"
     cause: Literal["approval", "restart"]
+    carrier: str = ""
+    """As in `RunOpened`: who carries it from here on."""
 
 
 class Citation(_Body):

@@ -8,7 +8,7 @@ from data.ports import (
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
     ContentStore,
-    FeedItem,
+    FeedPage,
     OpenStore,
     Page,
     Piece,
@@ -24,7 +24,7 @@ from data.ports import (
     Versioned,
     Views,
 )
-from data.projections import PROJECTIONS, Projector, rebuild_differences
+from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
 from data.usage_view import USAGE, RunUsage, milliseconds, period
@@ -33,6 +33,7 @@ from data.verification import Broken, Verdict, read_raw, verify_all, verify_one,
 
 __all__ = [
     "APPROVALS",
+    "CHECKPOINT",
     "EVERYTHING",
     "FLAGS",
     "KNOWLEDGE",
@@ -46,7 +47,7 @@ __all__ = [
     "ApprovalSummary",
     "Broken",
     "ContentStore",
-    "FeedItem",
+    "FeedPage",
     "FlagState",
     "FlagSummary",
     "Governed",

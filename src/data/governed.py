@@ -1,11 +1,11 @@
 """What governing data asks of a store: how much it holds of a tenant, for how long, and that what goes stays gone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from core import ContentClass, PrincipalId, TenantId
+from core import ContentClass, PrincipalId, RunId, TenantId
 
 EVERYTHING = "*"
 """What a hold is on that keeps all content of a tenant."""
@@ -43,10 +43,15 @@ class Governed(Protocol):
     async def bar(self, tenant: TenantId, person: PrincipalId | None = None) -> None:
         """Let nothing of the tenant (of the person) be written any more, in any process; for good.
 
-        A write that is under way either was there before this returns or is refused with `Conflict`
-        (`erasure.tenant`, `erasure.person`). What remains possible in a barred tenant: events that end a run or say
-        that a record changed, without content. A barred person's content is refused, and nothing else.
+        A write that is under way is refused with `Conflict` (`erasure.tenant`, `erasure.person`), unless it was there
+        before; a store without transactions over all that it has may let one through for five seconds. What remains
+        possible in a barred tenant: events that end a run or say that a record changed, without content. A barred
+        person's content is refused, and nothing else.
         """
+        ...
+
+    def runs(self, tenant: TenantId) -> AsyncIterator[RunId]:
+        """Give every run of a tenant."""
         ...
 
     async def held(self, tenant: TenantId) -> Sequence[Held]:

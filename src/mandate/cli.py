@@ -27,6 +27,8 @@ app.add_typer(knowledge, name="knowledge")
 
 Folder = Annotated[Path | None, typer.Option(help="Where data is kept. Default: .mandate")]
 Port = Annotated[int, typer.Option(help="The port for people.")]
+Services = Annotated[bool, typer.Option("--services", help="Run each service of the product as a process of its own.")]
+Replicas = Annotated[int, typer.Option(min=1, max=4, help="With --services: so many processes of each.")]
 Url = Annotated[str, typer.Option(help="Address of a running product.")]
 
 
@@ -34,13 +36,14 @@ Url = Annotated[str, typer.Option(help="Address of a running product.")]
 def up(
     port: Port = 8080,
     folder: Folder = None,
-    services: Annotated[bool, typer.Option("--services", help="Run the product as three processes.")] = False,
+    services: Services = False,
+    replicas: Replicas = 1,
 ) -> None:
     """Run the product and its emulators on this machine, with two demo companies, until Ctrl-C."""
     from mandate.local.up import up as run
     from mandate.settings import ROOT
 
-    _run(run(folder or ROOT / ".mandate", port, separate=services))
+    _run(run(folder or ROOT / ".mandate", port, separate=services or replicas > 1, replicas=replicas))
 
 
 @app.command()
@@ -58,13 +61,14 @@ def chat(
 
 @app.command()
 def demo(
-    services: Annotated[bool, typer.Option("--services", help="Run the product as three processes.")] = False,
+    services: Services = False,
+    replicas: Replicas = 1,
     url: Annotated[str, typer.Option(help="Drive this product rather than one of its own.")] = "",
 ) -> None:
     """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
     from mandate.demo import demo as run
 
-    _run(run(separate=services, url=url))
+    _run(run(separate=services or replicas > 1, replicas=replicas, url=url))
 
 
 @app.command()
@@ -101,7 +105,7 @@ def serve(
 
 @app.command(hidden=True)
 def emulate(
-    name: Annotated[Literal["identity", "model", "backoffice"], typer.Argument()],
+    name: Annotated[Literal["identity", "model", "backoffice", "cosmos"], typer.Argument()],
     port: Annotated[int, typer.Option()],
     folder: Annotated[Path, typer.Option()],
 ) -> None:
@@ -110,6 +114,17 @@ def emulate(
     from mandate.settings import Settings
 
     _run(run(name, port, folder, Settings()))
+
+
+@app.command(hidden=True)
+def ingress(
+    routes: Annotated[list[str], typer.Argument(help="PORT=PORT,PORT: where to listen, and what is behind.")],
+) -> None:
+    """Spread requests over replicas on this machine. `mandate up --replicas` does."""
+    from mandate.local.emulate import ingress as run
+
+    ports = dict(route.split("=", 1) for route in routes)
+    _run(run({int(port): [int(replica) for replica in behind.split(",")] for port, behind in ports.items()}))
 
 
 @evidence.command("verify")

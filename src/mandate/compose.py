@@ -41,7 +41,7 @@ from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
-from orchestration import Eraser, OrchestrationDependencies, Readers
+from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, StoreDriver
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
@@ -184,6 +184,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         )
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
         projector = Projector(host.store.platform)
+        carriers = Carriers(host.store, host.clock, host.settings.instance)
         registry = Registry(backoffice_tools(host.settings.backoffice_url))
         services = TurnServices(
             store=host.store,
@@ -195,7 +196,8 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             agents=host.agents,
             clock=host.clock,
             code_version=VERSION,
-            parked=projector.notify,
+            carriers=carriers,
+            driver=StoreDriver(host.store, host.clock, carriers, projector),
             readers=Readers(host.settings.readers),
         )
         yield OrchestrationDependencies(

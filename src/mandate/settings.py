@@ -1,5 +1,6 @@
 """What a process is told by its environment. Names are those of `environments/services.yaml`."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    instance: str = Field(default_factory=lambda: os.environ.get("CONTAINER_APP_REPLICA_NAME", ""))
+    """Name of this replica: no other's at the same time, and kept by its next process, which takes over at once."""
     readers: int = Field(default=2, ge=1)
     """So many files are read at once, each in a process of its own."""
     root: Path = ROOT

@@ -4,6 +4,7 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 """
 
 from orchestration.app import OrchestrationDependencies, create_app
+from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasure import Eraser
@@ -14,6 +15,7 @@ from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
 from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, may_read
 from orchestration.retrieval import ShownPassage
 from orchestration.state import Progress, ProposalState, fold
+from orchestration.store_driver import StoreDriver
 from orchestration.stores import STORES, DataStore
 from orchestration.streaming import fetcher
 from orchestration.telling import telling
@@ -26,6 +28,7 @@ __all__ = [
     "MEDIA_TYPES",
     "STORES",
     "ApprovalRecord",
+    "Carriers",
     "CollectionRecord",
     "ConversationRecord",
     "DataStore",
@@ -40,6 +43,7 @@ __all__ = [
     "Readers",
     "Services",
     "ShownPassage",
+    "StoreDriver",
     "answer_text",
     "create_app",
     "delete_conversation",

@@ -20,11 +20,10 @@ import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from control import AccessLog, AssertedCall, Calls, Directory
-from core import ApprovalId, ConversationId, DocumentId, RunId
+from control import AccessLog, AssertedCall, Calls, Directory, contexts
+from core import ApprovalId, ConversationId, DocumentId, RunId, TenantId
 from data import Projector, RunWriter
 from orchestration.chunking import title_of
-from orchestration.driver import Driver
 from orchestration.erasure import Eraser
 from orchestration.ingestion import (
     DocumentRequest,
@@ -217,14 +216,19 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         services = dependencies.services
         async with asyncio.TaskGroup() as group:
-            runs = Runs(services, group)
-            driver = Driver(services, runs, dependencies.directory, dependencies.projector)
-            app.state.runs = runs
-            await driver.start_up()
-            work = (driver.keep_time(), dependencies.projector.run(), dependencies.eraser.run())
-            background = [group.create_task(task) for task in work]
+            app.state.runs = runs = Runs(services, group)
+
+            async def look(tenant: TenantId, run: RunId) -> bool:
+                return await runs.look(contexts.platform(await dependencies.directory.tenant(tenant), "driver"), run)
+
+            await services.carriers.begin()
+            await services.driver.start(look)
+            driving, erasing = services.driver.drive(look), dependencies.eraser.run()
+            work = (services.carriers.keep(), driving, dependencies.projector.run(), erasing)
+            background = [group.create_task(each) for each in work]
             yield
             await runs.drain(DRAIN_SECONDS)
+            await services.carriers.end()
             for task in background:
                 task.cancel()
 

@@ -24,7 +24,6 @@ from core import (
     Effect,
     PrincipalId,
     RunId,
-    TenantId,
 )
 from core.errors import Conflict, Defect, PreconditionFailed
 from core.events import AnswerGiven, PassagesRetrieved, RunEnded, RunKind, RunState
@@ -69,21 +68,10 @@ class Erasing:
 async def end_runs(erasing: Erasing) -> int:
     """End whatever is under way or waits for somebody, of the person or of everybody."""
     ended = 0
-    async for run in _runs(erasing):
+    async for run in erasing.store.governed.runs(erasing.record.tenant):
         with suppress(Defect):  # its log is broken: nobody can carry it on, nor end it
             ended += await _ended(erasing, run)
     return ended
-
-
-async def _runs(erasing: Erasing) -> AsyncIterator[RunId]:
-    tenant = erasing.record.tenant
-    after: tuple[TenantId, RunId] | None = tenant, RunId("")
-    while page := await erasing.store.platform.runs(after=after):
-        for owner, run in page:
-            if owner != tenant:
-                return
-            yield run
-        after = page[-1]
 
 
 async def _ended(erasing: Erasing, run: RunId) -> bool:

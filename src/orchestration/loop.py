@@ -8,6 +8,7 @@ import logging
 import re
 from typing import assert_never
 
+from core import parse_timestamp
 from core.errors import BudgetSpent, Conflict, MandateError, Unavailable
 from core.events import (
     AnswerGiven,
@@ -39,6 +40,7 @@ async def carry_on(turn: Turn) -> None:
     (then it is theirs), and a store that does not answer (then nothing can be written, and the driver comes back).
     """
     try:
+        await turn.commit()  # that it was taken up, before anything else: of two processes that try, one does
         await _carry_on(turn)
         if turn.progress.ended:
             release(turn)
@@ -47,8 +49,9 @@ async def carry_on(turn: Turn) -> None:
     except (Conflict, Unavailable) as error:
         log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
         return
-    if not turn.progress.ended:
-        turn.services.parked()
+    if (pending := turn.progress.pending) and pending.waiting:
+        until = parse_timestamp(pending.waiting.expires_at)
+        await turn.services.driver.schedule(turn.context.tenant, turn.writer.run, until)
 
 
 async def _carry_on(turn: Turn) -> None:
@@ -76,7 +79,14 @@ async def _carry_on(turn: Turn) -> None:
 
 
 async def _advance(turn: Turn) -> bool:
-    """Do the next thing, and return whether there is more to do."""
+    """Do the next thing, and return whether there is more to do.
+
+    Raises:
+        Conflict: this process was away for so long that another may have taken the run over.
+    """
+    if not turn.lease.held:
+        await turn.commit()  # what is known is told, unless there is another
+        raise Conflict("This process lost its hold on the run.", code="run.lease")
     if turn.cancelled_by and not turn.progress.cancelled:
         turn.stage([CancelRequested()], actor=turn.cancelled_by)
     step = next_step(turn.progress, turn.services.clock.now(), turn.services.effect_of)
@@ -133,7 +143,7 @@ async def _wait(turn: Turn, wait: Wait) -> bool:
     if resolved is None:
         await turn.commit()
         return False
-    turn.stage([resolved, RunResumed(cause="approval")])
+    turn.stage([resolved, RunResumed(cause="approval", carrier=turn.lease.id)])
     return True
 
 

@@ -40,7 +40,7 @@ _MINTED = "ids that we minted and numbers only"
 STORES = (
     DataStore(
         name="log",
-        places=("table:events",),
+        places=("table:events", "container:events"),
         isolates=_BY_TENANT,
         exports="every event, as it is on disk",
         erases={"tenant": erasing.end_runs, "person": erasing.end_runs},
@@ -48,7 +48,7 @@ STORES = (
     ),
     DataStore(
         name="knowledge",
-        places=("table:passages", "table:passage_versions", "table:search_"),
+        places=("table:passages", "table:passage_versions", "table:search_", "container:passages"),
         isolates=f"{_BY_TENANT}, and each has a full-text table of its own",
         exports="not by itself: it is made from the documents",
         erases={"tenant": erasing.all_knowledge, "document": erasing.passages_of_document},
@@ -56,7 +56,7 @@ STORES = (
     ),
     DataStore(
         name="content",
-        places=("table:content", "table:holds", "table:retention"),
+        places=("table:content", "table:holds", "table:retention", "container:content"),
         isolates=_BY_TENANT,
         exports="every piece, with its key",
         erases={
@@ -69,8 +69,9 @@ STORES = (
         name="records",
         places=(
             "table:records",
+            "container:records",
             *(f"record:{kind}" for kind in ("approval", "budget", "collection", "conversation", "document", "member")),
-            *(f"record:{kind}" for kind in ("name_key", "person", "policy")),
+            *(f"record:{kind}" for kind in ("name_key", "person", "policy", "cancellation")),
         ),
         isolates=_BY_TENANT,
         exports="every record but the keys of processes",
@@ -98,7 +99,7 @@ STORES = (
     ),
     DataStore(
         name="views",
-        places=("table:view_rows", "table:checkpoints"),
+        places=("table:view_rows", "table:checkpoints", "container:views", "record:checkpoint"),
         isolates=_BY_TENANT,
         exports="not by itself: it is made from the log",
         keeps="rebuilt from the log, and like it without content or names",
@@ -111,11 +112,11 @@ STORES = (
         keeps="what makes sure that nothing comes back: ids that we minted only",
     ),
     DataStore(
-        name="process keys",
-        places=("record:service_key",),
-        isolates="belong to no tenant: public keys of our own processes",
-        exports="nothing: nothing of a tenant is in them",
-        keeps="nothing of a tenant is in them",
+        name="processes",
+        places=("record:service_key", "record:carrier", "record:wake"),
+        isolates="the publisher's: public keys and leases of our own processes, and which run one shall look at",
+        exports=f"nothing: {_MINTED}",
+        keeps=_MINTED,
     ),
     DataStore(
         name="vectors in memory",
@@ -160,6 +161,8 @@ STORES = (
             "memory:control/budgets.py:Budgets._seen",
             "memory:control/budgets.py:Budgets._batches",
             "memory:control/batches.py:Batches._queues",
+            "memory:data/cosmos/governed.py:Decided._known",
+            "memory:data/cosmos/log.py:Heads._known",
             "memory:interaction/changes.py:Changes._listeners",
             "memory:interaction/changes.py:Changes._streams",
             "memory:web/limits.py:RateLimiter._buckets",

@@ -81,7 +81,8 @@ async def setting(store: Store) -> Setting:
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
-    own: Facts = {"effect": effect.value, "reversible": True, "untrusted_arguments": (), "calls_in_run": 0, **facts}
+    labels: Facts = {"untrusted_arguments": (), "arguments_rank": 1, "tool_ceiling": 2}
+    own: Facts = {"effect": effect.value, "reversible": True, "calls_in_run": 0, **labels, **facts}
     return ActionRequest(
         kind=ActionKind.CALL_TOOL,
         target=name,

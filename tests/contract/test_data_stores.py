@@ -101,7 +101,7 @@ async def erasures(ours: Governed, theirs: Governed) -> None:
     assert [word for word in ours.words.all() if word in told] == []
 
 
-async def process_keys(ours: Governed, theirs: Governed) -> None:
+async def processes(ours: Governed, theirs: Governed) -> None:
     assert await StoreKeys(ours.store, MovingClock()).key(ours.tenant) is None
 
 
@@ -158,7 +158,7 @@ CHECKS: dict[str, Check] = {
     "sessions": sessions,
     "views": views,
     "erasures": erasures,
-    "process keys": process_keys,
+    "processes": processes,
     "vectors in memory": vectors_in_memory,
     "caches": caches,
     "live runs": live_runs,

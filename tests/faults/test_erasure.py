@@ -10,7 +10,7 @@ import pytest
 from backoffice import slow_down
 
 from control import Erasures
-from core import Principal, PrincipalId, PrincipalKind, RunId, SystemClock, TenantContext, TenantId
+from core import Principal, PrincipalId, PrincipalKind, SystemClock, TenantContext, TenantId
 from core.errors import MandateError
 from core.events import RunEnded, RunKind, RunState
 from data import Store, TenantData, read_run, verify_all
@@ -124,10 +124,9 @@ def left(stack: Stack, words: set[str]) -> list[tuple[str, str]]:
 async def ended_and_verified(store: Store) -> None:
     assert [verdict async for verdict in verify_all(store.platform) if not verdict.ok] == []
     data = of(store, OURS.tenant)
-    runs = [run for tenant, run in await store.platform.runs(limit=5000) if tenant == OURS.tenant]
     ends: list[tuple[RunState, str]] = []
-    for run in runs:
-        progress = fold(await read_run(data, RunId(run)))
+    async for run in store.governed.runs(OURS.tenant):
+        progress = fold(await read_run(data, run))
         if progress.run.kind not in (RunKind.ACCESS, RunKind.ADMIN):
             assert isinstance(progress.ended, RunEnded), run
             ends.append((progress.ended.state, progress.ended.code))

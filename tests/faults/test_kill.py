@@ -106,14 +106,11 @@ def phase(last: Stored) -> str:
 async def runs_of(store: Store, tenant: TenantId) -> dict[RunId, list[Stored]]:
     """Return the logs of a tenant's turns and ingestions."""
     found: dict[RunId, list[Stored]] = {}
-    after: tuple[TenantId, RunId] | None = tenant, RunId("")
-    while page := [run for run in await store.platform.runs(after=after) if run[0] == tenant]:
-        after = page[-1]
-        for _, run in page:
-            log = await read_run(data_of(store, tenant), run)
-            opened = log[0].event.body
-            if isinstance(opened, RunOpened) and opened.kind in (RunKind.TURN, RunKind.INGESTION):
-                found[run] = log
+    for run in [run async for owner, run in store.platform.runs() if owner == tenant]:
+        log = await read_run(data_of(store, tenant), run)
+        opened = log[0].event.body
+        if isinstance(opened, RunOpened) and opened.kind in (RunKind.TURN, RunKind.INGESTION):
+            found[run] = log
     return found
 
 

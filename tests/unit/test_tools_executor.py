@@ -56,6 +56,7 @@ CALLER = Caller(
     correlation="cor_a",
     idempotency_key="idem_a",
     deadline=SystemClock().now() + timedelta(hours=1),
+    held=lambda: True,
 )
 UNTRUSTED = Label(integrity=Integrity.UNTRUSTED, confidentiality=Confidentiality.CONFIDENTIAL)
 
@@ -357,3 +358,20 @@ async def test_concurrent_calls_keep_their_tenants_apart(peer: Peer, egress: Egr
         await asyncio.gather(*(wide.client(c).request("GET", f"{other.url}/{c.tenant}") for c in callers))
     assert len(seen) == 20
     assert all(path == f"/{tenant}" for path, tenant in seen)
+
+
+async def test_a_process_that_lost_its_hold_on_the_run_while_it_got_a_token_sends_nothing(
+    peer: Peer, egress: Egress
+) -> None:
+    hold = {"held": True}
+
+    async def slow_token(scope: str) -> str:
+        hold["held"] = False
+        return scope
+
+    slow = Egress(egress.session, [Origin.parse(peer.url, scope="backoffice")], slow_token)
+    caller = replace(CALLER, held=lambda: hold["held"])
+    outcome = await run(slow, make(Effect.WRITE), f"{peer.url}/ok", caller=caller)
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "run.lease"
+    assert not peer.seen

@@ -1,10 +1,10 @@
 """Governing what the file holds: who is barred, what is held, how long content stays, that nothing erased remains."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 
-from core import Clock, ContentClass, PrincipalId, TenantId, timestamp
+from core import Clock, ContentClass, PrincipalId, RunId, TenantId, timestamp
 from core.errors import Conflict, Defect, Unavailable
 from data.governed import Held, Part
 from data.sqlite.connections import Connection
@@ -49,6 +49,14 @@ class SqliteGoverned:
             )
 
         await self._database.write(work)
+
+    async def runs(self, tenant: TenantId) -> AsyncIterator[RunId]:
+        def work(connection: Connection) -> Sequence[RunId]:
+            sql = "SELECT run FROM events WHERE tenant = ? AND seq = 1 ORDER BY run"
+            return [RunId(run) for (run,) in connection.execute(sql, (tenant,))]
+
+        for run in await self._database.read(work):
+            yield run
 
     async def held(self, tenant: TenantId) -> Sequence[Held]:
         def work(connection: Connection) -> Sequence[Held]:

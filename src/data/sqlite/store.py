@@ -58,7 +58,7 @@ class SqliteStore:
 
     async def ready(self) -> None:
         try:
-            await self._platform.head()
+            await self._database.read(lambda connection: connection.pragma("user_version"))
             # Writes the number that is there already: nothing changes, yet it takes the lock and reaches the disk.
             await self._database.write(lambda connection: connection.pragma("user_version", SCHEMA_VERSION))
         except Timeout as error:
