@@ -19,7 +19,11 @@ class Settings(BaseSettings):
 
     environment: Literal["local", "dev", "staging", "prod"] = "local"
     store: str = ""
-    """Path of the SQLite file."""
+    """Path of the SQLite file, or URL of the Cosmos DB account; its path, if any, is the name of the database."""
+    blobs: str = ""
+    """URL of the storage account for large content, beside Cosmos DB."""
+    store_regions: str = ""
+    """Regions of the Cosmos DB account to prefer, by their names, best first, with commas between."""
     erasure_journal: Path | None = None
     """A file outside of the store's backups in which every erasure is noted, so that none is undone by a restore."""
     identity_issuer: str = ""
