@@ -48,6 +48,7 @@ class CosmosEmulator:
     Attributes:
         faults: what shall go wrong.
         counts: how many requests of each operation came.
+        bytes: how many bytes of bodies they and their answers had; refusals not counted.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class CosmosEmulator:
         self._items = Items(self.catalogue, self._database, clock)
         self.faults = Faults()
         self.counts: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
 
     async def __aenter__(self) -> "CosmosEmulator":
         await self.catalogue.load()
@@ -108,10 +110,15 @@ class CosmosEmulator:
             check_headers(headers)
             request = Request(method, split_path(path), MappingProxyType(dict(headers)), body, may_administer)
             operation, act = self._route(request)
-            self.counts[operation] += 1
-            return await self._with_faults(request, operation, act)
+            return await self._counted(request, operation, act)
         except CosmosError as error:
             return refused(error)
+
+    async def _counted(self, request: Request, operation: Operation, act: Act) -> Answer | None:
+        self.counts[operation] += 1
+        found = await self._with_faults(request, operation, act)
+        self.bytes[operation] += len(request.body) + (len(found.body) if found else 0)
+        return found
 
     async def _admitted(self, headers: Mapping[str, str]) -> bool:
         token = bearer(headers)
@@ -192,6 +199,8 @@ class CosmosEmulator:
                 self.faults.clear()
             case "GET", "/_emulator/counts":
                 return answer(HTTPStatus.OK, dict(self.counts))
+            case "GET", "/_emulator/bytes":
+                return answer(HTTPStatus.OK, dict(self.bytes))
             case "POST", "/_emulator/split":
                 asked = parse_object(body)
                 found = self.catalogue.container(str(asked.get("database")), str(asked.get("container")))

@@ -3,9 +3,11 @@
 import asyncio
 import ssl
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import orjson
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core import Json, TenantId
 from mandate.demo.report import expect
-from mandate.local.emulate import BACKOFFICE, MODEL
+from mandate.local.emulate import BACKOFFICE, COSMOS, MODEL
 from mandate.local.stack import Emulator, Stack, StoreKind
 from mandate.services import local_client_id
 
@@ -54,6 +56,10 @@ class Host:
         finally:
             await self._emulator("DELETE", "model", "/faults")
 
+    async def asked_of_cosmos(self, what: Literal["counts", "bytes"]) -> Counter[str]:
+        """Return what the emulator of Cosmos DB has been asked since it started, by operation."""
+        return Counter(orjson.loads(await self._emulator("GET", "cosmos", f"/_emulator/{what}")))
+
     async def cut_power(self) -> None:
         """Kill the product as `kill -9` does, and start it again over what is on disk."""
         await self.stack.kill_product()
@@ -63,8 +69,9 @@ class Host:
         self, method: str, name: Emulator, path: str, body: Json = None, *, tenant: str | None = None
     ) -> bytes:
         """Call an emulator as the orchestration service may, and return what it said."""
-        audience = {"model": MODEL, "backoffice": BACKOFFICE}[name]
-        headers = {"Authorization": f"Bearer {await self._token(audience)}"}
+        audience = {"model": MODEL, "backoffice": BACKOFFICE, "cosmos": COSMOS}[name]
+        token = await self._token(audience)
+        headers = {"Authorization": f"type=aad&ver=1.0&sig={token}" if name == "cosmos" else f"Bearer {token}"}
         if tenant:
             headers["X-Mandate-Tenant"] = tenant
         url = f"{self.stack.address(name)}{path}"
