@@ -369,6 +369,14 @@ async def test_what_says_a_word_more_often_ranks_higher(passages: ContainerProxy
     assert await rows(passages, query, ["T1"], word="refund") == ["2", "1"]
 
 
+async def test_how_rare_a_word_is_does_not_depend_on_other_tenants(passages: ContainerProxy) -> None:
+    """Among its own three texts `alpha` is the rarer word; among all of the container both would be rare."""
+    for number, text in enumerate(["alpha one two six", "beta beta three six", "beta four five six"]):
+        await passages.create_item({"id": str(number), "t": "T4", "u": "u1", "text": text})
+    query = "SELECT TOP 2 VALUE c.id FROM c ORDER BY RANK FullTextScore(c.text, 'alpha', 'beta')"
+    assert await rows(passages, query, ["T4"]) == ["0", "1"]
+
+
 async def test_two_rankings_are_fused(passages: ContainerProxy) -> None:
     fused = "SELECT VALUE c.id FROM c ORDER BY RANK RRF(VectorDistance(c.v, @q), FullTextScore(c.text, 'train'){})"
     found = await rows(passages, fused.format(""), ["T1"], q=[0, 1, 0])
