@@ -14,7 +14,7 @@ from store_samples import Note, index, member, opened, passage, prompt, run_id, 
 
 from core import PUBLISHER, Content, ContentClass, PrincipalId, TenantId
 from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Timeout, Unavailable
-from data import RunWriter, TenantData, read_run
+from data import EVERYTHING, RunWriter, TenantData, read_run
 from data.cosmos import Account, CosmosStore, Usage, calls
 from data.cosmos.calls import Calls
 from data.cosmos.content import INLINE_BYTES
@@ -82,6 +82,19 @@ async def test_who_lost_a_race_is_told_so_even_if_the_first_answer_is_lost(world
     with pytest.raises(Conflict):
         await second.append([opened()], [content])
     assert await read_run(first.data, first.run) == first.events
+    with pytest.raises(NotFound):
+        await first.data.content.get(content.ref)
+
+
+async def test_a_legal_hold_does_not_keep_what_a_refused_append_brought(world: World) -> None:
+    context = member()
+    first, content = writer_of(world.store.tenant(context)), prompt()
+    second = RunWriter(first.data, first.run, actor=first.actor)
+    await world.store.governed.hold(context.tenant, "case 1", [EVERYTHING])
+    await first.append([opened()])
+    with pytest.raises(Conflict) as refused:
+        await second.append([opened()], [content])
+    assert refused.value.code == "conflict.sequence"
     with pytest.raises(NotFound):
         await first.data.content.get(content.ref)
 

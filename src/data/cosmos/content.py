@@ -62,7 +62,7 @@ class CosmosContentStore:
         new = [item.ref.id for item, outcome in zip(content, outcomes, strict=True) if outcome is True]
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
-                await self.erase(new)
+                await self.take_back(new)
                 raise outcome
         return new
 
@@ -104,6 +104,10 @@ class CosmosContentStore:
             if any(rules.holds(text(one, "owner"), text(one, "content")) for one in found):
                 raise Conflict("A legal hold keeps this. Release the hold first.", code="hold.active")
         return sum(await asyncio.gather(*(self._erase(id_) for id_ in ids)))
+
+    async def take_back(self, ids: Sequence[ContentId]) -> None:
+        """Delete what was written for an append that was refused: nothing names it, so no hold is about it."""
+        await asyncio.gather(*(self._erase(id_) for id_ in ids))
 
     async def _erase(self, id_: ContentId) -> bool:
         found = await self._find(id_)

@@ -60,7 +60,7 @@ class CosmosRunLog:
             (await self._decided.rules(self._tenant)).refuse()
         new = await self._content.write(content)
         if not await self._create(key, events):
-            await self._content.erase(new)
+            await self._content.take_back(new)
             raise _conflict()
         self._heads.learn(key, events[-1])
 
