@@ -36,7 +36,7 @@ class Tags(HTMLParser):
 def drawn(template: str, **values: object) -> str:
     tenant = TenantRecord(id=TenantId(derived_id("ten", "t")), name=HOSTILE, plan="team", region="local")
     me = contexts.from_directory(tenant, PrincipalId(new_id("prn")), roles=Role, groups=[HOSTILE], correlation="c")
-    shared = {"me": me, "person": HOSTILE, "organisation": HOSTILE, "menu": entries(me), "counts": {"approvals": 12}}
+    shared = {"me": me, "person": HOSTILE, "organisation": HOSTILE, "menu": entries(me), "waiting": {"approvals": 12}}
     reader = Reader(Locale("en"), UTC, NOON, "EUR")
     shared |= {"path": f"/{HOSTILE}", "csrf": "token", "theme": "", "reader": reader, "environment": "local"}
     return environment().get_template(template).render({**shared, **values})
