@@ -2,21 +2,27 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from browsing import Console
 from playwright.async_api import Page, expect
 
+from mandate.client import Client
 from mandate.local.stack import Stack
 from mandate.people import sign_in
 
 MIA, GRETA, SANDER = "mia@alderfinch.example", "greta@alderfinch.example", "sander@alderfinch.example"
 
 
+async def told(person: Client, path: str) -> dict[str, Any]:
+    return await person.get(path)
+
+
 async def document_of(stack: Stack, session: aiohttp.ClientSession) -> tuple[str, str]:
     mia = await sign_in(session, stack.url, MIA)
-    document = (await mia.get("/v1/documents?limit=1"))["items"][0]
+    document = (await told(mia, "/v1/documents?limit=1"))["items"][0]
     return document["document"], document["title"]
 
 
@@ -77,9 +83,23 @@ async def test_a_member_sees_neither(stack: Stack, session: aiohttp.ClientSessio
 
 async def test_the_inventory_is_a_table_too(stack: Stack, session: aiohttp.ClientSession) -> None:
     mia = await sign_in(session, stack.url, MIA)
-    inventory = await mia.get("/v1/data/inventory")
+    inventory = await told(mia, "/v1/data/inventory")
     documents = next(line for line in inventory["items"] if line["kind"] == "document" and line["store"] == "content")
     assert documents["items"] > 0
     assert documents["oldest"]
     assert documents["retention_days"] == 1825
     assert {store["store"] for store in inventory["stores"]} >= {"log", "content", "telemetry"}
+
+
+async def test_a_collection_keeps_its_retention_when_its_other_settings_change(
+    stack: Stack, session: aiohttp.ClientSession, console: Console
+) -> None:
+    mia = await sign_in(session, stack.url, MIA)
+    settings = {"title": "Memos", "purpose": "What is soon out of date", "retention_days": 30}
+    assert (await mia.ask("PUT", "/v1/collections/memos", settings)).status == 201
+    page = await console(MIA, "/knowledge/collections/memos/settings")
+    await page.fill("#title", "Short memos")
+    await page.click("main button[type=submit]")
+    await page.wait_for_url("**/knowledge/collections/memos")
+    found = {item["collection"]: item for item in (await told(mia, "/v1/collections"))["items"]}["memos"]
+    assert (found["title"], found["retention_days"]) == ("Short memos", 30)
