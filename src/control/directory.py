@@ -181,7 +181,8 @@ async def _enrol(data: TenantData, oid: str, profile: bytes) -> PrincipalId:
         return winner.value.principal
     await _point_to(data, record)
     if found:
-        await data.content.erase([found.value.profile.id])
+        with suppress(Conflict):  # a legal hold keeps the former one
+            await data.content.erase([found.value.profile.id])
     return member
 
 

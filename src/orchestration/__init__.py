@@ -9,6 +9,7 @@ from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasure import Eraser
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
+from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
 from orchestration.presentation import ERASED, Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
@@ -18,6 +19,7 @@ from orchestration.state import Progress, ProposalState, fold
 from orchestration.store_driver import StoreDriver
 from orchestration.stores import STORES, DataStore
 from orchestration.streaming import fetcher
+from orchestration.sweeping import Sweeper
 from orchestration.telling import telling
 from orchestration.turn import Services
 
@@ -36,6 +38,8 @@ __all__ = [
     "Eraser",
     "Fetch",
     "Flag",
+    "HoldRecord",
+    "HoldScope",
     "OrchestrationDependencies",
     "Progress",
     "ProposalState",
@@ -44,6 +48,7 @@ __all__ = [
     "Services",
     "ShownPassage",
     "StoreDriver",
+    "Sweeper",
     "answer_text",
     "create_app",
     "delete_conversation",
@@ -51,11 +56,16 @@ __all__ = [
     "flag_answer",
     "flags_of",
     "fold",
+    "holds_of",
+    "in_the_way",
     "may_read",
     "parse_model_message",
     "present",
+    "refuse_held",
+    "release_hold",
     "rename_conversation",
     "resolve_flag",
+    "set_hold",
     "shown_passages",
     "telling",
 ]

@@ -103,7 +103,11 @@ class WakeRecord(Record):
 
 
 class CollectionRecord(Record):
-    """A place for documents. Only an admin may mark one as trusted: its authors are then believed by policy."""
+    """A place for documents. Only an admin may mark one as trusted: its authors are then believed by policy.
+
+    Attributes:
+        retention_days: so long a document stays that is brought from now on; None: as long as its class of content.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "collection"
@@ -115,6 +119,7 @@ class CollectionRecord(Record):
     integrity: Integrity
     confidentiality: Confidentiality
     readers: tuple[str, ...] = ()
+    retention_days: int | None = None
 
     @property
     def label(self) -> Label:
@@ -135,6 +140,7 @@ class DocumentRecord(Record):
         size: of that, in bytes.
         original: the file as it was brought; None where that was the text itself.
         erasing: it is about to go; nobody sees it any more.
+        expires_at: when its collection's retention is over; empty if that states none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -155,6 +161,7 @@ class DocumentRecord(Record):
     size: int = 0
     original: ContentRef | None = None
     erasing: bool = False
+    expires_at: str = ""
 
     def readable_by(self, principal: Principal) -> bool:
         return not self.erasing and may_read(principal, owner=self.owner, readers=self.readers)

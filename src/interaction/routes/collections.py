@@ -28,6 +28,7 @@ class CollectionSettings(Given):
     Attributes:
         integrity: `trusted` only if outsiders write nothing in it: agents act on it without asking a person.
         readers: groups whose members may read it; none for all members.
+        retention_days: so long a document stays; null: as long as the organisation keeps documents.
     """
 
     title: _Line = Field(examples=["Refund and shipping policies"])
@@ -35,6 +36,7 @@ class CollectionSettings(Given):
     integrity: Annotated[Integrity, Field(strict=False)] = Integrity.UNTRUSTED
     confidentiality: Annotated[Confidentiality, Field(strict=False)] = Confidentiality.INTERNAL
     readers: Annotated[list[_Group], Field(max_length=50, default_factory=list[str])]
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
 
 class CollectionView(Told):
@@ -47,6 +49,7 @@ class CollectionView(Told):
     integrity: Integrity
     confidentiality: Confidentiality
     readers: list[str]
+    retention_days: int | None
     etag: str
 
 
@@ -101,6 +104,7 @@ async def save_collection(
         integrity=body.integrity,
         confidentiality=body.confidentiality,
         readers=tuple(body.readers),
+        retention_days=body.retention_days,
     )
     try:
         etag = await data.records.put(collection, record, etag=if_match)
@@ -132,5 +136,6 @@ def view_collection(record: CollectionRecord, etag: str) -> CollectionView:
         integrity=record.integrity,
         confidentiality=record.confidentiality,
         readers=list(record.readers),
+        retention_days=record.retention_days,
         etag=etag,
     )

@@ -146,12 +146,16 @@ async def _saved(
 ) -> Response:
     typed: dict[str, object] = {name: str(form.get(name, "")) for name in ("collection", "etag", *_FIELDS)}
     typed["readers"] = [str(group) for group in form.getlist("readers")]
+    days = str(form.get("retention_days", "")).strip()
+    typed["retention_days"] = int(days) if re.fullmatch(r"[0-9]{1,6}", days, re.ASCII) else days or None
     wrong: list[str] = []
     name = collection or str(typed["collection"])
     if not re.fullmatch(COLLECTION_PATTERN, name):
         wrong.append("collection")
     try:
-        settings = CollectionSettings.model_validate({name: typed[name] for name in (*_FIELDS, "readers")})
+        settings = CollectionSettings.model_validate(
+            {name: typed[name] for name in (*_FIELDS, "readers", "retention_days")}
+        )
     except ValidationError as error:
         wrong += [str(problem["loc"][0]) for problem in error.errors()]
         return await _form(page, me, deps, collection, typed, wrong)
