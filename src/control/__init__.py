@@ -7,7 +7,7 @@ from control.app import create_app
 from control.budgets import Budgets, Reservation
 from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
 from control.calls import AssertedCall, Calls
-from control.directory import Binding, Directory, member_name, tenant_id
+from control.directory import Binding, Directory, groups_now, member_name, tenant_id
 from control.gate import (
     ActionRequest,
     AgentFacts,
@@ -90,6 +90,7 @@ __all__ = [
     "contexts",
     "create_app",
     "csrf_token",
+    "groups_now",
     "load_agents",
     "log_run",
     "member_name",

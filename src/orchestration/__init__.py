@@ -3,17 +3,18 @@
 Begin with `loop`, which is the way of a turn; `state` says what comes next.
 """
 
+from orchestration.access import Access, access_of
 from orchestration.app import OrchestrationDependencies, create_app
 from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasing import erase_document
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
-from orchestration.presentation import ERASED, Fetch, answer_text, present, shown_passages
+from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
-from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, may_read
-from orchestration.retrieval import ShownPassage
+from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord
+from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
 from orchestration.store_driver import StoreDriver
 from orchestration.streaming import fetcher
@@ -25,6 +26,8 @@ __all__ = [
     "ERASED",
     "MARKDOWN",
     "MEDIA_TYPES",
+    "WITHHELD",
+    "Access",
     "ApprovalRecord",
     "Carriers",
     "CollectionRecord",
@@ -40,6 +43,7 @@ __all__ = [
     "Services",
     "ShownPassage",
     "StoreDriver",
+    "access_of",
     "answer_text",
     "create_app",
     "delete_conversation",
@@ -48,7 +52,6 @@ __all__ = [
     "flag_answer",
     "flags_of",
     "fold",
-    "may_read",
     "parse_model_message",
     "present",
     "rename_conversation",

@@ -16,7 +16,7 @@ from models import Message, ToolCall
 from orchestration.labelling import Sources
 from orchestration.quoting import UNTRUSTED, quotation
 from orchestration.records import ConversationRecord
-from orchestration.retrieval import blocks, parse_passages
+from orchestration.shown import blocks, shown_again
 from orchestration.state import ProposalState, fold, message_of
 from orchestration.turn import Turn
 from tools import Tool
@@ -44,9 +44,11 @@ async def transcribe(turn: Turn) -> Transcript:
     transcript.messages.append(Message(role="system", text=turn.agent.system.text))
     await _history(turn, transcript)
     if (retrieved := turn.progress.retrieved) and retrieved.passages:
-        passages = parse_passages(await turn.content(retrieved.content))
-        transcript.messages.append(Message(role="user", text=blocks(passages)))
-        transcript.sources.others += [passage.label for passage in retrieved.passages]
+        # Who may read them may have changed since the run was shown them, and so may their labels.
+        stored, ceiling = await turn.content(retrieved.content), turn.agent.data.confidentiality_ceiling
+        shown = await shown_again(turn.data, stored, ceiling)
+        transcript.messages.append(Message(role="user", text=blocks(shown.passages)))
+        transcript.sources.others += [*(passage.label for passage in retrieved.passages), *shown.labels]
     if quoted := turn.progress.run.quoted:
         transcript.messages.append(Message(role="user", text=quotation(await turn.content(quoted))))
         transcript.sources.others.append(UNTRUSTED)

@@ -1,16 +1,9 @@
-"""Erasing a document: its passages, its bytes and their keys, its record; and what earlier answers show of it."""
-
-from dataclasses import asdict, replace
-
-import orjson
+"""Erasing a document: its passages, its bytes and their keys, its record. What earlier answers show of it: `shown`."""
 
 from core import DocumentId
 from core.errors import Conflict, NotFound, PreconditionFailed
 from data import TenantData, Versioned
 from orchestration.records import DocumentRecord
-from orchestration.retrieval import parse_passages
-
-ERASED = "(erased)"
 
 
 async def erase_document(data: TenantData, document: DocumentId) -> None:
@@ -37,18 +30,3 @@ async def _marked(data: TenantData, found: Versioned[DocumentRecord]) -> str:
     if found.value.erasing:
         return found.etag
     return await data.records.put(found.key, found.value.model_copy(update={"erasing": True}), etag=found.etag)
-
-
-async def without_erased(data: TenantData, passages: bytes) -> bytes:
-    """Return passages that somebody was once shown, those of documents that are gone without their words."""
-    shown = parse_passages(passages)
-    gone = {document for document in {passage.document for passage in shown} if await _is_gone(data, document)}
-    if not gone:
-        return passages
-    kept = [replace(p, heading=ERASED, text=ERASED, matched=()) if p.document in gone else p for p in shown]
-    return orjson.dumps([asdict(passage) for passage in kept])
-
-
-async def _is_gone(data: TenantData, document: DocumentId) -> bool:
-    found = await data.records.get(DocumentRecord, document)
-    return found is None or found.value.erasing

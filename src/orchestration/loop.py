@@ -25,7 +25,8 @@ from orchestration.conversation import parse_model_message
 from orchestration.labelling import OWN_WORDS
 from orchestration.model_call import call_model, recover, release
 from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
-from orchestration.retrieval import Search, parse_passages, retrieve
+from orchestration.retrieval import Search, retrieve
+from orchestration.shown import parse_passages
 from orchestration.state import message_of
 from orchestration.turn import Turn
 from telemetry import log, span

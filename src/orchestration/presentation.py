@@ -31,12 +31,10 @@ from core.events import (
     ToolFinished,
 )
 from orchestration.conversation import parse_model_message
-from orchestration.retrieval import ShownPassage, parse_passages
+from orchestration.shown import ERASED, ShownPassage, parse_passages
 from orchestration.telling import telling
 
 Fetch = Callable[[ContentRef], Awaitable[bytes]]
-
-ERASED = "(erased)"
 
 
 async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:

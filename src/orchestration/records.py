@@ -14,7 +14,6 @@ from core import (
     Effect,
     Integrity,
     Label,
-    Principal,
     PrincipalId,
     RunId,
     TenantId,
@@ -103,7 +102,10 @@ class WakeRecord(Record):
 
 
 class CollectionRecord(Record):
-    """A place for documents. Only an admin may mark one as trusted: its authors are then believed by policy."""
+    """A place for documents. What it says of labels and readers holds for all that is in it, at once: see `access`.
+
+    Only an admin may mark one as trusted: its authors are then believed by policy.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "collection"
@@ -119,9 +121,6 @@ class CollectionRecord(Record):
     @property
     def label(self) -> Label:
         return Label(integrity=self.integrity, confidentiality=self.confidentiality)
-
-    def readable_by(self, principal: Principal) -> bool:
-        return may_read(principal, owner=self.owner, readers=self.readers)
 
 
 class DocumentRecord(Record):
@@ -143,8 +142,6 @@ class DocumentRecord(Record):
     id: DocumentId
     collection: str
     owner: PrincipalId
-    label: Label
-    readers: tuple[str, ...]
     title: ContentRef
     content: ContentRef
     passages: int
@@ -155,11 +152,3 @@ class DocumentRecord(Record):
     size: int = 0
     original: ContentRef | None = None
     erasing: bool = False
-
-    def readable_by(self, principal: Principal) -> bool:
-        return not self.erasing and may_read(principal, owner=self.owner, readers=self.readers)
-
-
-def may_read(principal: Principal, *, owner: PrincipalId, readers: tuple[str, ...]) -> bool:
-    """Return whether a member may read what only `readers`, groups, may; nobody named means all members."""
-    return not readers or owner == principal.id or not principal.groups.isdisjoint(readers)

@@ -2,35 +2,20 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
-
 from control import ActionRequest, AgentFacts, Granted, Refused, Situation, Verdict
-from core import ActionKind, Content, ContentClass, DocumentId
+from core import ActionKind, Content, ContentClass, Label
 from core.events import PassagesRetrieved, PassageUse, Usage
-from data import KNOWLEDGE, Hit, Query, Reader, RunWriter
+from data import KNOWLEDGE, Hit, Query, RunWriter
 from models import EmbedRequest
+from orchestration.access import access_of
+from orchestration.shown import ShownPassage, stored_form
 from orchestration.turn import Services
 from telemetry import span
 
 EMBED = "embed"
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPassage:
-    """A passage as the model and the person are shown it, numbered from 1.
-
-    `matched` are the words of the question that full text found in it, where somebody asked for an explanation.
-    """
-
-    number: int
-    passage: str
-    document: DocumentId
-    heading: str
-    text: str
-    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +42,19 @@ async def retrieve(
         embedded = await services.models.embed(
             embed.permit, request, plan=context.plan, region=context.region, deadline=search.deadline
         )
+    access = await access_of(run.data)
+    collections = await access.collections(search.query.collections)
     hits = await run.data.knowledge.search(
         find.permit,
         search.query,
         vector=embedded.vectors[0],
-        reader=Reader(context.principal.id, context.principal.groups, agent.confidentiality_ceiling),
+        reader=access.reader(collections.values(), agent.confidentiality_ceiling),
     )
     usage = Usage(input_tokens=embedded.input_tokens, cost_micros=embedded.cost_micros)
     content = Content.new(_shown(hits), kind=ContentClass.PASSAGES, owner=context.principal.id)
     event = PassagesRetrieved(
         step=0,
-        passages=tuple(_use(hit) for hit in hits),
+        passages=tuple(_use(hit, collections[hit.passage.collection].label) for hit in hits),
         content=content.ref,
         usage=usage,
         duration_ms=int((time.monotonic() - started) * 1000),
@@ -81,15 +68,6 @@ def first_refusal(verdicts: list[Verdict]) -> Refused:
         if not isinstance(verdict, Granted):
             return Refused(seq=verdict.seq, decision=verdict.decision)
     raise AssertionError("every verdict was granted")
-
-
-def parse_passages(data: bytes) -> list[ShownPassage]:
-    return [ShownPassage(**item) for item in orjson.loads(data)]
-
-
-def blocks(passages: list[ShownPassage]) -> str:
-    """Return passages as the model reads them: `[n] heading: text`, a blank line between."""
-    return "\n\n".join(f"[{p.number}] {p.heading}: {p.text}" for p in passages)
 
 
 def _actions(request: EmbedRequest, query: Query) -> list[ActionRequest]:
@@ -112,19 +90,19 @@ def _actions(request: EmbedRequest, query: Query) -> list[ActionRequest]:
 
 
 def _shown(hits: Sequence[Hit]) -> bytes:
-    return orjson.dumps(
+    return stored_form(
         [
-            asdict(ShownPassage(n, h.passage.id, h.passage.document, h.passage.heading, h.passage.text, h.matched))
+            ShownPassage(n, h.passage.id, h.passage.document, h.passage.heading, h.passage.text, h.matched)
             for n, h in enumerate(hits, start=1)
         ]
     )
 
 
-def _use(hit: Hit) -> PassageUse:
+def _use(hit: Hit, label: Label) -> PassageUse:
     return PassageUse(
         passage=hit.passage.id,
         document=hit.passage.document,
-        label=hit.passage.label,
+        label=label,
         score=hit.score,
         rank_vector=hit.rank_vector,
         rank_text=hit.rank_text,

@@ -6,9 +6,9 @@ import orjson
 
 from core import ContentClass, ContentRef
 from data import TenantData
-from orchestration.erasing import without_erased
 from orchestration.live import Delta, Item, Snapshot
 from orchestration.presentation import Fetch, present
+from orchestration.shown import shown_again, stored_form
 from web import event_bytes
 
 
@@ -33,14 +33,15 @@ async def _bytes(item: Item, fetch: Fetch) -> bytes:
 def fetcher(data: TenantData, known: dict[str, bytes] | None = None) -> Fetch:
     """Return a function that reads content, each piece once; what is `known` already it does not read at all.
 
-    Passages of documents that were erased since are not shown any more.
+    Of passages it returns, each time, what the principal of `data` may be shown of them now.
     """
     known = {} if known is None else known
 
     async def fetch(ref: ContentRef) -> bytes:
         if ref.id not in known:
-            found = await data.content.get(ref)
-            known[ref.id] = await without_erased(data, found) if ref.kind is ContentClass.PASSAGES else found
+            known[ref.id] = await data.content.get(ref)
+        if ref.kind is ContentClass.PASSAGES:
+            return stored_form((await shown_again(data, known[ref.id])).passages)
         return known[ref.id]
 
     return fetch

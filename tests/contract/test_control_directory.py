@@ -68,6 +68,7 @@ def token(**changes: Any) -> VerifiedToken:
         "groups": frozenset({"entra-group", "unknown-group"}),
         "name": "Alice Ahorn",
         "username": "alice@contoso.example",
+        "issued_at": 1.7e9,
         "expires_at": 1.8e9,
         "is_app": False,
     }

@@ -9,7 +9,7 @@ import apsw
 
 from core.errors import Defect, Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 5_000
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _OUTSIDE = (
@@ -84,11 +84,11 @@ def _open(path: Path, flags: int) -> Connection:
 def _make_schema(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")  # other processes may be starting on the same new file
     version: int = connection.pragma("user_version")
-    if version > SCHEMA_VERSION:
+    if version not in (0, SCHEMA_VERSION):
         connection.close()
         raise Unavailable(
             f"The data file has format {version} and this program knows {SCHEMA_VERSION}: "
-            "start the newer version that wrote it, or choose another data folder.",
+            "start the version that wrote it, or choose another data folder.",
             code="dependency.store_format",
         )
     if version == 0:

@@ -17,7 +17,7 @@ from data.sqlite.passages import (
     remove_passages,
     write_passage,
 )
-from data.sqlite.ranking import Access, Indexes, fuse
+from data.sqlite.ranking import Indexes, fuse
 
 CHUNK = 50
 """Passages written in one go, so that a large document does not keep other writers waiting."""
@@ -74,9 +74,7 @@ class SqliteKnowledge:
 
     async def get(self, passage: str, reader: Reader) -> Passage | None:
         found = await self._database.read(lambda connection: find_passage(connection, self._tenant, passage))
-        if found is None or not Access.of(found).readable(reader):
-            return None
-        return found
+        return found if found and reader.may_read(found.collection, found.owner) else None
 
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         def work(connection: Connection) -> int:

@@ -1,13 +1,12 @@
-"""Who may read which passage, and how two rankings become one."""
+"""What searches hold in memory, and how two rankings become one."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core import Confidentiality, TenantId
-from data.knowledge import Passage, Reader, rank_score
+from core import TenantId
+from data.knowledge import rank_score
 from data.sqlite.connections import Connection
 from data.sqlite.passages import version_of
 
@@ -15,25 +14,6 @@ if TYPE_CHECKING:
     from data.sqlite.vectors import Index
 
 MAX_CACHED_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What decides who may read a passage. Few differ, so each is asked once and not per passage."""
-
-    collection: str
-    owner: str
-    readers: frozenset[str]
-    confidentiality: Confidentiality
-
-    @classmethod
-    def of(cls, passage: Passage) -> "Access":
-        return cls(passage.collection, passage.owner, frozenset(passage.readers), passage.label.confidentiality)
-
-    def readable(self, reader: Reader) -> bool:
-        if self.confidentiality.rank > reader.ceiling.rank:
-            return False
-        return not self.readers or not self.readers.isdisjoint(reader.groups) or self.owner == reader.principal
 
 
 class Indexes:

@@ -13,7 +13,7 @@ from interaction.authority import Admin, Me, oversees
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import chosen_page
 from interaction.parameters import PLAIN_LINE, CollectionPath, Cursor, IfMatch, Limit
-from orchestration import CollectionRecord
+from orchestration import CollectionRecord, access_of
 
 router = APIRouter(prefix="/v1/collections", tags=["documents"])
 
@@ -23,7 +23,7 @@ _ETAG = {"ETag": "Give it as If-Match to change the collection."}
 
 
 class CollectionSettings(Given):
-    """What an admin decides about a collection. It holds for documents that are added from then on.
+    """What an admin decides about a collection. It holds at once, for all documents that are in it.
 
     Attributes:
         integrity: `trusted` only if outsiders write nothing in it: agents act on it without asking a person.
@@ -58,13 +58,14 @@ class CollectionPage(Told):
 @router.get("", responses=described(CollectionPage, 422))
 async def list_collections(me: Me, deps: Deps, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """List the collections that you may read, or oversee. Any member."""
-    records = deps.store.tenant(me).records
+    access = await access_of(deps.store.tenant(me))
+    records = access.data.records
 
     async def read(after: str | None, count: int) -> Page[Versioned[CollectionRecord]]:
         return await records.list(CollectionRecord, cursor=after, limit=count)
 
     async def choose(found: Versioned[CollectionRecord]) -> CollectionView | None:
-        sees = oversees(me) or found.value.readable_by(me.principal)
+        sees = oversees(me) or access.sees(found.value)
         return view_collection(found.value, found.etag) if sees else None
 
     page = await chosen_page(read, choose, cursor=cursor, limit=limit)

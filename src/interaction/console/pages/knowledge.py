@@ -28,7 +28,7 @@ from interaction.people import names_in
 from interaction.routes.collections import CollectionSettings, save_collection
 from interaction.routes.documents import line_of, take_in
 from interaction.uploads import MAX_FILES, UPLOAD_PATH, upload_of
-from orchestration import CollectionRecord, fetcher
+from orchestration import CollectionRecord, access_of, fetcher
 from web import form_with_files
 
 router = APIRouter(prefix="/knowledge", tags=["console"], default_response_class=HTMLResponse)
@@ -72,8 +72,8 @@ async def collection_page(
     data = deps.store.tenant(me)
     by_id = {record.id: record for record in shelf.documents}
     shown = newest_first([*reversed(by_id)], cursor=cursor, limit=_PER_PAGE)
-    fetch, names = fetcher(data), names_in(data)
-    lines = await asyncio.gather(*(line_of(by_id[document], fetch) for document in shown.items))
+    access, fetch, names = await access_of(data), fetcher(data), names_in(data)
+    lines = await asyncio.gather(*(line_of(access, by_id[document], fetch) for document in shown.items))
     owners = {line.owner: await names(line.owner) for line in lines}
     return await page.show(
         "collection.html",
