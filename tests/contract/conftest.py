@@ -1,18 +1,29 @@
 """The stores that every contract test of this folder runs against."""
 
+import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from store_places import Place, SqlitePlace
+from store_places import Place, SqlitePlace, cosmos_place, leaks
 
 from data import Store
 
+_LEAKS: list[str] = []
 
-@pytest.fixture(params=["sqlite"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    places: dict[str, Place] = {"sqlite": SqlitePlace(tmp_path / "mandate.db")}
-    return places[request.param]
+
+@pytest.fixture(params=["sqlite", "cosmos"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Place]:
+    if request.param == "sqlite":
+        yield SqlitePlace(tmp_path / "mandate.db")
+        return
+    async with cosmos_place(tmp_path) as cosmos:
+        if "MANDATE_COSMOS_ENDPOINT" in os.environ and not _LEAKS:
+            async with cosmos_place(tmp_path) as probed:
+                _LEAKS.append(await leaks(probed))
+        if any(_LEAKS):
+            pytest.skip(f"tool unfit: {_LEAKS[0]}")
+        yield cosmos
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ async def test_the_table_holds_a_line_for_each_group_and_names_its_columns(store
     assert (line["cost_micros"], line["currency"], line["tool_calls"]) == ("7", "EUR", "")
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # a time; of the other store there is only an emulator
 async def test_ten_thousand_runs_are_added_up_in_well_under_a_second(store: Store) -> None:
     context = member()
     rows = [usage_row(context, number) for number in range(10_000)]

@@ -1,14 +1,12 @@
 """Run log and content: an append writes both, the content first."""
 
-import hmac
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from core import GENESIS, Clock, Content, ContentId, ContentRef, RunId, TenantContext, TenantId, commitment, timestamp
-from core.errors import Conflict, Defect, NotFound, TooLarge
+from core import GENESIS, Clock, Content, ContentId, ContentRef, RunId, TenantContext, TenantId, timestamp
+from core.errors import Conflict, Defect, NotFound
 from core.events import Stored
-from data.ports import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, RawEvent
+from data.believing import check_append, commits, parse
+from data.ports import RawEvent
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 
@@ -22,7 +20,7 @@ class SqliteRunLog:
         self._clock = clock
 
     async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
-        _check(events, self._tenant)
+        check_append(events, self._tenant)
         run, first = events[0].event.run, events[0].event
         at = timestamp(self._clock.now())
 
@@ -65,13 +63,13 @@ class SqliteContentStore:
         if found is None:
             raise NotFound("This content is not there any more.")
         key, data = found
-        if not _commits(ref, key, data):
+        if not commits(ref, key, data):
             raise Defect("Stored content is not what the log says it is.", code="defect.commitment")
         return data
 
     async def matches(self, ref: ContentRef, data: bytes) -> bool:
         found = await self._database.read(lambda connection: self._find(connection, ref.id))
-        return found is not None and _commits(ref, found[0], data)
+        return found is not None and commits(ref, found[0], data)
 
     async def erase(self, ids: Sequence[ContentId]) -> int:
         def work(connection: Connection) -> int:
@@ -119,46 +117,8 @@ def raw_rows(connection: Connection, tenant: TenantId, run: RunId, after: int, l
     )
 
 
-def parse(data: bytes, expected_hash: str) -> Stored:
-    """Read a stored event back.
-
-    Raises:
-        Defect: the bytes are not those that were written (code `defect.chain`).
-    """
-    try:
-        stored = Stored.parse(data)
-    except ValidationError:
-        stored = None  # its message would quote the bytes
-    if stored is None or stored.hash != expected_hash:
-        raise Defect("A stored event has been changed; verify the evidence to see which.", code="defect.chain")
-    return stored
-
-
 def _head(connection: Connection, tenant: TenantId, run: RunId) -> tuple[int, str]:
     head: tuple[int, str] | None = connection.execute(
         "SELECT seq, hash FROM events WHERE tenant = ? AND run = ? ORDER BY seq DESC LIMIT 1", (tenant, run)
     ).fetchone()
     return head or (0, GENESIS)
-
-
-def _check(events: Sequence[Stored], tenant: TenantId) -> None:
-    if not events:
-        raise Defect("An append needs an event.", code="defect.append")
-    if len(events) > MAX_APPEND_EVENTS or sum(len(stored.data) for stored in events) > MAX_APPEND_BYTES:
-        raise TooLarge(f"At most {MAX_APPEND_EVENTS} events and {MAX_APPEND_BYTES} bytes go into one append.")
-    previous = None
-    for stored in events:
-        event = stored.event
-        if event.tenant != tenant:
-            raise Defect("An event of another tenant was refused.", code="defect.tenant")
-        if previous and (event.run, event.seq, event.prev) != (
-            previous.event.run,
-            previous.event.seq + 1,
-            previous.hash,
-        ):
-            raise Defect("The events of an append must follow one another in one run.", code="defect.append")
-        previous = stored
-
-
-def _commits(ref: ContentRef, key: bytes, data: bytes) -> bool:
-    return hmac.compare_digest(commitment(key, data), ref.commitment)

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 from core import ID_PATTERN, PUBLISHER, DocumentId, PrincipalId, TenantId
 from core.errors import Defect
 from data.knowledge import Passage
+from data.ranking import words_of
 from data.sqlite.connections import Connection
-
-MAX_TERMS = 32
-"""Words of a question that are searched for."""
 
 COMMON = 2_000
 """A word that more passages of a tenant hold is not looked for; if all are such, the rarest alone is."""
@@ -78,7 +76,7 @@ def numbered_passage(connection: Connection, tenant: TenantId, number: int) -> P
 
 def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[int]:
     """Yield the numbers of the passages that hold any of the text's words, best first."""
-    table, words = _full_text(tenant), _words(text)
+    table, words = _full_text(tenant), words_of(text)
     if words and _exists(connection, table):
         sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"  # noqa: S608 - `_full_text` has checked it
         for (number,) in connection.execute(sql, (_any_of(_telling(connection, table, words)),)):
@@ -89,7 +87,7 @@ def matched_words(connection: Connection, tenant: TenantId, text: str, number: i
     """Return which of the words that are searched for the passage holds, in any of their forms."""
     table = _full_text(tenant)
     sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - `_full_text` has checked it
-    return tuple(word for word in _words(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
+    return tuple(word for word in words_of(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
 
 
 def _telling(connection: Connection, table: str, words: Sequence[str]) -> Sequence[str]:
@@ -108,11 +106,6 @@ def _count(connection: Connection, table: str, word: str, most: int) -> int:
 def _any_of(words: Sequence[str]) -> str:
     """Return an FTS5 query for any of the words; quoted, so that none is taken for an operator."""
     return " OR ".join(f'"{word}"' for word in words)
-
-
-def _words(text: str) -> list[str]:
-    words = dict.fromkeys(match.group().casefold() for match in re.finditer(r"\w+", text))
-    return list(words)[:MAX_TERMS]
 
 
 def _full_text(tenant: TenantId) -> str:

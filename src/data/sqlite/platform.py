@@ -6,10 +6,11 @@ from functools import partial
 import orjson
 
 from core import RunId, TenantId
+from data.believing import parse
 from data.ports import FeedPage, RawEvent, Row
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
-from data.sqlite.log import parse, raw_rows
+from data.sqlite.log import raw_rows
 from data.sqlite.views import find_row, select_rows, write_row
 
 PAGE = 1000

@@ -1,12 +1,10 @@
-"""What searches hold in memory, and how two rankings become one."""
+"""The tenants' indexes that are held in memory."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core import TenantId
-from data.knowledge import rank_score
 from data.sqlite.connections import Connection
 from data.sqlite.passages import version_of
 
@@ -41,19 +39,3 @@ class Indexes:
             while len(self._held) > 1 and sum(i.matrix.nbytes for i in self._held.values()) > self._max_bytes:
                 self._held.popitem(last=False)
         return index
-
-
-def fuse(by_vector: Sequence[int], by_text: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Fuse two rankings by reciprocal rank (Cormack, Clarke and Buettcher 2009).
-
-    Returns:
-        Number, score in millionths, rank by vector and by text (0 where not found that way), best first.
-    """
-    vector_ranks = {number: rank for rank, number in enumerate(by_vector, start=1)}
-    text_ranks = {number: rank for rank, number in enumerate(by_text, start=1)}
-    fused = [
-        (number, rank_score(vector_ranks.get(number, 0)) + rank_score(text_ranks.get(number, 0)))
-        for number in vector_ranks | text_ranks
-    ]
-    fused.sort(key=lambda item: (-item[1], item[0]))
-    return [(number, score, vector_ranks.get(number, 0), text_ranks.get(number, 0)) for number, score in fused]

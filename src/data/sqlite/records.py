@@ -4,9 +4,9 @@ import secrets
 
 from core import TenantContext
 from core.errors import PreconditionFailed
+from data.cursors import decode_cursor, encode_cursor
 from data.ports import Page, R, Record, Versioned
 from data.sqlite.connections import Connection
-from data.sqlite.cursors import decode_cursor, encode_cursor
 from data.sqlite.database import Database
 
 _LAST_CHARACTER = "\U0010ffff"

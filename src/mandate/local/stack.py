@@ -19,7 +19,7 @@ from emulators.authority import LocalAuthority
 from mandate.services import NAMES, Name
 from mandate.settings import ROOT
 
-Emulator = Literal["identity", "model", "backoffice"]
+Emulator = Literal["identity", "model", "backoffice", "cosmos"]
 
 EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice")
 START_SECONDS = 60.0
@@ -67,7 +67,7 @@ class Stack:
         return (name,) if self.replicas == 1 else tuple(f"{name}-{n}" for n in range(1, self.replicas + 1))
 
     def address(self, part: Emulator | Name) -> str:
-        scheme = "https" if part in ("model", "backoffice") else "http"
+        scheme = "https" if part in ("model", "backoffice", "cosmos") else "http"
         return f"{scheme}://127.0.0.1:{self.ports[part]}"
 
     async def start(self) -> None:
