@@ -17,6 +17,7 @@ from control import (
     TenantRecord,
     binding_key,
     contexts,
+    groups_now,
     tenant_id,
 )
 from core import PUBLISHER, Role, TenantContext
@@ -110,6 +111,22 @@ async def test_a_new_name_replaces_the_old_one(directory: Directory, store: Stor
     assert json.loads(await platform(store).content.get(new))["name"] == "Alice Birke"
     with pytest.raises(NotFound):
         await platform(store).content.get(old)
+
+
+async def test_the_latest_token_says_in_which_groups_somebody_is(
+    directory: Directory, store: Store, clock: MovableClock
+) -> None:
+    async def seen(issued_at: float, *groups: str) -> frozenset[str]:
+        asked = token(issued_at=issued_at, groups=frozenset(groups))
+        context = await directory.resolve(asked, correlation="c")
+        return await groups_now(store.tenant(context))
+
+    assert await seen(10.0, "entra-group") == {"support"}
+    assert await seen(20.0) == frozenset()
+    assert await seen(10.0, "entra-group") == frozenset()
+    clock.time += timedelta(minutes=1)
+    assert await seen(10.0, "entra-group") == frozenset()
+    assert await seen(30.0, "entra-group", "unknown-group") == {"support"}
 
 
 @pytest.mark.parametrize(
