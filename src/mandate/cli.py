@@ -27,6 +27,7 @@ Folder = Annotated[Path | None, typer.Option(help="Where data is kept. Default: 
 Port = Annotated[int, typer.Option(help="The port for people.")]
 Services = Annotated[bool, typer.Option("--services", help="Run each service of the product as a process of its own.")]
 Replicas = Annotated[int, typer.Option(min=1, max=4, help="With --services: so many processes of each.")]
+Store = Annotated[Literal["sqlite", "cosmos"], typer.Option(help="Where data goes: a file, or an emulated Cosmos DB.")]
 Url = Annotated[str, typer.Option(help="Address of a running product.")]
 
 
@@ -36,12 +37,13 @@ def up(
     folder: Folder = None,
     services: Services = False,
     replicas: Replicas = 1,
+    store: Store = "sqlite",
 ) -> None:
     """Run the product and its emulators on this machine, with two demo companies, until Ctrl-C."""
     from mandate.local.up import up as run
     from mandate.settings import ROOT
 
-    _run(run(folder or ROOT / ".mandate", port, separate=services or replicas > 1, replicas=replicas))
+    _run(run(folder or ROOT / ".mandate", port, separate=services or replicas > 1, replicas=replicas, store=store))
 
 
 @app.command()
@@ -61,12 +63,13 @@ def chat(
 def demo(
     services: Services = False,
     replicas: Replicas = 1,
+    store: Store = "sqlite",
     url: Annotated[str, typer.Option(help="Drive this product rather than one of its own.")] = "",
 ) -> None:
     """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
     from mandate.demo import demo as run
 
-    _run(run(separate=services or replicas > 1, replicas=replicas, url=url))
+    _run(run(separate=services or replicas > 1, replicas=replicas, store=store, url=url))
 
 
 @app.command()
@@ -129,12 +132,13 @@ def ingress(
 def verify(
     folder: Folder = None,
     run: Annotated[str, typer.Option(help="Only this run.")] = "",
+    store: Store = "sqlite",
 ) -> None:
     """Walk every chain of a local store and name the first event that is not as it was written."""
     from mandate.evidence import verify as work
     from mandate.settings import ROOT
 
-    _run(work(folder or ROOT / ".mandate", run))
+    _run(work(folder or ROOT / ".mandate", run, store))
 
 
 @knowledge.command("add")

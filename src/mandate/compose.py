@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import aiohttp
 from fastapi import FastAPI
@@ -31,11 +30,11 @@ from control import (
 from core import Clock, SystemClock
 from core.errors import MandateError
 from data import Projector, Store, verify_one
-from data.sqlite import open_store
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.plans import Plan, load_plans
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
+from mandate.stores import open_configured
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
@@ -113,11 +112,17 @@ def client_id(settings: Settings, identity: str) -> str:
 
 
 @asynccontextmanager
-async def open_host(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[Host]:
-    """Open what the services of one process share, and close it again."""
+async def open_host(settings: Settings, identity: str, clock: Clock | None = None) -> AsyncGenerator[Host]:
+    """Open what the services of one process share, and close it again.
+
+    Args:
+        settings: of this process.
+        identity: ours, for what all of them share.
+        clock: the system's if None.
+    """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(Path(settings.store)))
+        store = await stack.enter_async_context(open_configured(settings, client_id(settings, identity), clock))
         connector = aiohttp.TCPConnector(ssl=_tls(settings), limit=0, keepalive_timeout=60)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

@@ -19,7 +19,11 @@ class Settings(BaseSettings):
 
     environment: Literal["local", "dev", "staging", "prod"] = "local"
     store: str = ""
-    """Path of the SQLite file."""
+    """Path of the SQLite file, or URL of the Cosmos DB account; its path, if any, is the name of the database."""
+    blobs: str = ""
+    """URL of the storage account for large content, beside Cosmos DB."""
+    store_regions: str = ""
+    """Regions of the Cosmos DB account to prefer, by their names, best first, with commas between."""
     identity_issuer: str = ""
     """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
     identity_jwks: str = ""

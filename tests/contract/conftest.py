@@ -1,7 +1,7 @@
 """The stores that every contract test of this folder runs against."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,14 @@ from store_places import Place, SqlitePlace, cosmos_place, leaks
 from data import Store
 
 _LEAKS: list[str] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def local() -> Generator[None]:
+    """Say that this is a laptop: elsewhere no emulator starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MANDATE_ENVIRONMENT", "local")
+        yield
 
 
 @pytest.fixture(params=["sqlite", "cosmos"])

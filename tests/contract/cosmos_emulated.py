@@ -1,5 +1,6 @@
 """The Cosmos DB emulator for tests: the unmodified SDK on one side, plain HTTP on the other."""
 
+import io
 import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
@@ -69,7 +70,8 @@ class Cosmos:
         all_headers = {**plain_headers(), **(headers or {})}
         given = {name: value for name, value in all_headers.items() if value is not None}
         url = f"{self.running.url}{path}"
-        async with self.http.request(method, url, headers=given, data=body, ssl=False) as response:
+        data = None if body is None else io.BytesIO(body)
+        async with self.http.request(method, url, headers=given, data=data, ssl=False) as response:
             return response.status, response.headers, await response.json() if await response.read() else None
 
 

@@ -407,6 +407,15 @@ async def test_databases_and_containers_come_and_go(world: Cosmos) -> None:
     assert "other" not in [found["id"] async for found in world.client.list_databases()]
 
 
+async def test_of_many_who_make_a_container_at_once_one_does(world: Cosmos) -> None:
+    made = await asyncio.gather(
+        *(world.database.create_container("race", PartitionKey("/p")) for _ in range(6)), return_exceptions=True
+    )
+    assert sum(isinstance(result, CosmosResourceExistsError) for result in made) == 5
+    made = await asyncio.gather(*(world.client.create_database("race") for _ in range(6)), return_exceptions=True)
+    assert sum(isinstance(result, CosmosResourceExistsError) for result in made) == 5
+
+
 async def test_items_of_a_container_that_is_gone_are_not_found(world: Cosmos) -> None:
     missing = world.database.get_container_client("missing")
     with pytest.raises(CosmosResourceNotFoundError):

@@ -9,7 +9,7 @@ from cosmos_emulated import Cosmos, cosmos, pages_of, rows, status_of
 
 from emulators.cosmos.keys import KeyDefinition
 
-HPK = KeyDefinition((("t",), ("u",)), "MultiHash", 2)
+HPK = KeyDefinition((("t",), ("u",)), "MultiHash")
 MIDDLE = f"{HPK.epk(['T1'])}20"
 """A place inside the interval of the tenant T1; each level's hash begins with 00 to 3F."""
 
@@ -406,7 +406,8 @@ async def test_a_ranking_is_paged_as_any_order(passages: ContainerProxy) -> None
     ],
 )
 async def test_a_search_that_the_service_refuses_is_refused(passages: ContainerProxy, query: str, status: int) -> None:
-    assert await refusal(passages, query, q=[1, 0, 0]) == status
+    for tenant in ("T1", "nobody"):
+        assert (await status_of(rows(passages, query, [tenant], q=[1, 0, 0])))[0] == status
 
 
 async def test_an_item_without_a_vector_has_no_place_in_an_order_by_distance(world: Cosmos) -> None:

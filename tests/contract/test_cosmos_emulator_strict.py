@@ -23,7 +23,7 @@ from emulators.cosmos.keys import KeyDefinition
 KEY = {"x-ms-documentdb-partitionkey": '["T1","u1"]'}
 QUERY = {"x-ms-documentdb-isquery": "true", "content-type": "application/query+json"}
 RANGE = {"x-ms-documentdb-partitionkeyrangeid": "0"}
-HPK = KeyDefinition((("t",), ("u",)), "MultiHash", 2)
+HPK = KeyDefinition((("t",), ("u",)), "MultiHash")
 T1, T1_END = HPK.epk(["T1"]), f"{HPK.epk(['T1'])}FF"
 INTERVAL = {**RANGE, "x-ms-start-epk": T1, "x-ms-end-epk": T1_END, "x-ms-read-key-type": "EffectivePartitionKeyRange"}
 
@@ -287,7 +287,8 @@ async def test_conditions_are_known_or_refused(
         {"partitionKey": {"paths": ["/a", "/b"], "kind": "Hash", "version": 2}},
         {"partitionKey": {"paths": ["/a"], "kind": "Range", "version": 2}},
         {"partitionKey": {"paths": ["/a"], "kind": "MultiHash", "version": 1}},
-        {"partitionKey": {"paths": ["a"], "kind": "Hash"}},
+        {"partitionKey": {"paths": ["a"], "kind": "Hash", "version": 2}},
+        {"partitionKey": {"paths": [], "kind": "Hash", "version": 2}},
         {"defaultTtl": 0},
         {"id": "a/b"},
         {"id": ""},
@@ -307,6 +308,12 @@ async def test_a_container_that_the_service_does_not_make_is_refused(world: Cosm
     body = {"id": "refused", "partitionKey": {"paths": ["/t"], "kind": "Hash", "version": 2}, **settings}
     status, _, _ = await world.send("POST", "/dbs/d/colls/", {}, json.dumps(body).encode())
     assert status == 400
+
+
+async def test_the_old_hash_of_keys_is_not_known(world: Cosmos) -> None:
+    for key in ({"paths": ["/t"], "kind": "Hash", "version": 1}, {"paths": ["/t"], "kind": "Hash"}):
+        body = json.dumps({"id": "old", "partitionKey": key}).encode()
+        assert (await world.send("POST", "/dbs/d/colls/", {}, body))[0] == 501
 
 
 @pytest.mark.parametrize(
@@ -539,6 +546,11 @@ async def plain_status(url: str, path: str, token: str) -> int:
         http.get(f"{url}{path}", headers=headers, ssl=False) as response,
     ):
         return response.status
+
+
+async def test_a_request_of_any_size_is_answered(world: Cosmos, container: ContainerProxy) -> None:
+    status, _, body = await world.send("POST", docs(container), KEY, b" " * (5 * 1024 * 1024))
+    assert (status, body["code"]) == (413, "RequestEntityTooLarge")
 
 
 async def test_what_is_not_there_is_not_found(container: ContainerProxy) -> None:

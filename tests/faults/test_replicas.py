@@ -16,13 +16,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 from backoffice import effects, model_fault, slow_down
+from looking import STORE, store_of
 from test_kill import data_of
 
 from control import contexts
 from core import RunId, parse_timestamp
 from core.events import CancelRequested, DecisionMade, RunOpened, RunResumed, RunState, Stored, ToolFinished
 from data import Store, read_run
-from data.sqlite import open_store
 from mandate.client import Client
 from mandate.local.seeding import seed
 from mandate.local.stack import Stack, free_port, running
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("replicas"), free_port(), separate=True, replicas=2)
+    stack = Stack(tmp_path_factory.mktemp("replicas"), free_port(), separate=True, replicas=2, store=STORE)
     async with running(stack):
         await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
         yield stack
@@ -60,7 +60,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stac
 
 @pytest.fixture(scope="module")
 async def store(stack: Stack) -> AsyncGenerator[Store]:
-    async with open_store(stack.folder / "mandate.db") as store:
+    async with store_of(stack) as store:
         yield store
 
 

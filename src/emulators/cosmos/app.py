@@ -11,7 +11,7 @@ from types import MappingProxyType
 from starlette.types import Receive, Scope, Send
 
 from core import Clock, SystemClock
-from core.errors import Forbidden, Unauthenticated
+from core.errors import MandateError
 from emulators.cosmos.account import Account
 from emulators.cosmos.answers import Answer, answer, refused
 from emulators.cosmos.catalogue import Catalogue
@@ -48,6 +48,7 @@ class CosmosEmulator:
     Attributes:
         faults: what shall go wrong.
         counts: how many requests of each operation came.
+        bytes: how many bytes of bodies they and their answers had; refusals not counted.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class CosmosEmulator:
         self._items = Items(self.catalogue, self._database, clock)
         self.faults = Faults()
         self.counts: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
 
     async def __aenter__(self) -> "CosmosEmulator":
         await self.catalogue.load()
@@ -91,27 +93,32 @@ class CosmosEmulator:
         if scope["path"] == "/healthz":
             found = Answer(HTTPStatus.OK, b"ok")
         else:
-            body = await _read(receive)
-            found = await self._answered(scope["method"], scope["raw_path"].decode(), headers, body)
+            found = await self._answered(scope["method"], scope["raw_path"].decode(), headers, receive)
         if found is None:
             scope[DROP]()
             await receive()  # until the server has seen that the connection is gone
             return
         await _send(send, found, headers.get("x-ms-activity-id", ""))
 
-    async def _answered(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
+    async def _answered(self, method: str, path: str, headers: Mapping[str, str], receive: Receive) -> Answer | None:
         """Return the answer, or nothing where a fault takes the connection."""
         try:
+            body = await _read(receive)
             may_administer = await self._admitted(headers)
             if path.startswith("/_emulator/"):
                 return await self._administered(method, path, body)
             check_headers(headers)
             request = Request(method, split_path(path), MappingProxyType(dict(headers)), body, may_administer)
             operation, act = self._route(request)
-            self.counts[operation] += 1
-            return await self._with_faults(request, operation, act)
+            return await self._counted(request, operation, act)
         except CosmosError as error:
             return refused(error)
+
+    async def _counted(self, request: Request, operation: Operation, act: Act) -> Answer | None:
+        self.counts[operation] += 1
+        found = await self._with_faults(request, operation, act)
+        self.bytes[operation] += len(request.body) + (len(found.body) if found else 0)
+        return found
 
     async def _admitted(self, headers: Mapping[str, str]) -> bool:
         token = bearer(headers)
@@ -119,10 +126,8 @@ class CosmosEmulator:
             return True
         try:
             return await self._authorize(token)
-        except Unauthenticated as error:
-            raise CosmosError(HTTPStatus.UNAUTHORIZED, error.message) from error
-        except Forbidden as error:
-            raise CosmosError(HTTPStatus.FORBIDDEN, error.message) from error
+        except MandateError as error:
+            raise CosmosError(error.status, error.message) from error
 
     async def _with_faults(self, request: Request, operation: Operation, act: Act) -> Answer | None:
         fault = self.faults.take(operation, request.parts[3] if len(request.parts) > 3 else "")  # noqa: PLR2004 - dbs/d/colls/c
@@ -194,6 +199,8 @@ class CosmosEmulator:
                 self.faults.clear()
             case "GET", "/_emulator/counts":
                 return answer(HTTPStatus.OK, dict(self.counts))
+            case "GET", "/_emulator/bytes":
+                return answer(HTTPStatus.OK, dict(self.bytes))
             case "POST", "/_emulator/split":
                 asked = parse_object(body)
                 found = self.catalogue.container(str(asked.get("database")), str(asked.get("container")))
@@ -204,13 +211,20 @@ class CosmosEmulator:
 
 
 async def _read(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    async with asyncio.timeout(_READ_SECONDS):
-        while True:
-            message = await receive()
-            parts.append(message.get("body", b""))
-            if not message.get("more_body"):
-                return b"".join(parts)
+    """Read the body whole, so that a refusal finds the client listening; keep no more of it than is allowed."""
+    body, size, more = bytearray(), 0, True
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            while more:
+                message = await receive()
+                size += len(message.get("body", b""))
+                body += message.get("body", b"") if size <= _LARGEST_BODY else b""
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise CosmosError(HTTPStatus.REQUEST_TIMEOUT, "The request took too long to arrive.") from None
+    if size > _LARGEST_BODY:
+        raise CosmosError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request size is too large.")
+    return bytes(body)
 
 
 async def _send(send: Send, found: Answer, activity: str) -> None:

@@ -3,10 +3,12 @@
 import base64
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+import apsw
 import orjson
 
 from core import Clock
@@ -16,6 +18,7 @@ from emulators.cosmos.errors import CosmosError, bad, not_found, unknown
 from emulators.cosmos.values import Object, as_object, check_keys
 
 _OWNER_NOT_FOUND = 1003
+_PURGE = "DELETE FROM items WHERE expires <= ?"
 _INDEXING: Object = {
     "indexingMode": "consistent",
     "automatic": True,
@@ -88,7 +91,9 @@ class Catalogue:
         self._containers: dict[tuple[str, str], Container] = {}
 
     async def load(self) -> None:
-        """Read what the file has."""
+        """Read what the file has, and let go of what has expired."""
+        now = int(self._clock.now().timestamp())
+        await self._database.write(lambda connection: connection.execute(_PURGE, (now,)))
         databases, containers = await self._database.read(_load)
         self._databases = {str(body["id"]): body for body in databases}
         self._containers = {(found.database, found.definition.name): found for found in containers}
@@ -131,7 +136,8 @@ class Catalogue:
         etag = new_etag(stamp)
 
         def insert(connection: Connection) -> None:
-            connection.execute("INSERT INTO databases VALUES (?, ?, ?, ?)", (name, rid, etag, stamp))
+            with _first():
+                connection.execute("INSERT INTO databases VALUES (?, ?, ?, ?)", (name, rid, etag, stamp))
 
         await self._database.write(insert)
         self._databases[name] = _database_body(name, rid, etag, stamp)
@@ -153,10 +159,9 @@ class Catalogue:
         ranges = tuple(Range(number, low, high) for number, (low, high) in enumerate(bounds))
 
         def insert(connection: Connection) -> int:
-            connection.execute(
-                "INSERT INTO containers (database, id, body, throughput) VALUES (?, ?, ?, ?)",
-                (database, definition.name, _text(full), _text(throughput)),
-            )
+            sql = "INSERT INTO containers (database, id, body, throughput) VALUES (?, ?, ?, ?)"
+            with _first():
+                connection.execute(sql, (database, definition.name, _text(full), _text(throughput)))
             key = connection.last_insert_rowid()
             _insert_ranges(connection, key, ranges)
             return key
@@ -277,6 +282,15 @@ def _rid(data: bytes) -> str:
 
 def _text(value: Object) -> str:
     return orjson.dumps(value).decode()
+
+
+@contextmanager
+def _first() -> Generator[None]:
+    """Tell whoever comes second at the same moment the same as whoever comes later."""
+    try:
+        yield
+    except apsw.ConstraintError as error:
+        raise _exists() from error
 
 
 def _exists() -> CosmosError:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from emulators.cosmos.errors import bad
+from emulators.cosmos.errors import bad, unknown
 from emulators.cosmos.keys import KeyDefinition
 from emulators.cosmos.values import Json, Object, Value, as_list, as_object, check_keys, policy_path
 
@@ -126,10 +126,10 @@ def _key(value: Value) -> KeyDefinition:
     check_keys(key, frozenset({"paths", "kind", "version", "systemKey"}), "partitionKey")
     paths = tuple(policy_path(path) for path in as_list(key.get("paths"), "partitionKey.paths"))
     kind, version = key.get("kind", "Hash"), key.get("version", 1)
-    if kind == "Hash" and len(paths) == 1 and version in (1, 2):
-        return KeyDefinition(paths, "Hash", int(version))
-    if kind == "MultiHash" and 1 <= len(paths) <= _DEEPEST_KEY and version == 2:  # noqa: PLR2004 - the only version
-        return KeyDefinition(paths, "MultiHash", 2)
+    if kind == "Hash" and version == 1:
+        raise unknown("version 1 of the hash of keys")
+    if version == 2 and ((kind == "Hash" and len(paths) == 1) or (kind == "MultiHash" and len(paths) <= _DEEPEST_KEY)):  # noqa: PLR2004 - the only version
+        return KeyDefinition(paths, str(kind))
     raise bad("A partition key is Hash with one path, or MultiHash version 2 with up to three.")
 
 

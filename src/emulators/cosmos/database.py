@@ -162,6 +162,7 @@ def _open(path: Path) -> Connection:
         "journal_mode": "WAL",
         "synchronous": "FULL",
         "foreign_keys": "ON",
+        "secure_delete": "ON",  # what is deleted is overwritten, so that erasure can be looked for in the file
         "cache_size": -32_768,  # in KiB
     }.items():
         connection.execute(f"PRAGMA {name} = {value}")

@@ -27,12 +27,10 @@ class KeyDefinition:
     Attributes:
         paths: where in a document the levels of its key are.
         kind: `Hash` for one level, `MultiHash` for up to three.
-        version: of the hash.
     """
 
     paths: tuple[tuple[str, ...], ...]
     kind: str
-    version: int
 
     def of_document(self, document: Object) -> list[Scalar]:
         return [_level(at(document, path)) for path in self.paths]
@@ -57,7 +55,7 @@ class KeyDefinition:
 
     def epk(self, levels: Sequence[Scalar]) -> str:
         """Return the effective partition key: where the key lies on the container's line."""
-        return _epk(self.kind, self.version, orjson.dumps(list(levels)))
+        return _epk(self.kind, orjson.dumps(list(levels)))
 
 
 def check_same(header: Sequence[Scalar], document: Sequence[Scalar]) -> None:
@@ -89,11 +87,11 @@ def _level(value: Value) -> Scalar:
 
 
 @lru_cache(maxsize=65_536)
-def _epk(kind: str, version: int, levels: bytes) -> str:
+def _epk(kind: str, levels: bytes) -> str:
     """Compute by the SDK's own function, which is slow and pure (rule 11)."""
     from azure.cosmos.partition_key import PartitionKey  # noqa: PLC0415 - heavy
 
     values = orjson.loads(levels)
     paths = [f"/{number}" for number in range(len(values))]
-    definition = PartitionKey(paths if kind == "MultiHash" else paths[0], kind, version)  # pyright: ignore[reportCallIssue] - its overloads know literals only
+    definition = PartitionKey(paths if kind == "MultiHash" else paths[0], kind, 2)  # pyright: ignore[reportCallIssue] - its overloads know literals only
     return str(definition._get_effective_partition_key_string(values))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the one definition of the hash that is not ours

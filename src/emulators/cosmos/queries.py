@@ -129,7 +129,7 @@ class Run:
     def _ranked(self, rank: Called) -> tuple[list[Row], Sequence[Direction]]:
         """Score all rows of the scope: exact, where an index of the service may only come near."""
         rows = list(self._scan.with_values(()))
-        scores = self._search.ranked(rank, rows) if rows else []
+        scores = self._search.ranked(rank, rows)
         return [replace(row, values=(score,)) for row, score in zip(rows, scores, strict=True)], [True]
 
 

@@ -69,6 +69,7 @@ async def open_emulator(
             ssl_certfile=certificate,
             ssl_keyfile=key,
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=75,  # longer than clients keep a connection, or they would meet one that is closing
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())

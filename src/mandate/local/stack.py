@@ -1,4 +1,4 @@
-"""The processes of a laptop: three emulators and the product, in one process group, each ended with its parent."""
+"""The processes of a laptop: the emulators and the product, in one process group, each ended with its parent."""
 
 import asyncio
 import os
@@ -21,6 +21,8 @@ from mandate.settings import ROOT
 
 Emulator = Literal["identity", "model", "backoffice", "cosmos"]
 
+StoreKind = Literal["sqlite", "cosmos"]
+
 EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice")
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -35,6 +37,7 @@ class Stack:
         port: the one port for people.
         separate: each service as a process of its own rather than the product as one.
         replicas: so many processes of each service, if they are separate, behind one address.
+        store: a file, or the emulator of Cosmos DB.
         extra: more environment for the product, such as another model endpoint.
     """
 
@@ -42,6 +45,7 @@ class Stack:
     port: int
     separate: bool = False
     replicas: int = 1
+    store: StoreKind = "sqlite"
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
     ports: dict[str, int] = field(default_factory=dict[str, int])
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
@@ -54,6 +58,10 @@ class Stack:
     @property
     def ca_file(self) -> Path:
         return self.folder / "authority" / "ca.pem"
+
+    @property
+    def emulators(self) -> tuple[Emulator, ...]:
+        return (*EMULATORS, "cosmos") if self.store == "cosmos" else EMULATORS
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -79,9 +87,14 @@ class Stack:
         os.environ.setdefault("MANDATE_ENVIRONMENT", "local")  # anything else set there stops the emulators
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(LocalAuthority.open, self.folder / "authority")
-        for name in (*EMULATORS, *NAMES, *self.parts):
+        for name in (*self.emulators, *NAMES, *self.parts):
             self.ports.setdefault(name, self.port if name == "interaction" else free_port())
-        await asyncio.gather(self.start_product(), *(self.start_emulator(name) for name in EMULATORS))
+        emulators = [self.start_emulator(name) for name in self.emulators]
+        if self.store == "cosmos":  # the product looks for its store at once
+            await asyncio.gather(*emulators)
+            await self.start_product()
+        else:
+            await asyncio.gather(self.start_product(), *emulators)
         if self.replicas > 1:
             await self._start_ingress()
 
@@ -171,7 +184,9 @@ class Stack:
             **kept,
             "MANDATE_ENVIRONMENT": "local",
             "MANDATE_SUPERVISED": "1",
-            "MANDATE_STORE": str(self.folder / "mandate.db"),
+            "MANDATE_STORE": (
+                f"{self.address('cosmos')}/mandate" if self.store == "cosmos" else str(self.folder / "mandate.db")
+            ),
             "MANDATE_IDENTITY_ISSUER": f"{self.url}/identity/{{tid}}/v2.0",
             "MANDATE_IDENTITY_JWKS": f"{self.address('identity')}/common/discovery/v2.0/keys",
             "MANDATE_FRONT_IDENTITY": self.address("identity"),

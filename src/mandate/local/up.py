@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mandate import DEFAULT_URL
 from mandate.local.seeding import seed
-from mandate.local.stack import Stack, running
+from mandate.local.stack import Stack, StoreKind, running
 from mandate.local.world import Company, load_companies
 from mandate.services import Services
 from mandate.settings import ROOT
@@ -21,10 +21,10 @@ from mandate.settings import ROOT
 console = Console()
 
 
-async def up(folder: Path, port: int, *, separate: bool, replicas: int) -> int:
+async def up(folder: Path, port: int, *, separate: bool, replicas: int, store: StoreKind) -> int:
     """Start, set up, say where to go, and stay until the person or a part of the product ends it."""
     began = time.monotonic()
-    stack = Stack(folder, port, separate=separate, replicas=replicas)
+    stack = Stack(folder, port, separate=separate, replicas=replicas, store=store)
     companies = load_companies(ROOT)
     console.print("Starting the product and its emulators ...")
     async with running(stack):
