@@ -23,6 +23,7 @@ from data.ports import (
 from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_run
+from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
@@ -47,6 +48,7 @@ __all__ = [
     "Hit",
     "Knowledge",
     "OpenStore",
+    "OptionalSourceField",
     "Page",
     "Passage",
     "Platform",
@@ -61,8 +63,12 @@ __all__ = [
     "RunSummary",
     "RunUsage",
     "RunWriter",
+    "Source",
+    "SourceField",
+    "Sources",
     "Store",
     "TenantData",
+    "Trim",
     "UseSummary",
     "Verdict",
     "Versioned",

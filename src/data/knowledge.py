@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core import DocumentId, Json, Permit, PrincipalId, canonical, digest
+from core import Confidentiality, DocumentId, Json, Permit, PrincipalId, canonical, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Hit:
         rank_text: the same.
         similarity: cosine of question and passage, in millionths; 0 where the vectors cannot be compared.
         matched: the words of the question that full text finds in it, if the query asks for them.
+        readers: groups that may read it, where a customer's own source says so; none means all who read the collection.
+        confidentiality: its own level, where such a source says so.
     """
 
     passage: Passage
@@ -40,6 +42,8 @@ class Hit:
     rank_text: int
     similarity: int = 0
     matched: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    confidentiality: Confidentiality | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ DEPTH = 50
 MAX_TERMS = 32
 """Words of a question that are searched for."""
 
-K = TypeVar("K", int, tuple[str, str])
+K = TypeVar("K", int, str, tuple[str, str])
 
 
 def words_of(text: str) -> list[str]:

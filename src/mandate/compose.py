@@ -30,6 +30,7 @@ from control import (
 from core import Clock, SystemClock
 from core.errors import MandateError
 from data import Projector, Store, verify_one
+from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.plans import Plan, load_plans
 from mandate.services import CALL, Name, Services, local_client_id
@@ -47,6 +48,7 @@ from web import (
     AssertionSigner,
     AssertionVerifier,
     AzureServiceTokens,
+    CustomerTokens,
     InProcess,
     Network,
     OpenIdClient,
@@ -200,6 +202,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             carriers=carriers,
             driver=StoreDriver(host.store, host.clock, carriers, projector),
             readers=Readers(host.settings.readers),
+            sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
         )
         yield OrchestrationDependencies(
             services=services,
@@ -208,6 +211,15 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             calls=host.calls("orchestration"),
             access=host.access,
         )
+
+
+def _customer_tokens(host: Host, tokens: AzureServiceTokens) -> CustomerTokens:
+    return CustomerTokens(
+        issuer=host.settings.identity_issuer,
+        client_id=host.settings.sources_client_id,
+        identity=tokens,
+        session=host.session,
+    )
 
 
 def model_router(host: Host, tokens: AzureServiceTokens) -> ModelRouter:

@@ -6,7 +6,7 @@ answers and running runs were shown. Of a person those groups count that the lat
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from control import groups_now
@@ -26,6 +26,10 @@ class Access:
     def reads(self, collection: CollectionRecord) -> bool:
         """Return whether they may read all that is in the collection; one without readers is for all members."""
         return not collection.readers or not self.groups.isdisjoint(collection.readers)
+
+    def sourced(self, collection: CollectionRecord, readers: Collection[str]) -> bool:
+        """Return whether they may read a passage of a customer's own source, which named `readers` for it."""
+        return self.reads(collection) and (not readers or not self.groups.isdisjoint(readers))
 
     def sees(self, collection: CollectionRecord) -> bool:
         """Return whether they may know of the collection and use it; whose it is does not read what others bring."""

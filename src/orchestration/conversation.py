@@ -21,6 +21,11 @@ from orchestration.state import ProposalState, fold, message_of
 from orchestration.turn import Turn
 from tools import Tool
 
+SILENT = (
+    "(Not from the person: a source of the organisation did not answer just now. Say in your answer that it may be "
+    "incomplete for that reason.)"
+)
+
 
 @dataclass(slots=True)
 class Transcript:
@@ -49,6 +54,8 @@ async def transcribe(turn: Turn) -> Transcript:
         shown = await shown_again(turn.data, stored, ceiling)
         transcript.messages.append(Message(role="user", text=blocks(shown.passages)))
         transcript.sources.others += [*(passage.label for passage in retrieved.passages), *shown.labels]
+    if retrieved and retrieved.silent:
+        transcript.messages.append(Message(role="user", text=SILENT))
     if quoted := turn.progress.run.quoted:
         transcript.messages.append(Message(role="user", text=quotation(await turn.content(quoted))))
         transcript.sources.others.append(UNTRUSTED)

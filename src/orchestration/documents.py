@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import orjson
 
 from core import Clock, Content, ContentClass, DocumentId, derived_id, timestamp
-from core.errors import Conflict, NotFound, PreconditionFailed
+from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from data import RunWriter, TenantData, Versioned, read_run
 from orchestration.access import access_of
 from orchestration.chunking import chunk_markdown
@@ -19,6 +19,8 @@ async def collection_named(data: TenantData, name: str) -> CollectionRecord:
     found = await data.records.get(CollectionRecord, name)
     if found is None or not (await access_of(data)).sees(found.value):
         raise NotFound("There is no such collection. See GET /v1/collections for those that you can use.")
+    if found.value.source:
+        raise Unprocessable("This collection is in an index of your organisation: add to it there.", code="source.own")
     return found.value
 
 

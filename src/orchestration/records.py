@@ -18,7 +18,7 @@ from core import (
     RunId,
     TenantId,
 )
-from data import Record
+from data import Record, Source
 
 
 class ConversationRecord(Record):
@@ -104,7 +104,8 @@ class WakeRecord(Record):
 class CollectionRecord(Record):
     """A place for documents. What it says of labels and readers holds for all that is in it, at once: see `access`.
 
-    Only an admin may mark one as trusted: its authors are then believed by policy.
+    Only an admin may mark one as trusted: its authors are then believed by policy. With a `source` its passages are not
+    here but in an index that the customer keeps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +118,7 @@ class CollectionRecord(Record):
     integrity: Integrity
     confidentiality: Confidentiality
     readers: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def label(self) -> Label:

@@ -19,7 +19,10 @@ WITHHELD = "(withheld: not for you any more)"
 class ShownPassage:
     """A passage as the model and the person are shown it, numbered from 1.
 
-    `matched` are the words of the question that full text found in it, where somebody asked for an explanation.
+    Attributes:
+        matched: the words of the question that full text found in it, where somebody asked for an explanation.
+        collection: only of a passage from a customer's own source, of which there is no document here.
+        readers: groups that may read such a one, as the source said; none means whoever reads the collection.
     """
 
     number: int
@@ -28,10 +31,12 @@ class ShownPassage:
     heading: str
     text: str
     matched: tuple[str, ...] = ()
+    collection: str = ""
+    readers: tuple[str, ...] = ()
 
 
 def parse_passages(data: bytes) -> list[ShownPassage]:
-    return [ShownPassage(**item) for item in orjson.loads(data)]
+    return [ShownPassage(**item | {"readers": tuple(item.get("readers", ()))}) for item in orjson.loads(data)]
 
 
 def blocks(passages: Sequence[ShownPassage]) -> str:
@@ -58,14 +63,19 @@ async def shown_again(data: TenantData, stored: bytes, ceiling: Confidentiality 
     `ceiling`. An auditor sees what an agent was shown, as evidence, whoever may read it.
     """
     shown, access = parse_passages(stored), await access_of(data)
-    names = dict.fromkeys(passage.document for passage in shown)
+    names = dict.fromkeys(passage.document for passage in shown if not passage.collection)
     found = await asyncio.gather(*(data.records.get(DocumentRecord, name) for name in names))
     there = {one.value.id: one.value for one in found if one and not one.value.erasing}
-    collections = await access.collections(document.collection for document in there.values())
+    homes = {document.id: document.collection for document in there.values()}
+    homes |= {passage.document: passage.collection for passage in shown if passage.collection}
+    collections = await access.collections(homes.values())
     low = {one.id for one in collections.values() if one.confidentiality.rank <= ceiling.rank}
-    kept = there.values() if data.context.has(Role.AUDITOR) else await access.readable(there.values())
-    open_ = {document.id for document in kept if document.collection in low}
-    why = {passage.document: WITHHELD if passage.document in there else ERASED for passage in shown}
+    own = {document.id for document in await access.readable(there.values())}
+    outside = [passage for passage in shown if passage.collection in collections]
+    sourced = {p.document for p in outside if access.sourced(collections[p.collection], p.readers)}
+    kept = set(homes) if data.context.has(Role.AUDITOR) else own | sourced
+    open_ = {document for document in kept if homes[document] in low}
+    why = {passage.document: WITHHELD if passage.document in homes else ERASED for passage in shown}
     passages = [p if p.document in open_ else _without_words(p, why[p.document]) for p in shown]
     return Shown(passages, [one.label for one in collections.values()])
 
