@@ -16,8 +16,9 @@ Keeps = Callable[[Document], bool]
 _NAMES = TypeAdapter(list[str])
 _NAME = r"([A-Za-z][A-Za-z0-9_]*)"
 _OPEN = re.compile(rf"\(not {_NAME}/any\(\)\)")
-_GROUPS = re.compile(rf"\(not {_NAME}/any\(\) or {_NAME}/any\(g: search\.in\(g, '([^']*)', '\|'\)\)\)")
-_VALUES = re.compile(rf"search\.in\({_NAME}, '([^']*)', '\|'\)")
+_TEXT = r"'((?:[^']|'')*)'"
+_GROUPS = re.compile(rf"\(not {_NAME}/any\(\) or {_NAME}/any\(g: search\.in\(g, {_TEXT}, '\|'\)\)\)")
+_VALUES = re.compile(rf"search\.in\({_NAME}, {_TEXT}, '\|'\)")
 
 
 def parse_filter(text: str, filterable: Sequence[str]) -> Keeps:
@@ -35,12 +36,16 @@ def _part(text: str, filterable: Sequence[str]) -> Keeps:
         field = _known(found[1], filterable)
         return lambda document: not _list(document, field)
     if (found := _GROUPS.fullmatch(text)) and found[1] == found[2]:
-        field, named = _known(found[1], filterable), frozenset(found[3].split("|"))
+        field, named = _known(found[1], filterable), _values(found[3])
         return lambda document: not _list(document, field) or not named.isdisjoint(_list(document, field))
     if found := _VALUES.fullmatch(text):
-        field, named = _known(found[1], filterable), frozenset(found[2].split("|"))
+        field, named = _known(found[1], filterable), _values(found[2])
         return lambda document: document.get(field) in named
     raise BadRequest("Invalid expression: this filter is not understood here.", code="search.filter")
+
+
+def _values(text: str) -> frozenset[str]:
+    return frozenset(text.replace("''", "'").split("|"))
 
 
 def _known(field: str, filterable: Sequence[str]) -> str:

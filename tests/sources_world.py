@@ -1,18 +1,16 @@
 """Two customers, each with a search service of their own over HTTPS, and what lets only ours in."""
 
-import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-from starlette.types import ASGIApp
-
 from core.errors import Forbidden
 from emulators.authority import LocalAuthority
 from emulators.search import Admit, SearchIndex, SearchService
+from identity_live import serving
 from web import TokenValidator
 
 SEARCH = "https://search.azure.com"
@@ -50,33 +48,10 @@ def only_for(validator: TokenValidator, directory: str, client_id: str) -> Admit
 @asynccontextmanager
 async def keeping(authority: Path, service: SearchService) -> AsyncGenerator[Kept]:
     """Serve it under the local authority in the folder `authority` for as long as the context lasts."""
-    certificate, key = LocalAuthority.open(authority).issue(["127.0.0.1"])
-    server = _Server(service.app(), certificate, key)
-    running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield Kept(service, f"https://127.0.0.1:{port}")
-    finally:
-        server.should_exit = True
-        await running
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, app: ASGIApp, certificate: Path, key: Path) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host="127.0.0.1",
-                port=0,
-                log_config=None,
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
-                timeout_graceful_shutdown=1,
-            )
-        )
+    pem, _ = LocalAuthority.open(authority).issue(["127.0.0.1"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving(service.app(), listener, pem):
+        yield Kept(service, f"https://127.0.0.1:{listener.getsockname()[1]}")
 
 
 def trusting(authority: Path) -> ssl.SSLContext:
