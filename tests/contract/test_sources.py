@@ -43,6 +43,7 @@ class Setting:
     fabrikam: Kept
     sources: AzureSearch
     tokens: CustomerTokens
+    session: aiohttp.ClientSession
 
     def source(self, kept: Kept | None = None, directory: str = CONTOSO, **changes: Any) -> Source:
         fields: dict[str, Any] = {"vector": "embedding", "groups": "groups", "confidentiality": "level", **changes}
@@ -98,7 +99,8 @@ async def _setting(folder: Path) -> AsyncGenerator[Setting]:
         tokens = CustomerTokens(
             issuer=f"{world.base}/{{tid}}/v2.0", client_id="sources", identity=_Identity(world), session=world.session
         )
-        yield Setting(world, *kept, AzureSearch(session, tokens.token, seconds=1.5), tokens)
+        search = AzureSearch(session, tokens.token, seconds=1.5)
+        yield Setting(world, kept[0], kept[1], search, tokens, session)
 
 
 def titles(hits: list[Hit]) -> set[str]:
@@ -190,12 +192,11 @@ async def test_the_emulator_knows_nothing_but_what_it_serves(setting: Setting) -
     token = await setting.tokens.token(CONTOSO, f"{SEARCH}/.default")
     url = f"{setting.contoso.endpoint}/indexes/papers/docs"
     good: dict[str, Any] = {"search": "kettle", "searchFields": "title", "select": "id"}
-    session = setting.sources._session
 
     async def status(method: str = "POST", path: str = "/search", body: Any = good, **headers: str) -> int:
         headers.setdefault("authorization", f"Bearer {token}")
         version = "" if "api-version" in path else "?api-version=2024-07-01"
-        async with session.request(method, f"{url}{path}{version}", json=body, headers=headers) as answer:
+        async with setting.session.request(method, f"{url}{path}{version}", json=body, headers=headers) as answer:
             return answer.status
 
     assert await status() == 200

@@ -1,4 +1,4 @@
-"""A collection in an index that the customer keeps, end to end: streamed, cited, trimmed, and told when it is silent."""
+"""A collection in an index that the customer keeps, end to end: streamed, cited, trimmed, missed when silent."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ OPEN: Said = {"id": "1", "title": "Wombat anchor", "content": "The wombat anchor
 CLOSED: Said = {
     "id": "2",
     "title": "Wombat margin",
-    "content": "The wombat anchor earns 44.",
+    "content": "A wombat anchor earns 9.",
     "groups": ["returns-desk"],
 }
 
