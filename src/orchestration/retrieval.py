@@ -66,8 +66,9 @@ async def retrieve(
         run.data.knowledge.search(permits[1], queries[0], vector=vector, reader=reader),
         *(sourced(permit, query) for permit, query in zip(permits[2:], queries[1:], strict=True)),
     )
-    every = [hit for hits in found for hit in hits or ()]
-    hits = sorted(every, key=lambda hit: -hit.score)[: search.query.limit]
+    # Scores of different indexes cannot be compared: the best of each come first, then the second of each.
+    placed = [(place, hit) for hits in found for place, hit in enumerate(hits or ())]
+    hits = [hit for _, hit in sorted(placed, key=lambda item: item[0])[: search.query.limit]]
     content = Content.new(_shown(hits, collections), kind=ContentClass.PASSAGES, owner=context.principal.id)
     event = PassagesRetrieved(
         step=0,

@@ -21,7 +21,7 @@ from web import TokenValidator
 
 ELIF, GRETA, MIA, NOOR = (f"{name}@alderfinch.example" for name in ("elif", "greta", "mia", "noor"))
 Said = dict[str, Any]
-QUESTION = {"agent": "support", "message": "How heavy is the wombat anchor?"}
+QUESTION = {"agent": "support", "message": "How many kilograms does the wombat anchor weigh?"}
 OPEN: Said = {"id": "1", "title": "Wombat anchor", "content": "The wombat anchor weighs 31 kilograms.", "groups": []}
 CLOSED: Said = {
     "id": "2",
@@ -83,7 +83,7 @@ async def test_an_answer_cites_what_a_customer_keeps_and_says_when_their_source_
             assert any(event.event == "delta" for event in seen)
             retrieved: Said = next(orjson.loads(e.data) for e in seen if e.event == "passages_retrieved")
             answered: Said = next(orjson.loads(e.data) for e in seen if e.event == "answer_given")
-            assert "31 kilograms" in answered["text"]
+            assert "31 kilograms" in answered["text"], retrieved
             cited = {c["document"] for c in answered["citations"]}
             ours = [s for s in retrieved["sources"] if s["document"].startswith("src_")]
             assert [s["heading"] for s in ours] == ["Wombat anchor"]  # and not what is for the returns desk

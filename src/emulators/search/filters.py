@@ -41,7 +41,7 @@ def _part(text: str, filterable: Sequence[str]) -> Keeps:
     if found := _VALUES.fullmatch(text):
         field, named = _known(found[1], filterable), _values(found[2])
         return lambda document: document.get(field) in named
-    raise BadRequest("Invalid expression: this filter is not understood here.", code="search.filter")
+    raise BadRequest("Invalid expression: this filter is not understood here.")
 
 
 def _values(text: str) -> frozenset[str]:
@@ -50,7 +50,7 @@ def _values(text: str) -> frozenset[str]:
 
 def _known(field: str, filterable: Sequence[str]) -> str:
     if field not in filterable:
-        raise BadRequest("Invalid expression: a field in it is not filterable.", code="search.filter")
+        raise BadRequest("Invalid expression: a field in it is not filterable.")
     return field
 
 

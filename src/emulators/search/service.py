@@ -101,13 +101,13 @@ class SearchService:
 
     async def _answered(self, request: Request) -> Response:
         if "api-key" in request.headers:
-            raise Forbidden("Keys are switched off for this service.", code="search.keys")
+            raise Forbidden("Keys are switched off for this service.")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not token:
             raise Unauthenticated("A bearer token is missing.")
         await self.admit(token)
         if dict(request.query_params) != {"api-version": API_VERSION}:
-            raise BadRequest("The api-version is missing or not known.", code="search.api_version")
+            raise BadRequest("The api-version is missing or not known.")
         name = str(request.path_params["index"])
         if name not in self.indexes:
             raise NotFound("There is no such index.")
@@ -126,7 +126,7 @@ def _parse(body: bytes) -> _Search:
         return _Search.model_validate_json(body if len(body) <= MAX_BODY else b"")
     except ValidationError as error:
         where = ", ".join(str(problem["loc"]) for problem in error.errors())
-        raise BadRequest(f"The request is invalid: {where}", code="search.request") from None
+        raise BadRequest(f"The request is invalid: {where}") from None
 
 
 def _found(index: SearchIndex, asked: _Search) -> list[dict[str, object]]:
@@ -139,16 +139,14 @@ def _found(index: SearchIndex, asked: _Search) -> list[dict[str, object]]:
     elif asked.search is not None and not asked.vector_queries:
         scored, most = _by_words(asked, index, allowed), asked.top
     else:
-        raise BadRequest("Ask for words or for one vector here.", code="search.request")
+        raise BadRequest("Ask for words or for one vector here.")
     best = sorted(scored, key=lambda item: -item[0])[:most]
     return [{"@search.score": score, **{name: document.get(name) for name in chosen}} for score, document in best]
 
 
 def _by_vector(index: SearchIndex, query: _VectorQuery, allowed: Sequence[Document]) -> list[tuple[float, Document]]:
     if index.vectors.get(query.fields) != len(query.vector):
-        raise BadRequest(
-            "The vector has not the dimensions of the field, or there is no such field.", code="search.vector"
-        )
+        raise BadRequest("The vector has not the dimensions of the field, or there is no such field.")
     return [(_cosine(document[query.fields], query.vector), document) for document in allowed]
 
 
@@ -170,7 +168,7 @@ def _cosine(stored: object, asked: Sequence[float]) -> float:
 def _names(text: str, known: set[str]) -> list[str]:
     names = text.split(",")
     if not known.issuperset(names):
-        raise BadRequest("A field that was asked for is not there, or not searchable.", code="search.field")
+        raise BadRequest("A field that was asked for is not there, or not searchable.")
     return names
 
 
