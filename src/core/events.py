@@ -384,7 +384,11 @@ class Event(BaseModel):
 
 
 class Stored(BaseModel):
-    """An event as the log holds it: `hash` is the SHA-256 of `data`, and `data` is the event's canonical JSON."""
+    """An event as the log holds it: `hash` is the SHA-256 of `data`, and `data` is the event's canonical JSON.
+
+    In `data` the names that the tenant chose are sealed (`core.names`); in `event` they are as whoever read it knows
+    them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -393,8 +397,9 @@ class Stored(BaseModel):
     hash: str
 
     @classmethod
-    def seal(cls, event: Event) -> "Stored":
-        data = event.canonical()
+    def seal(cls, event: Event, written: Event | None = None) -> "Stored":
+        """Make what is stored of an event; `written` is the same with its names sealed."""
+        data = (written or event).canonical()
         return cls.model_construct(event=event, data=data, hash=digest(data))
 
     @classmethod

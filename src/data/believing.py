@@ -54,3 +54,8 @@ def check_append(events: Sequence[Stored], tenant: TenantId) -> None:
 def commits(ref: ContentRef, key: bytes, data: bytes) -> bool:
     """Return whether `ref` commits to `data` under `key`."""
     return hmac.compare_digest(commitment(key, data), ref.commitment)
+
+
+def may_be_refused(events: Sequence[Stored]) -> bool:
+    """Return whether a tenant that is being erased does not get these any more: it gets what ends a run only."""
+    return any(stored.event.body.type not in ("run_ended", "record_changed") for stored in events)

@@ -12,14 +12,18 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from core import (
+    Confidentiality,
     Content,
+    ContentClass,
     ContentId,
     ContentRef,
+    PrincipalId,
     RunId,
     TenantContext,
     TenantId,
 )
 from core.events import Stored
+from data.governed import Governed
 from data.knowledge import Knowledge
 
 MAX_APPEND_EVENTS = 100
@@ -61,6 +65,18 @@ class RawEvent:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of content without its bytes: `at` is when it was stored, `size` how many bytes it has."""
+
+    id: ContentId
+    kind: ContentClass
+    owner: PrincipalId
+    confidentiality: Confidentiality
+    at: str
+    size: int
+
+
 class RunLog(Protocol):
     async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
         """Append consecutive events of one run, all or none; durable on return, `content` no later than the events.
@@ -91,7 +107,7 @@ class ContentStore(Protocol):
         """Return the bytes.
 
         Raises:
-            NotFound: never written, or erased.
+            NotFound: never written, erased, or its time is up.
             Defect: the bytes do not match the commitment (code `defect.commitment`).
         """
         ...
@@ -101,7 +117,21 @@ class ContentStore(Protocol):
         ...
 
     async def erase(self, ids: Sequence[ContentId]) -> int:
-        """Destroy the bytes and the keys, and return how many were there."""
+        """Destroy the bytes and the keys, and return how many were there.
+
+        Raises:
+            Conflict: a legal hold keeps one of them (`hold.active`); none was erased.
+        """
+        ...
+
+    async def list(
+        self, *, owner: PrincipalId | None = None, cursor: str | None = None, limit: int = 500
+    ) -> "Page[Piece]":
+        """Return what there is, in order of the ids, without its bytes; of `owner` only, if one is named."""
+        ...
+
+    async def key(self, id_: ContentId) -> bytes | None:
+        """Return the key of the commitment, for whoever takes the content with them; None where `get` finds none."""
         ...
 
 
@@ -250,6 +280,9 @@ class Store(Protocol):
 
     @property
     def platform(self) -> Platform: ...
+
+    @property
+    def governed(self) -> Governed: ...
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless reads and writes work."""

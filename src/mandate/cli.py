@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 evidence = typer.Typer(help="Look into the evidence that every run leaves.", no_args_is_help=True)
 knowledge = typer.Typer(help="What the agents may read.", no_args_is_help=True)
+data = typer.Typer(help="What is kept, taken away and erased.", no_args_is_help=True)
+app.add_typer(data, name="data")
 app.add_typer(evidence, name="evidence")
 app.add_typer(knowledge, name="knowledge")
 
@@ -152,6 +154,18 @@ def add(
     from mandate.knowledge import add as work
 
     _run(work(url, user, collection, files))
+
+
+@data.command("reapply")
+def reapply(
+    folder: Folder = None,
+    journal: Annotated[Path | None, typer.Option(help="The file kept apart. Default: erasures.jsonl there.")] = None,
+) -> None:
+    """Erase again, in a local store that was restored from a backup, what its journal says was erased since."""
+    from mandate.erasures import reapply as work
+    from mandate.settings import ROOT
+
+    _run(work(folder or ROOT / ".mandate", journal))
 
 
 def _run(work: Coroutine[None, None, int | None]) -> None:

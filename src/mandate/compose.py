@@ -21,13 +21,14 @@ from control import (
     Calls,
     ControlServices,
     Directory,
+    Erasures,
     Gate,
     Policies,
     Sessions,
     StoreKeys,
     load_agents,
 )
-from core import Clock, SystemClock
+from core import Clock, Effect, SystemClock
 from core.errors import MandateError
 from data import Projector, Store, verify_one
 from data.azure_search import AzureSearch
@@ -40,7 +41,7 @@ from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
-from orchestration import Carriers, OrchestrationDependencies, Readers, StoreDriver
+from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, StoreDriver
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
@@ -78,6 +79,7 @@ class Host:
     access: AccessLog
     keys: StoreKeys
     policies: Policies
+    erasures: Erasures
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
     apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
@@ -139,6 +141,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             access=AccessLog(store, clock, code=VERSION),
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
+            erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),
             agents=load_agents(settings.root / "agents"),
         )
@@ -172,6 +175,7 @@ def _control(host: Host) -> ControlServices:
         directory=host.directory,
         policies=host.policies,
         access=host.access,
+        erasures=host.erasures,
         authenticate=host.calls("control").caller,
         version=VERSION,
     )
@@ -210,6 +214,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             projector=projector,
             calls=host.calls("orchestration"),
             access=host.access,
+            eraser=eraser(host, registry),
         )
 
 
@@ -220,6 +225,14 @@ def _customer_tokens(host: Host, tokens: AzureServiceTokens) -> CustomerTokens:
         identity=tokens,
         session=host.session,
     )
+
+
+def eraser(host: Host, registry: Registry) -> Eraser:
+    def effect_of(tool: str) -> Effect | None:
+        found = registry.get(tool)
+        return found.effect if found else None
+
+    return Eraser(host.store, host.erasures, host.clock, effect_of)
 
 
 def model_router(host: Host, tokens: AzureServiceTokens) -> ModelRouter:
@@ -244,6 +257,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
+        registry = Registry(backoffice_tools(_NOWHERE))
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
         stack.callback(renewal.cancel)
@@ -256,7 +270,8 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
             limits=RateLimits({name: PlanRates(plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
-            registry=Registry(backoffice_tools(_NOWHERE)),
+            registry=registry,
+            eraser=eraser(host, registry),
             clock=host.clock,
             version=VERSION,
             verify=verify_one,

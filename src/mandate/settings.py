@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     """URL of the storage account for large content, beside Cosmos DB."""
     store_regions: str = ""
     """Regions of the Cosmos DB account to prefer, by their names, best first, with commas between."""
+    erasure_journal: Path | None = None
+    """A file outside of the store's backups in which every erasure is noted, so that none is undone by a restore."""
     identity_issuer: str = ""
     """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
     identity_jwks: str = ""

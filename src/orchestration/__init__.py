@@ -8,7 +8,7 @@ from orchestration.app import OrchestrationDependencies, create_app
 from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
-from orchestration.erasing import erase_document
+from orchestration.erasure import Eraser
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
@@ -17,6 +17,7 @@ from orchestration.records import ApprovalRecord, CollectionRecord, Conversation
 from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
 from orchestration.store_driver import StoreDriver
+from orchestration.stores import STORES, DataStore
 from orchestration.streaming import fetcher
 from orchestration.telling import telling
 from orchestration.turn import Services
@@ -26,13 +27,16 @@ __all__ = [
     "ERASED",
     "MARKDOWN",
     "MEDIA_TYPES",
+    "STORES",
     "WITHHELD",
     "Access",
     "ApprovalRecord",
     "Carriers",
     "CollectionRecord",
     "ConversationRecord",
+    "DataStore",
     "DocumentRecord",
+    "Eraser",
     "Fetch",
     "Flag",
     "OrchestrationDependencies",
@@ -47,7 +51,6 @@ __all__ = [
     "answer_text",
     "create_app",
     "delete_conversation",
-    "erase_document",
     "fetcher",
     "flag_answer",
     "flags_of",

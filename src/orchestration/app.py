@@ -24,6 +24,7 @@ from control import AccessLog, AssertedCall, Calls, Directory, contexts
 from core import ApprovalId, ConversationId, DocumentId, RunId, TenantId
 from data import Projector, RunWriter
 from orchestration.chunking import title_of
+from orchestration.erasure import Eraser
 from orchestration.ingestion import (
     DocumentRequest,
     Original,
@@ -59,6 +60,7 @@ class OrchestrationDependencies:
     projector: Projector
     calls: Calls
     access: AccessLog
+    eraser: Eraser
 
 
 class _Body(BaseModel):
@@ -221,7 +223,8 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
 
             await services.carriers.begin()
             await services.driver.start(look)
-            work = (services.carriers.keep(), services.driver.drive(look), dependencies.projector.run())
+            driving, erasing = services.driver.drive(look), dependencies.eraser.run()
+            work = (services.carriers.keep(), driving, dependencies.projector.run(), erasing)
             background = [group.create_task(each) for each in work]
             yield
             await runs.drain(DRAIN_SECONDS)

@@ -9,14 +9,14 @@ import orjson
 
 from core import PRISTINE, Json, Label, RunId
 from core.errors import NotFound, Unprocessable
-from core.events import ToolFinished
+from core.events import PassagesRetrieved, ToolFinished
 from core.labels import Integrity
 from data import read_run
 from models import Message, ToolCall
 from orchestration.labelling import Sources
 from orchestration.quoting import UNTRUSTED, quotation
 from orchestration.records import ConversationRecord
-from orchestration.shown import blocks, shown_again
+from orchestration.shown import Shown, blocks, erased_passages, shown_again
 from orchestration.state import ProposalState, fold, message_of
 from orchestration.turn import Turn
 from tools import Tool
@@ -50,10 +50,9 @@ async def transcribe(turn: Turn) -> Transcript:
     await _history(turn, transcript)
     if (retrieved := turn.progress.retrieved) and retrieved.passages:
         # Who may read them may have changed since the run was shown them, and so may their labels.
-        stored, ceiling = await turn.content(retrieved.content), turn.agent.data.confidentiality_ceiling
-        shown = await shown_again(turn.data, stored, ceiling)
-        transcript.messages.append(Message(role="user", text=blocks(shown.passages)))
-        transcript.sources.others += [*(passage.label for passage in retrieved.passages), *shown.labels]
+        again = await shown(turn, retrieved)
+        transcript.messages.append(Message(role="user", text=blocks(again.passages)))
+        transcript.sources.others += [*(passage.label for passage in retrieved.passages), *again.labels]
     if retrieved and retrieved.silent:
         transcript.messages.append(Message(role="user", text=SILENT))
     if quoted := turn.progress.run.quoted:
@@ -82,6 +81,15 @@ def parse_model_message(data: bytes) -> tuple[str, tuple[ToolCall, ...]]:
     return stored["text"], tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in stored["calls"])
 
 
+async def shown(turn: Turn, retrieved: PassagesRetrieved) -> Shown:
+    """Return the passages that the turn was given; those that were erased or closed since without their words."""
+    try:
+        stored = await turn.content(retrieved.content)
+    except NotFound:
+        return Shown(erased_passages(retrieved), ())
+    return await shown_again(turn.data, stored, turn.agent.data.confidentiality_ceiling)
+
+
 async def _history(turn: Turn, transcript: Transcript) -> None:
     """Add the last turns of the conversation; only what is stored counts, never what a client sends along."""
     if turn.earlier is None:
@@ -106,10 +114,13 @@ async def _said(turn: Turn, run: RunId) -> tuple[str, str, Label] | None:
         progress = fold(await read_run(turn.data, run))
     except NotFound:
         return None  # it joined the conversation, and its first event was never written
-    message = (await turn.content(message_of(progress))).decode()
-    if progress.answer is None:
-        return message, f"({progress.state})", PRISTINE
-    text, _ = parse_model_message(await turn.content(progress.answer.message))
+    try:
+        message = (await turn.content(message_of(progress))).decode()
+        if progress.answer is None:
+            return message, f"({progress.state})", PRISTINE
+        text, _ = parse_model_message(await turn.content(progress.answer.message))
+    except NotFound:
+        return None  # erased since, or its time is up
     return message, text, progress.answer.label
 
 

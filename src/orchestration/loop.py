@@ -21,12 +21,11 @@ from core.events import (
 from data import Query
 from orchestration import approvals
 from orchestration.acting import act, give_up
-from orchestration.conversation import parse_model_message
+from orchestration.conversation import parse_model_message, shown
 from orchestration.labelling import OWN_WORDS
 from orchestration.model_call import call_model, recover, release
 from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
 from orchestration.retrieval import Search, retrieve
-from orchestration.shown import parse_passages
 from orchestration.state import message_of
 from orchestration.turn import Turn
 from telemetry import log, span
@@ -160,6 +159,6 @@ async def _reply(turn: Turn, model: ModelFinished) -> None:
 async def _citations(turn: Turn, text: str) -> list[Citation]:
     if turn.progress.retrieved is None:
         return []
-    shown = {p.number: p for p in parse_passages(await turn.content(turn.progress.retrieved.content))}
+    found = {p.number: p for p in (await shown(turn, turn.progress.retrieved)).passages}
     markers = dict.fromkeys(int(match.group(1)) for match in _MARKER.finditer(text))
-    return [Citation(marker=n, passage=shown[n].passage, document=shown[n].document) for n in markers if n in shown]
+    return [Citation(marker=n, passage=found[n].passage, document=found[n].document) for n in markers if n in found]

@@ -9,7 +9,7 @@ from control import contexts, groups_now
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
 from core.errors import Conflict, MandateError, NotFound, PreconditionFailed
 from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
-from data import RunWriter, read_run
+from data import RunWriter, read_events, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion
 from orchestration.live import Item, closes
@@ -115,7 +115,7 @@ class Runs:
         end = asyncio.get_running_loop().time() + seconds
         with self._services.hub.follow(context.tenant, run) as (live, follower):
             fetch = fetcher(data, live.known)
-            items: Sequence[Item | None] = await data.log.read(run, after=after)
+            items: Sequence[Item | None] = await read_events(data, run, after=after)
             if not items and fold(await read_run(data, run)).ended:
                 return
             while asyncio.get_running_loop().time() < end:
@@ -125,7 +125,7 @@ class Runs:
                     yield await stream_bytes(fresh, fetch)
                 if None in items or _over(fresh, until_parked=until_parked):
                     return
-                items = await follower.take(within=POLL_SECONDS) or await data.log.read(run, after=after)
+                items = await follower.take(within=POLL_SECONDS) or await read_events(data, run, after=after)
 
     async def drain(self, seconds: float) -> None:
         """Bring all runs to a point where another process can take them up: no tool call is cut short in time."""

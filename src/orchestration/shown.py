@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import orjson
 
 from core import Confidentiality, DocumentId, Label, Role
+from core.events import PassagesRetrieved
 from data import TenantData
 from orchestration.access import access_of
 from orchestration.records import DocumentRecord
@@ -42,6 +43,14 @@ def parse_passages(data: bytes) -> list[ShownPassage]:
 def blocks(passages: Sequence[ShownPassage]) -> str:
     """Return passages as the model reads them: `[n] heading: text`, a blank line between."""
     return "\n\n".join(f"[{p.number}] {p.heading}: {p.text}" for p in passages)
+
+
+def erased_passages(retrieved: PassagesRetrieved) -> list[ShownPassage]:
+    """Return which passages were shown where their words are gone."""
+    return [
+        ShownPassage(number, use.passage, use.document, ERASED, ERASED)
+        for number, use in enumerate(retrieved.passages, start=1)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,10 @@ from control import (
     StoreKeys,
     TenantRecord,
     contexts,
-    tenant_id,
 )
 from control.budgets import SEEN_SECONDS
 from control.cache import LIFETIME
-from core import PrincipalId, Role, new_id, timestamp
+from core import PrincipalId, Role, TenantId, derived_id, new_id, timestamp
 from core.errors import Forbidden, Unauthenticated
 from core.events import RunEnded, RunState
 from data import RUNS, Projector, Row, RunWriter, Store
@@ -39,7 +38,9 @@ from orchestration.runs import POLL_SECONDS, Runs
 from orchestration.turn import Services
 from web import PublishedKey, Tokens, VerifiedToken
 
-CONTOSO = TenantRecord(id=tenant_id("contoso"), name="Contoso", plan="team", region="eu", groups={"entra": "support"})
+CONTOSO = TenantRecord(
+    id=TenantId(derived_id("ten", "contoso")), name="Contoso", plan="team", region="eu", groups={"entra": "support"}
+)
 TID = "11111111-1111-4111-8111-111111111111"
 BEFORE = timedelta(milliseconds=1)
 NOISE_SECONDS = 2.0

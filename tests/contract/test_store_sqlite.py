@@ -184,7 +184,7 @@ async def test_more_than_the_queue_holds_is_turned_away(path: Path, monkeypatch:
 async def test_who_waits_too_long_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BOUND_SECONDS", 0.05)
     async with open_database(path) as db:
-        store = SqliteStore(db, SystemClock())
+        store = SqliteStore(db, SystemClock(), {})
         hold = threading.Event()
         blocked = asyncio.create_task(db.write(lambda _: hold.wait(10)))
         with pytest.raises(Unavailable):

@@ -6,12 +6,14 @@ from commands import mandate
 from mandate.local.stack import Stack
 
 
-@pytest.mark.timeout(260)
+@pytest.mark.timeout(430)
 @pytest.mark.parametrize(
-    "form", [(), ("--services",), ("--replicas", "2")], ids=["one process", "three processes", "two of each"]
+    "form",
+    [(), ("--services",), ("--replicas", "2"), ("--store", "cosmos")],
+    ids=["one process", "three processes", "two of each", "on Cosmos DB"],
 )
 async def test_every_promise_of_the_demo_holds(form: tuple[str, ...]) -> None:
-    finished = await mandate("demo", *form, seconds=230)
+    finished = await mandate("demo", *form, seconds=400)
     assert finished.code == 0, finished.output
     assert "0 FAIL, 0 not run" in finished.output
 

@@ -53,8 +53,15 @@ class Calls:
     def __init__(self, usage: Usage) -> None:
         self._usage = usage
 
-    async def run(self, operation: Operation, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def run(
+        self, operation: Operation, attempt: Callable[[], Awaitable[T]], *, seconds: float = ATTEMPT_SECONDS
+    ) -> T:
         """Try until it works, until trying is no use, or until the bound is reached.
+
+        Args:
+            operation: what it counts as.
+            attempt: does it once.
+            seconds: longest that an attempt takes; for several requests in one, each of which the SDK bounds.
 
         Raises:
             Missing: 404.
@@ -69,7 +76,7 @@ class Calls:
         for number in count():
             try:
                 with counted(self._usage, operation):
-                    async with asyncio.timeout(min(ATTEMPT_SECONDS, end - loop.time())):
+                    async with asyncio.timeout(min(seconds, end - loop.time())):
                         return await attempt()
             except (AzureError, TimeoutError) as error:
                 pause = _pause(error, number)

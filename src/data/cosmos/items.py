@@ -10,7 +10,7 @@ from azure.core import MatchConditions
 
 from core import PUBLISHER, TenantId
 from core.errors import Defect
-from data.cosmos.calls import Calls, Missing
+from data.cosmos.calls import BOUND_SECONDS, Calls, Missing
 from data.cosmos.keys import Key, full_key, prefix_key
 from data.cosmos.usage import Operation
 
@@ -25,10 +25,6 @@ Range = Mapping[str, Mapping[str, str | bool]]
 
 PAGE = 1000
 """Documents in one page, if their bytes let as many into it."""
-
-BATCH = 100
-"""Operations in one batch."""
-
 
 _EVERYTHING: Range = {"Range": {"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}}
 """A container as one range, in the form of `read_feed_ranges`: the SDK's tokens for it outlive a partition's split."""
@@ -142,7 +138,8 @@ class Items:
             )
             return [cast("Document", item) async for item in found]
 
-        return _owned(await self._calls.run(self._operation("query", tenant), attempt), tenant)
+        found = await self._calls.run(self._operation("query", tenant), attempt, seconds=BOUND_SECONDS)
+        return _owned(found, tenant)
 
     async def across(self, sql: str, /, **parameters: Value) -> AsyncIterator[Document]:
         """Give what a query finds over all tenants, in no order: for the platform alone."""

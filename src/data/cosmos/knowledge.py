@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 from core import DocumentId, Permit, TenantContext
 from core.errors import Defect
+from data.cosmos.governed import Decided
 from data.cosmos.items import Document, Items, text
 from data.cosmos.keys import encoded
 from data.cosmos.passages import READABLE, document_of, numbers_of, passage_of, readable_by, similarity
@@ -40,8 +41,9 @@ class CosmosKnowledge:
         dimensions: of the vectors that the container compares.
     """
 
-    def __init__(self, items: Items, context: TenantContext, dimensions: int) -> None:
+    def __init__(self, items: Items, context: TenantContext, dimensions: int, decided: Decided) -> None:
         self._items = items
+        self._decided = decided
         self._tenant = context.tenant
         self._dimensions = dimensions
 
@@ -49,6 +51,7 @@ class CosmosKnowledge:
         collection = spend_to_index(permit, self._tenant, passages)
         for start in range(0, len(passages), CHUNK):
             chunk = [document_of(self._tenant, one, self._dimensions) for one in passages[start : start + CHUNK]]
+            (await self._decided.rules(self._tenant)).refuse()
             await self._items.upsert_all((self._tenant, collection), chunk)
             await self._forget_elsewhere(collection, [text(document, "id") for document in chunk])
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from core import GENESIS, Content, RunId, TenantContext, TenantId
 from core.errors import Conflict
 from core.events import Event, Stored
-from data.believing import check_append, parse
+from data.believing import check_append, may_be_refused, parse
 from data.cosmos.calls import Taken
 from data.cosmos.content import CosmosContentStore
+from data.cosmos.governed import Decided
 from data.cosmos.items import Document, Items, number, text
 from data.cosmos.keys import Key
 from data.ports import RawEvent
@@ -40,8 +41,11 @@ class Heads:
 
 
 class CosmosRunLog:
-    def __init__(self, items: Items, content: CosmosContentStore, heads: Heads, context: TenantContext) -> None:
+    def __init__(
+        self, items: Items, content: CosmosContentStore, heads: Heads, context: TenantContext, decided: Decided
+    ) -> None:
         self._items = items
+        self._decided = decided
         self._content = content
         self._heads = heads
         self._tenant = context.tenant
@@ -52,9 +56,11 @@ class CosmosRunLog:
         key = (self._tenant, first.run)
         if not await self._follows(key, first):
             raise _conflict()
+        if content or may_be_refused(events):
+            (await self._decided.rules(self._tenant)).refuse()
         new = await self._content.write(content)
         if not await self._create(key, events):
-            await self._content.erase(new)
+            await self._content.take_back(new)
             raise _conflict()
         self._heads.learn(key, events[-1])
 

@@ -5,6 +5,7 @@ import secrets
 from core import TenantId
 from core.errors import PreconditionFailed
 from data.cosmos.calls import Missing, Stale, Taken
+from data.cosmos.governed import Decided
 from data.cosmos.items import Document, Items, text
 from data.cosmos.keys import Key, encoded
 from data.cursors import decode_cursor, encode_cursor
@@ -17,15 +18,18 @@ _LIST = (
 
 
 class CosmosRecords:
-    def __init__(self, items: Items, tenant: TenantId) -> None:
+    def __init__(self, items: Items, tenant: TenantId, decided: Decided | None = None) -> None:
         self._items = items
         self._tenant = tenant
+        self._decided = decided
 
     async def get(self, model: type[R], key: str) -> Versioned[R] | None:
         found = await self._items.read(self._of(model), encoded(key))
         return _versioned(model, found) if found else None
 
     async def put(self, key: str, value: Record, *, etag: str | None) -> str:
+        if self._decided:
+            (await self._decided.rules(self._tenant)).refuse()
         partition, nonce = self._of(type(value)), secrets.token_hex(8)
         document: Document = {
             "id": encoded(key),

@@ -8,6 +8,7 @@ from data.knowledge import Hit, Passage, Query, Reader
 from data.ranking import DEPTH, fuse, spend_to_index, spend_to_search
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
+from data.sqlite.governed import refuse_barred
 from data.sqlite.passages import (
     bump_version,
     find_passage,
@@ -33,6 +34,7 @@ class SqliteKnowledge:
         spend_to_index(permit, self._tenant, passages)
 
         def write(connection: Connection, chunk: Sequence[Passage]) -> None:
+            refuse_barred(connection, self._tenant)
             for passage in chunk:
                 write_passage(connection, self._tenant, passage)
             bump_version(connection, self._tenant)

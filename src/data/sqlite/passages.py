@@ -47,6 +47,15 @@ def remove_passages(connection: Connection, tenant: TenantId, document: Document
     return _delete(connection, tenant, "document = ? AND ordinal >= ?", (document, keep))
 
 
+def drop_passages(connection: Connection, tenant: TenantId) -> int:
+    """Remove all of a tenant's passages and its full-text table, and return how many there were."""
+    connection.execute("DELETE FROM passages WHERE tenant = ?", (tenant,))
+    dropped = connection.changes()
+    connection.execute(f"DROP TABLE IF EXISTS {_full_text(tenant)}")
+    bump_version(connection, tenant)
+    return dropped
+
+
 def bump_version(connection: Connection, tenant: TenantId) -> None:
     """Tell all who hold the tenant's passages in memory that they have changed."""
     connection.execute(

@@ -22,6 +22,11 @@ class Indexes:
         self._held: OrderedDict[tuple[TenantId, int], Index] = OrderedDict()
         self._lock = threading.Lock()
 
+    def clear(self) -> None:
+        """Forget all; searches read anew."""
+        with self._lock:
+            self._held.clear()
+
     def current(self, connection: Connection, tenant: TenantId, dimension: int) -> "Index":
         """Return the index as of the connection's snapshot, read from disk if anybody has written since."""
         from data.sqlite.vectors import load_index  # noqa: PLC0415 - numpy is slow to import, and only searches need it

@@ -77,7 +77,7 @@ class Pushdown:
         held: list[Expression] = []
         values: list[str] = []
         for path in definition.paths:
-            found = next((part for part in parts if self._equals(part, path)), None)
+            found = next((part for part in parts if _equals(part, path)), None)
             if not isinstance(found, Compared) or not isinstance(found.right, Constant):
                 break
             values.append(str(found.right.value))
@@ -86,13 +86,6 @@ class Pushdown:
                 break
             held.append(found)
         return held
-
-    def _equals(self, part: Expression, path: tuple[str, ...]) -> bool:
-        match part:
-            case Compared("=", PathOf(alias, steps), Constant(str())):
-                return alias == self._alias and steps == path
-            case _:
-                return False
 
     def _test(self, expression: Expression) -> Test | None:  # noqa: PLR0911 - one for each kind
         match expression:
@@ -198,6 +191,14 @@ def json_path(steps: Sequence[str | int]) -> str | None:
     if not steps or not all(isinstance(step, int) or (step.isascii() and step.isidentifier()) for step in steps):
         return None
     return "'$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps) + "'"
+
+
+def _equals(part: Expression, path: tuple[str, ...]) -> bool:
+    match part:
+        case Compared("=", PathOf(_, steps), Constant(str())):
+            return steps == path
+        case _:
+            return False
 
 
 def _together(operator: str, tests: Sequence[Test | None]) -> Test | None:

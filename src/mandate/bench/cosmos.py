@@ -43,7 +43,7 @@ async def asked(folder: Path, turns: int) -> Figures:
     """Set up a product on Cosmos DB, take `turns` turns of each kind, and return what one asks on average."""
     stack, companies = Stack(folder, free_port(), store="cosmos"), load_companies(ROOT)
     async with running(stack), aiohttp.ClientSession() as session:
-        await seed(stack, Services.load(ROOT / "environments"), companies, lambda name, done, total: None)
+        await seed(stack, Services.load(ROOT / "environments"), companies, _quietly)
         made = Turns(stack.url, await sign_in(session, stack.url, companies))
         await measure(session, [Kind(name, made.maker(name), {}) for name in TURNS], Level(1, 1, 1))
         await asyncio.sleep(SETTLE_SECONDS)
@@ -61,6 +61,10 @@ async def asked(folder: Path, turns: int) -> Figures:
 
             found[name] = _each(await _between(host, take), idle, turns // 2 * 2)
         return found
+
+
+def _quietly(*_: object) -> None:
+    pass
 
 
 async def _between(host: Host, work: Callable[[], Awaitable[None]]) -> _Count:

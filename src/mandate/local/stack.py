@@ -187,6 +187,7 @@ class Stack:
             "MANDATE_STORE": (
                 f"{self.address('cosmos')}/mandate" if self.store == "cosmos" else str(self.folder / "mandate.db")
             ),
+            "MANDATE_ERASURE_JOURNAL": str(self.folder / "erasures.jsonl"),
             "MANDATE_IDENTITY_ISSUER": f"{self.url}/identity/{{tid}}/v2.0",
             "MANDATE_IDENTITY_JWKS": f"{self.address('identity')}/common/discovery/v2.0/keys",
             "MANDATE_FRONT_IDENTITY": self.address("identity"),
