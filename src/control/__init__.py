@@ -7,7 +7,7 @@ from control.app import create_app
 from control.budgets import Budgets, Reservation
 from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
 from control.calls import AssertedCall, Calls
-from control.directory import Binding, Directory, member_name
+from control.directory import Binding, Directory, groups_now, member_name
 from control.erasures import Erasures
 from control.gate import (
     ActionRequest,
@@ -99,6 +99,7 @@ __all__ = [
     "contexts",
     "create_app",
     "csrf_token",
+    "groups_now",
     "load_agents",
     "load_governance",
     "log_run",

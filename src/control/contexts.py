@@ -28,8 +28,10 @@ def from_assertion(assertion: VerifiedAssertion) -> TenantContext:
     )
 
 
-def from_run(tenant: TenantId, first: Stored) -> TenantContext:
+def from_run(tenant: TenantId, first: Stored, *, groups: Iterable[str] | None = None) -> TenantContext:
     """Return the authority under which a run was opened, to carry it on: its first event is the stored proof.
+
+    `groups` are those that the directory saw the person in since (`groups_now`): they count, not those of the opening.
 
     Raises:
         Defect: `first` is not the first event of a run of `tenant`.
@@ -43,7 +45,7 @@ def from_run(tenant: TenantId, first: Stored) -> TenantContext:
             id=PrincipalId(event.actor.id),
             kind=event.actor.kind,
             roles=frozenset(opened.roles),
-            groups=frozenset(opened.groups),
+            groups=frozenset(opened.groups if groups is None else groups),
         ),
         plan=opened.plan,
         region=opened.region,

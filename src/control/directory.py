@@ -38,6 +38,15 @@ class Binding:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a person's token tells of them; `at` is when it was issued."""
+
+    profile: bytes
+    groups: tuple[str, ...]
+    at: float
+
+
 class Directory:
     """Finds the tenant and the member behind a verified token; onboards tenants.
 
@@ -47,7 +56,7 @@ class Directory:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._tenants: Cache[str, TenantRecord] = Cache(clock)
-        self._members: Cache[tuple[TenantId, str], tuple[bytes, PrincipalId]] = Cache(clock)
+        self._members: Cache[tuple[TenantId, str], tuple[_Seen, PrincipalId]] = Cache(clock)
 
     @property
     def _records(self) -> Records:
@@ -72,8 +81,9 @@ class Directory:
             raise Forbidden(
                 "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
             )
-        groups = [tenant.groups[group] for group in token.groups if group in tenant.groups]
-        member = await self._member(tenant, token, correlation)
+        groups = sorted(tenant.groups[group] for group in token.groups if group in tenant.groups)
+        seen = _Seen(canonical({"name": token.name, "username": token.username}), tuple(groups), token.issued_at)
+        member = await self._member(tenant, token.object_id, seen, correlation)
         return contexts.from_directory(tenant, member, roles=roles, groups=groups, correlation=correlation)
 
     async def tenant(self, tenant: TenantId) -> TenantRecord:
@@ -143,26 +153,26 @@ class Directory:
 
         return await self._tenants.get(key, load)
 
-    async def _member(self, tenant: TenantRecord, token: VerifiedToken, correlation: str) -> PrincipalId:
+    async def _member(self, tenant: TenantRecord, oid: str, seen: _Seen, correlation: str) -> PrincipalId:
         data = self._store.tenant(contexts.platform(tenant, correlation))
-        profile = canonical({"name": token.name, "username": token.username})
 
-        async def load(_: tuple[bytes, PrincipalId] | None) -> tuple[bytes, PrincipalId]:
-            return profile, await _enrol(data, token.object_id, profile)
+        async def load(_: tuple[_Seen, PrincipalId] | None) -> tuple[_Seen, PrincipalId]:
+            return seen, await _enrol(data, oid, seen)
 
-        key = (tenant.id, token.object_id)
+        key = (tenant.id, oid)
         known, member = await self._members.get(key, load)
-        if known != profile:
+        if known != seen and seen.at >= known.at:
             self._members.forget(key)
             _, member = await self._members.get(key, load)
         return member
 
 
-async def _enrol(data: TenantData, oid: str, profile: bytes) -> PrincipalId:
-    """Return the member's id, minting it at the first visit; keeps the stored profile up to date."""
+async def _enrol(data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
+    """Return the member's id, minting it at the first visit; keeps the stored profile and groups up to date."""
     found = await data.records.get(MemberRecord, oid)
+    profile = seen.profile
     if found and await data.content.matches(found.value.profile, profile):
-        await _point_to(data, found.value)
+        await _point_to(data, found.value, seen)
         return found.value.principal
     member = found.value.principal if found else PrincipalId(new_id("prn"))
     content = Content.new(
@@ -179,20 +189,30 @@ async def _enrol(data: TenantData, oid: str, profile: bytes) -> PrincipalId:
         if winner is None:
             raise Conflict("The member was changed at the same time; try again.") from None
         return winner.value.principal
-    await _point_to(data, record)
+    await _point_to(data, record, seen)
     if found:
         with suppress(Conflict):  # a legal hold keeps the former one
             await data.content.erase([found.value.profile.id])
     return member
 
 
-async def _point_to(data: TenantData, member: MemberRecord) -> None:
-    """Let the member's pseudonym lead to their profile."""
+async def _point_to(data: TenantData, member: MemberRecord, seen: _Seen) -> None:
+    """Let the member's pseudonym lead to their profile and groups; a token older than another changes no groups."""
     found = await data.records.get(PersonRecord, member.principal)
-    if found is None or found.value.profile != member.profile:
+    groups, at = seen.groups, seen.at
+    if found and found.value.groups_at > at:
+        groups, at = found.value.groups, found.value.groups_at
+    person = PersonRecord(profile=member.profile, groups=groups, groups_at=at)
+    if found is None or found.value != person:
         with suppress(PreconditionFailed):  # another process does the same at this moment, or the next visit does
-            person = PersonRecord(profile=member.profile)
             await data.records.put(member.principal, person, etag=found.etag if found else None)
+
+
+async def groups_now(data: TenantData) -> frozenset[str]:
+    """Return the groups that the principal of `data` was last seen in, by any process; those of its proof if never."""
+    principal = data.context.principal
+    found = await data.records.get(PersonRecord, principal.id)
+    return frozenset(found.value.groups) if found else principal.groups
 
 
 async def member_name(data: TenantData, member: PrincipalId) -> str | None:

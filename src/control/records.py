@@ -53,10 +53,17 @@ class MemberRecord(_Strict):
 
 
 class PersonRecord(_Strict):
-    """A member's profile by their pseudonym, which is the key: to show names where people are shown."""
+    """A member by their pseudonym, which is the key: their profile, and the groups that they were last seen in.
+
+    Attributes:
+        groups: our names of them, from the latest of their tokens that any process has verified.
+        groups_at: when that token was issued, in seconds since 1970.
+    """
 
     kind: ClassVar[str] = "person"
     profile: ContentRef
+    groups: tuple[str, ...]
+    groups_at: float
 
 
 class ServiceKeyRecord(_Strict):

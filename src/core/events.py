@@ -151,6 +151,8 @@ class PassagesRetrieved(_Body):
     content: ContentRef
     usage: Usage = Usage()
     duration_ms: int
+    silent: int = 0
+    """Customers' own sources that were asked and did not answer in time."""
 
 
 class Proposal(_Body):

@@ -27,6 +27,7 @@ from data.ports import (
 from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
+from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
@@ -56,6 +57,7 @@ __all__ = [
     "Knowledge",
     "NameKey",
     "OpenStore",
+    "OptionalSourceField",
     "Page",
     "Part",
     "Passage",
@@ -73,8 +75,12 @@ __all__ = [
     "RunSummary",
     "RunUsage",
     "RunWriter",
+    "Source",
+    "SourceField",
+    "Sources",
     "Store",
     "TenantData",
+    "Trim",
     "UseSummary",
     "Verdict",
     "Versioned",

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core import Confidentiality, DocumentId, Json, Label, Permit, PrincipalId, canonical, digest
+from core import Confidentiality, DocumentId, Json, Permit, PrincipalId, canonical, digest
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a document, as it is indexed. `readers` are the groups that may read it; empty means all members."""
+    """A piece of a document, as it is indexed. Who may read it, and its label, are its collection's affair."""
 
     id: str
     document: DocumentId
@@ -19,8 +19,6 @@ class Passage:
     text: str
     vector: bytes
     """Little-endian float32, normalised."""
-    label: Label
-    readers: tuple[str, ...]
     owner: PrincipalId
 
 
@@ -34,6 +32,8 @@ class Hit:
         rank_text: the same.
         similarity: cosine of question and passage, in millionths; 0 where the vectors cannot be compared.
         matched: the words of the question that full text finds in it, if the query asks for them.
+        readers: groups that may read it, where a customer's own source says so; none means all who read the collection.
+        confidentiality: its own level, where such a source says so.
     """
 
     passage: Passage
@@ -42,18 +42,26 @@ class Hit:
     rank_text: int
     similarity: int = 0
     matched: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    confidentiality: Confidentiality | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """For whom a search is trimmed: passages without readers, with one of `groups` among them, or their own.
+    """For whom a search is trimmed, as the records of the collections stand now; what is not named is closed.
 
-    Of these only such as are no more confidential than `ceiling`, which is the agent's.
+    Attributes:
+        principal: who asks.
+        whole: collections of which they may read all.
+        own: collections of which they may read only what they brought themselves.
     """
 
     principal: PrincipalId
-    groups: frozenset[str]
-    ceiling: Confidentiality = Confidentiality.RESTRICTED
+    whole: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+
+    def may_read(self, collection: str, owner: PrincipalId) -> bool:
+        return collection in self.whole or (collection in self.own and owner == self.principal)
 
 
 @dataclass(frozen=True, slots=True)

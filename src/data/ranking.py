@@ -1,13 +1,12 @@
-"""What every search shares: who may read a passage, which words are looked for, how two rankings become one."""
+"""What every search shares: which words are looked for, how two rankings become one."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from core import ActionKind, Confidentiality, Permit, TenantId
+from core import ActionKind, Permit, TenantId
 from core.errors import Defect
-from data.knowledge import KNOWLEDGE, Passage, Query, Reader, indexing, rank_score
+from data.knowledge import KNOWLEDGE, Passage, Query, indexing, rank_score
 
 DEPTH = 50
 """How far down each of the two rankings is read before they are fused, at least."""
@@ -15,26 +14,7 @@ DEPTH = 50
 MAX_TERMS = 32
 """Words of a question that are searched for."""
 
-K = TypeVar("K", int, tuple[str, str])
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What decides who may read a passage. Few differ, so each is asked once and not per passage."""
-
-    collection: str
-    owner: str
-    readers: frozenset[str]
-    confidentiality: Confidentiality
-
-    @classmethod
-    def of(cls, passage: Passage) -> "Access":
-        return cls(passage.collection, passage.owner, frozenset(passage.readers), passage.label.confidentiality)
-
-    def readable(self, reader: Reader) -> bool:
-        if self.confidentiality.rank > reader.ceiling.rank:
-            return False
-        return not self.readers or not self.readers.isdisjoint(reader.groups) or self.owner == reader.principal
+K = TypeVar("K", int, str, tuple[str, str])
 
 
 def words_of(text: str) -> list[str]:

@@ -10,6 +10,8 @@ from orchestration import ERASED, Progress
 
 Match = Literal["none", "one_way", "both_ways"]
 
+INCOMPLETE = "A source of the organisation did not answer when this was asked, so something may be missing."
+
 _END = re.compile(r"([.!?](?:\s*\[\d{1,3}\])*)\s+(?!\s|\[\d)")
 """Where a sentence ends: its citations may stand behind the full stop."""
 _MARKER = re.compile(r"\[(\d{1,3})\]")
@@ -59,7 +61,8 @@ def grounding_of(progress: Progress, answer: AnswerGiven, text: str) -> Groundin
         sentences_cited=with_marker,
         cites_untrusted=untrusted,
         best_match=_best_match(shown),
-        says=_says(
+        says=(f"{INCOMPLETE} " if progress.retrieved and progress.retrieved.silent else "")
+        + _says(
             searched=progress.retrieved is not None,
             shown=len(shown),
             cited=len(cited),

@@ -33,6 +33,7 @@ from control import (
 from core import Clock, Effect, SystemClock
 from core.errors import MandateError
 from data import Projector, Store, verify_one
+from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.plans import Plan, load_plans
 from mandate.services import CALL, Name, Services, local_client_id
@@ -50,6 +51,7 @@ from web import (
     AssertionSigner,
     AssertionVerifier,
     AzureServiceTokens,
+    CustomerTokens,
     InProcess,
     Network,
     OpenIdClient,
@@ -211,6 +213,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             carriers=carriers,
             driver=StoreDriver(host.store, host.clock, carriers, projector),
             readers=Readers(host.settings.readers),
+            sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
         )
         yield OrchestrationDependencies(
             services=services,
@@ -221,6 +224,15 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             eraser=host_eraser,
             sweeper=Sweeper(host.store, host.directory, host_eraser, host.clock),
         )
+
+
+def _customer_tokens(host: Host, tokens: AzureServiceTokens) -> CustomerTokens:
+    return CustomerTokens(
+        issuer=host.settings.identity_issuer,
+        client_id=host.settings.sources_client_id,
+        identity=tokens,
+        session=host.session,
+    )
 
 
 def eraser(host: Host, registry: Registry) -> Eraser:

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """Where people reach the product, such as `https://mandate.example`; links to it begin with it."""
     console_client_id: str = ""
     """The console's app registration, which trusts the identity of the interaction service."""
+    sources_client_id: str = ""
+    """The app registration that customers consent to in their own tenant, for sources that they keep themselves."""
     orchestration_url: str = ""
     control_url: str = ""
     backoffice_url: str = ""

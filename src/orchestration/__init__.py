@@ -3,6 +3,7 @@
 Begin with `loop`, which is the way of a turn; `state` says what comes next.
 """
 
+from orchestration.access import Access, access_of
 from orchestration.app import OrchestrationDependencies, create_app
 from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
@@ -10,11 +11,11 @@ from orchestration.conversation_records import delete_conversation, rename_conve
 from orchestration.erasure import Eraser
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
 from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
-from orchestration.presentation import ERASED, Fetch, answer_text, present, shown_passages
+from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
-from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, may_read
-from orchestration.retrieval import ShownPassage
+from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord
+from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
 from orchestration.store_driver import StoreDriver
 from orchestration.stores import STORES, DataStore
@@ -29,6 +30,8 @@ __all__ = [
     "MARKDOWN",
     "MEDIA_TYPES",
     "STORES",
+    "WITHHELD",
+    "Access",
     "ApprovalRecord",
     "Carriers",
     "CollectionRecord",
@@ -49,6 +52,7 @@ __all__ = [
     "ShownPassage",
     "StoreDriver",
     "Sweeper",
+    "access_of",
     "answer_text",
     "create_app",
     "delete_conversation",
@@ -58,7 +62,6 @@ __all__ = [
     "fold",
     "holds_of",
     "in_the_way",
-    "may_read",
     "parse_model_message",
     "present",
     "refuse_held",

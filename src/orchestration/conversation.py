@@ -16,10 +16,15 @@ from models import Message, ToolCall
 from orchestration.labelling import Sources
 from orchestration.quoting import UNTRUSTED, quotation
 from orchestration.records import ConversationRecord
-from orchestration.retrieval import ShownPassage, blocks, erased_passages, parse_passages
+from orchestration.shown import Shown, blocks, erased_passages, shown_again
 from orchestration.state import ProposalState, fold, message_of
 from orchestration.turn import Turn
 from tools import Tool
+
+SILENT = (
+    "(Not from the person: a source of the organisation did not answer just now. Say in your answer that it may be "
+    "incomplete for that reason.)"
+)
 
 
 @dataclass(slots=True)
@@ -44,9 +49,12 @@ async def transcribe(turn: Turn) -> Transcript:
     transcript.messages.append(Message(role="system", text=turn.agent.system.text))
     await _history(turn, transcript)
     if (retrieved := turn.progress.retrieved) and retrieved.passages:
-        passages = await shown(turn, retrieved)
-        transcript.messages.append(Message(role="user", text=blocks(passages)))
-        transcript.sources.others += [passage.label for passage in retrieved.passages]
+        # Who may read them may have changed since the run was shown them, and so may their labels.
+        again = await shown(turn, retrieved)
+        transcript.messages.append(Message(role="user", text=blocks(again.passages)))
+        transcript.sources.others += [*(passage.label for passage in retrieved.passages), *again.labels]
+    if retrieved and retrieved.silent:
+        transcript.messages.append(Message(role="user", text=SILENT))
     if quoted := turn.progress.run.quoted:
         transcript.messages.append(Message(role="user", text=quotation(await turn.content(quoted))))
         transcript.sources.others.append(UNTRUSTED)
@@ -73,12 +81,13 @@ def parse_model_message(data: bytes) -> tuple[str, tuple[ToolCall, ...]]:
     return stored["text"], tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in stored["calls"])
 
 
-async def shown(turn: Turn, retrieved: PassagesRetrieved) -> list[ShownPassage]:
-    """Return the passages that the turn was given; those that were erased since without their words."""
+async def shown(turn: Turn, retrieved: PassagesRetrieved) -> Shown:
+    """Return the passages that the turn was given; those that were erased or closed since without their words."""
     try:
-        return parse_passages(await turn.content(retrieved.content))
+        stored = await turn.content(retrieved.content)
     except NotFound:
-        return erased_passages(retrieved)
+        return Shown(erased_passages(retrieved), ())
+    return await shown_again(turn.data, stored, turn.agent.data.confidentiality_ceiling)
 
 
 async def _history(turn: Turn, transcript: Transcript) -> None:

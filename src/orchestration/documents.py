@@ -6,8 +6,9 @@ from datetime import timedelta
 import orjson
 
 from core import Clock, Content, ContentClass, DocumentId, derived_id, timestamp
-from core.errors import Conflict, NotFound, PreconditionFailed
+from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from data import RunWriter, TenantData, Versioned, read_run
+from orchestration.access import access_of
 from orchestration.chunking import chunk_markdown
 from orchestration.readers import MARKDOWN
 from orchestration.records import CollectionRecord, DocumentRecord
@@ -15,10 +16,20 @@ from orchestration.state import Progress, fold
 
 
 async def collection_named(data: TenantData, name: str) -> CollectionRecord:
-    """Return a collection that the principal may read; raises `NotFound`."""
+    """Return a collection that the principal may use; raises `NotFound`."""
     found = await data.records.get(CollectionRecord, name)
-    if found is None or not found.value.readable_by(data.context.principal):
+    if found is None or not (await access_of(data)).sees(found.value):
         raise NotFound("There is no such collection. See GET /v1/collections for those that you can use.")
+    if found.value.source:
+        raise Unprocessable("This collection is in an index of your organisation: add to it there.", code="source.own")
+    return found.value
+
+
+async def collection_of(data: TenantData, document: DocumentRecord) -> CollectionRecord:
+    """Return the collection that a document is in; raises `NotFound`."""
+    found = await data.records.get(CollectionRecord, document.collection)
+    if found is None:
+        raise NotFound("The document's collection is not there any more.")
     return found.value
 
 
@@ -80,8 +91,6 @@ async def _new(
         id=document,
         collection=collection.id,
         owner=owner,
-        label=collection.label,
-        readers=collection.readers,
         title=title.ref,
         content=progress.run.message,
         passages=len(chunk_markdown(asked["title"], asked["text"])),
@@ -102,14 +111,9 @@ def _expiry(clock: Clock, collection: CollectionRecord) -> str:
 
 
 async def _again(clock: Clock, writer: RunWriter, found: Versioned[DocumentRecord]) -> DocumentRecord:
-    """Take a document over, with the label and the readers that its collection has now."""
+    """Take a document over, to index it anew."""
     data, record = writer.data, found.value
-    collection = await data.records.get(CollectionRecord, record.collection)
-    if collection is None:
-        raise NotFound("The document's collection is not there any more.")
     changes = {
-        "label": collection.value.label,
-        "readers": collection.value.readers,
         "passages": len(chunk_markdown(*await words_of(data, record))),
         "run": writer.run,
         "updated_at": timestamp(clock.now()),

@@ -25,10 +25,10 @@ from data import Passage, RunWriter, indexing
 from models import EmbedRequest
 from orchestration.carriers import Lease
 from orchestration.chunking import Chunk, chunk_markdown
-from orchestration.documents import collection_named, document_of, free_document, gone, words_of
+from orchestration.documents import collection_named, collection_of, document_of, free_document, gone, words_of
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run
-from orchestration.records import DocumentRecord
+from orchestration.records import CollectionRecord, DocumentRecord
 from orchestration.retrieval import EMBED
 from orchestration.state import Progress, fold
 from orchestration.turn import Services
@@ -75,6 +75,7 @@ class _Document:
 
     writer: RunWriter
     record: DocumentRecord
+    collection: CollectionRecord
     chunks: Sequence[Chunk]
     progress: Progress
 
@@ -109,7 +110,7 @@ async def begin_ingestion(
 async def begin_reindexing(
     services: Services, context: TenantContext, run: RunId, document: DocumentId, nonce: str
 ) -> tuple[RunWriter, DocumentId]:
-    """As `begin_ingestion`, for a document that is there: from its stored text, as its collection is labelled now.
+    """As `begin_ingestion`, for a document that is there: from its stored text.
 
     Raises:
         NotFound: there is none.
@@ -174,6 +175,7 @@ async def _receive(services: Services, writer: RunWriter) -> _Document:
     progress = fold(writer.events)
     try:
         record = await document_of(services.clock, writer, progress)
+        collection = await collection_of(writer.data, record)
         title, text = await words_of(writer.data, record)
     except NotFound:
         if progress.received is None:
@@ -183,18 +185,18 @@ async def _receive(services: Services, writer: RunWriter) -> _Document:
         raise gone() from None
     chunks = chunk_markdown(title, text)
     if progress.received is None:
-        await writer.append([_received(record, len(chunks))])
+        await writer.append([_received(record, collection, len(chunks))])
         progress = fold(writer.events)
-    return _Document(writer, record, chunks, progress)
+    return _Document(writer, record, collection, chunks, progress)
 
 
-def _received(record: DocumentRecord, passages: int) -> DocumentReceived:
+def _received(record: DocumentRecord, collection: CollectionRecord, passages: int) -> DocumentReceived:
     return DocumentReceived(
         document=record.id,
         collection=record.collection,
         version=record.version,
-        label=record.label,
-        readers=record.readers,
+        label=collection.label,
+        readers=collection.readers,
         content=record.content,
         passages=passages,
     )
@@ -250,7 +252,7 @@ def _actions(document: _Document, request: EmbedRequest, arguments: Json) -> lis
             target=record.collection,
             step=0,
             arguments=arguments,
-            facts={"collection_integrity": record.label.integrity.value},
+            facts={"collection_integrity": document.collection.integrity.value},
         ),
     ]
 
@@ -265,7 +267,5 @@ def _passage(document: _Document, ordinal: int, chunk: Chunk, vector: bytes) -> 
         heading=chunk.heading,
         text=chunk.text,
         vector=vector,
-        label=record.label,
-        readers=record.readers,
         owner=record.owner,
     )

@@ -159,6 +159,6 @@ async def _reply(turn: Turn, model: ModelFinished) -> None:
 async def _citations(turn: Turn, text: str) -> list[Citation]:
     if turn.progress.retrieved is None:
         return []
-    found = {p.number: p for p in await shown(turn, turn.progress.retrieved)}
+    found = {p.number: p for p in (await shown(turn, turn.progress.retrieved)).passages}
     markers = dict.fromkeys(int(match.group(1)) for match in _MARKER.finditer(text))
     return [Citation(marker=n, passage=found[n].passage, document=found[n].document) for n in markers if n in found]

@@ -31,7 +31,7 @@ from core.events import (
     ToolFinished,
 )
 from orchestration.conversation import parse_model_message
-from orchestration.retrieval import ERASED, ShownPassage, erased_passages, parse_passages
+from orchestration.shown import ERASED, ShownPassage, erased_passages, parse_passages
 from orchestration.telling import telling
 
 Fetch = Callable[[ContentRef], Awaitable[bytes]]

@@ -14,12 +14,11 @@ from core import (
     Effect,
     Integrity,
     Label,
-    Principal,
     PrincipalId,
     RunId,
     TenantId,
 )
-from data import Record
+from data import Record, Source
 
 
 class ConversationRecord(Record):
@@ -103,7 +102,10 @@ class WakeRecord(Record):
 
 
 class CollectionRecord(Record):
-    """A place for documents. Only an admin may mark one as trusted: its authors are then believed by policy.
+    """A place for documents. What it says of labels and readers holds for all that is in it, at once: see `access`.
+
+    Only an admin may mark one as trusted: its authors are then believed by policy. With a `source` its passages are not
+    here but in an index that the customer keeps.
 
     Attributes:
         retention_days: so long a document stays that is brought from now on; None: as long as its class of content.
@@ -120,13 +122,11 @@ class CollectionRecord(Record):
     confidentiality: Confidentiality
     readers: tuple[str, ...] = ()
     retention_days: int | None = None
+    source: Source | None = None
 
     @property
     def label(self) -> Label:
         return Label(integrity=self.integrity, confidentiality=self.confidentiality)
-
-    def readable_by(self, principal: Principal) -> bool:
-        return may_read(principal, owner=self.owner, readers=self.readers)
 
 
 class DocumentRecord(Record):
@@ -149,8 +149,6 @@ class DocumentRecord(Record):
     id: DocumentId
     collection: str
     owner: PrincipalId
-    label: Label
-    readers: tuple[str, ...]
     title: ContentRef
     content: ContentRef
     passages: int
@@ -162,11 +160,3 @@ class DocumentRecord(Record):
     original: ContentRef | None = None
     erasing: bool = False
     expires_at: str = ""
-
-    def readable_by(self, principal: Principal) -> bool:
-        return not self.erasing and may_read(principal, owner=self.owner, readers=self.readers)
-
-
-def may_read(principal: Principal, *, owner: PrincipalId, readers: tuple[str, ...]) -> bool:
-    """Return whether a member may read what only `readers`, groups, may; nobody named means all members."""
-    return not readers or owner == principal.id or not principal.groups.isdisjoint(readers)

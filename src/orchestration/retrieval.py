@@ -1,36 +1,25 @@
 """Finding passages: the question is embedded, then searched for as the principal, each by its permit."""
 
+import asyncio
+import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-import orjson
-
 from control import ActionRequest, AgentFacts, Granted, Refused, Situation, Verdict
-from core import ActionKind, Content, ContentClass, DocumentId
+from core import ActionKind, Content, ContentClass, Label, Permit
+from core.errors import Unavailable
 from core.events import PassagesRetrieved, PassageUse, Usage
-from data import KNOWLEDGE, Hit, Query, Reader, RunWriter
+from data import KNOWLEDGE, Hit, Query, RunWriter, Trim
 from models import EmbedRequest
+from orchestration.access import access_of
+from orchestration.records import CollectionRecord
+from orchestration.shown import ShownPassage, stored_form
 from orchestration.turn import Services
-from telemetry import span
+from telemetry import log, span
 
 EMBED = "embed"
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPassage:
-    """A passage as the model and the person are shown it, numbered from 1.
-
-    `matched` are the words of the question that full text found in it, where somebody asked for an explanation.
-    """
-
-    number: int
-    passage: str
-    document: DocumentId
-    heading: str
-    text: str
-    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +35,57 @@ async def retrieve(
     services: Services, run: RunWriter, agent: AgentFacts, search: Search
 ) -> tuple[PassagesRetrieved, Content] | Refused:
     """Return what was found, as the event to stage and its content; or the refusal that stood in the way."""
-    started = time.monotonic()
+    started, access = time.monotonic(), await access_of(run.data)
+    collections = await access.collections(search.query.collections)
+    queries = _queries(search.query, collections)
     request = EmbedRequest(logical=EMBED, texts=(search.query.text,), purpose="query")
-    verdicts = await services.gate.authorize(run, agent, _actions(request, search.query), situation=search.situation)
-    embed, find = verdicts
-    if not isinstance(embed, Granted) or not isinstance(find, Granted):
+    verdicts = await services.gate.authorize(run, agent, _actions(request, queries), situation=search.situation)
+    permits = [verdict.permit for verdict in verdicts if isinstance(verdict, Granted)]
+    if len(permits) != len(verdicts):
         return first_refusal(verdicts)
     context = run.data.context
     with span("embeddings", context, span_kind="client", operation="embeddings", request_model=EMBED):
         embedded = await services.models.embed(
-            embed.permit, request, plan=context.plan, region=context.region, deadline=search.deadline
+            permits[0], request, plan=context.plan, region=context.region, deadline=search.deadline
         )
-    hits = await run.data.knowledge.search(
-        find.permit,
-        search.query,
-        vector=embedded.vectors[0],
-        reader=Reader(context.principal.id, context.principal.groups, agent.confidentiality_ceiling),
+    vector = embedded.vectors[0]
+    reader = access.reader(collections.values(), agent.confidentiality_ceiling)
+    trim = Trim(access.groups, agent.confidentiality_ceiling)
+
+    async def sourced(permit: Permit, query: Query) -> Sequence[Hit] | None:
+        collection = collections[query.collections[0]]
+        if collection.source is None or collection.id not in reader.whole:
+            return ()
+        try:
+            return await services.sources.search(context, permit, collection.source, query, vector=vector, trim=trim)
+        except Unavailable as error:
+            log(logging.WARNING, "A customer's source did not answer", context=context, code=error.code, run=run.run)
+            return None
+
+    found = await asyncio.gather(
+        run.data.knowledge.search(permits[1], queries[0], vector=vector, reader=reader),
+        *(sourced(permit, query) for permit, query in zip(permits[2:], queries[1:], strict=True)),
     )
-    usage = Usage(input_tokens=embedded.input_tokens, cost_micros=embedded.cost_micros)
-    content = Content.new(_shown(hits), kind=ContentClass.PASSAGES, owner=context.principal.id)
+    # Scores of different indexes cannot be compared: the best of each come first, then the second of each.
+    placed = [(place, hit) for hits in found for place, hit in enumerate(hits or ())]
+    hits = [hit for _, hit in sorted(placed, key=lambda item: item[0])[: search.query.limit]]
+    content = Content.new(_shown(hits, collections), kind=ContentClass.PASSAGES, owner=context.principal.id)
     event = PassagesRetrieved(
         step=0,
-        passages=tuple(_use(hit) for hit in hits),
+        passages=tuple(_use(hit, collections[hit.passage.collection].label) for hit in hits),
         content=content.ref,
-        usage=usage,
+        usage=Usage(input_tokens=embedded.input_tokens, cost_micros=embedded.cost_micros),
         duration_ms=int((time.monotonic() - started) * 1000),
+        silent=found.count(None),
     )
     return event, content
+
+
+def _queries(query: Query, collections: Mapping[str, CollectionRecord]) -> list[Query]:
+    """Return what is asked of our own index, then one query for each collection that a customer keeps."""
+    outside = [name for name, collection in collections.items() if collection.source]
+    ours = tuple(name for name in query.collections if name not in outside)
+    return [replace(query, collections=ours), *(replace(query, collections=(name,)) for name in outside)]
 
 
 def first_refusal(verdicts: list[Verdict]) -> Refused:
@@ -83,27 +96,7 @@ def first_refusal(verdicts: list[Verdict]) -> Refused:
     raise AssertionError("every verdict was granted")
 
 
-def parse_passages(data: bytes) -> list[ShownPassage]:
-    return [ShownPassage(**item) for item in orjson.loads(data)]
-
-
-ERASED = "(erased)"
-
-
-def erased_passages(retrieved: PassagesRetrieved) -> list[ShownPassage]:
-    """Return which passages were shown where their words are gone."""
-    return [
-        ShownPassage(number, use.passage, use.document, ERASED, ERASED)
-        for number, use in enumerate(retrieved.passages, start=1)
-    ]
-
-
-def blocks(passages: list[ShownPassage]) -> str:
-    """Return passages as the model reads them: `[n] heading: text`, a blank line between."""
-    return "\n\n".join(f"[{p.number}] {p.heading}: {p.text}" for p in passages)
-
-
-def _actions(request: EmbedRequest, query: Query) -> list[ActionRequest]:
+def _actions(request: EmbedRequest, queries: Sequence[Query]) -> list[ActionRequest]:
     return [
         ActionRequest(
             kind=ActionKind.CALL_MODEL,
@@ -112,30 +105,35 @@ def _actions(request: EmbedRequest, query: Query) -> list[ActionRequest]:
             arguments=request.fingerprint(),
             facts={"tokens_in_run": 0},
         ),
-        ActionRequest(
-            kind=ActionKind.RETRIEVE,
-            target=KNOWLEDGE,
-            step=0,
-            arguments=query.arguments,
-            facts={"collections": query.collections},
+        *(
+            ActionRequest(
+                kind=ActionKind.RETRIEVE,
+                target=KNOWLEDGE,
+                step=0,
+                arguments=query.arguments,
+                facts={"collections": query.collections},
+            )
+            for query in queries
         ),
     ]
 
 
-def _shown(hits: Sequence[Hit]) -> bytes:
-    return orjson.dumps(
-        [
-            asdict(ShownPassage(n, h.passage.id, h.passage.document, h.passage.heading, h.passage.text, h.matched))
-            for n, h in enumerate(hits, start=1)
-        ]
-    )
+def _shown(hits: Sequence[Hit], collections: Mapping[str, CollectionRecord]) -> bytes:
+    return stored_form([_as_shown(number, hit, collections) for number, hit in enumerate(hits, start=1)])
 
 
-def _use(hit: Hit) -> PassageUse:
+def _as_shown(number: int, hit: Hit, collections: Mapping[str, CollectionRecord]) -> ShownPassage:
+    found = hit.passage
+    outside = found.collection if collections[found.collection].source else ""
+    return ShownPassage(number, found.id, found.document, found.heading, found.text, hit.matched, outside, hit.readers)
+
+
+def _use(hit: Hit, label: Label) -> PassageUse:
+    own = hit.confidentiality or label.confidentiality
     return PassageUse(
         passage=hit.passage.id,
         document=hit.passage.document,
-        label=hit.passage.label,
+        label=label.join(Label(integrity=label.integrity, confidentiality=own)),
         score=hit.score,
         rank_vector=hit.rank_vector,
         rank_text=hit.rank_text,

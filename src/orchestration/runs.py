@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
-from control import contexts
+from control import contexts, groups_now
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
 from core.errors import Conflict, MandateError, NotFound, PreconditionFailed
 from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
@@ -154,7 +154,9 @@ class Runs:
     async def _take_up(
         self, tenant: TenantId, events: list[Stored], progress: Progress, cancelled_by: Actor | None
     ) -> None:
-        context = contexts.from_run(tenant, events[0])
+        opened = contexts.from_run(tenant, events[0])
+        groups = await groups_now(self._services.store.tenant(opened))
+        context = contexts.from_run(tenant, events[0], groups=groups)
         data = self._services.store.tenant(context)
         writer = RunWriter(data, events[0].event.run, actor=context.principal.actor, clock=self._services.clock)
         writer.events, writer.durable = events, len(events)

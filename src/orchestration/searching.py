@@ -12,7 +12,8 @@ from core.events import PassageUse, RunEnded, RunKind, RunState
 from data import Query, RunWriter, rank_score
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run
-from orchestration.retrieval import Search, ShownPassage, parse_passages, retrieve
+from orchestration.retrieval import Search, retrieve
+from orchestration.shown import ShownPassage, shown_again
 from orchestration.state import fold
 from orchestration.turn import Services
 
@@ -46,7 +47,7 @@ async def search(
     found = fold(writer.events).retrieved
     if found is None:
         raise Forbidden("Policy does not let you search here.", code="access.policy")
-    shown = parse_passages(await writer.data.content.get(found.content))
+    shown = (await shown_again(writer.data, await writer.data.content.get(found.content))).passages
     return [_ranked(passage, use) for passage, use in zip(shown, found.passages, strict=True)]
 
 

@@ -78,9 +78,10 @@ def telling(body: Body) -> dict[str, Json]:  # noqa: C901, PLR0911, PLR0912 - on
             return _told("received", "Your message has arrived.") if body.message else {}
         case DecisionMade():
             return _decision(body)
-        case PassagesRetrieved(passages=passages):
+        case PassagesRetrieved(passages=passages, silent=silent):
             found = f"Found {len(passages)} passages." if len(passages) != 1 else "Found 1 passage."
-            return _told("deciding", found if passages else "Found nothing in the documents.")
+            less = " A source of the organisation did not answer." if silent else ""
+            return _told("deciding", (found if passages else "Found nothing in the documents.") + less)
         case ModelFinished():
             return _told("deciding", _model(body))
         case ProposalRejected(cause=cause):

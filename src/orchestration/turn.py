@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from control import AgentFacts, AgentManifest, Budgets, Gate, Situation
 from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext
 from core.events import Body, RunEnded, RunState
-from data import RunWriter, Store, TenantData
+from data import RunWriter, Sources, Store, TenantData
 from models import ModelRouter
 from orchestration.carriers import Carriers, Lease
 from orchestration.driver import Driver
@@ -33,6 +33,7 @@ class Services:
     code_version: str
     carriers: Carriers
     driver: Driver
+    sources: Sources
     hub: Hub = field(default_factory=Hub)
     readers: Readers = field(default_factory=Readers)
 

@@ -11,6 +11,7 @@ from web.assertions import (
 )
 from web.correlation import CORRELATION_HEADER, Correlation, correlation_of
 from web.csrf import CSRF_FIELD, CSRF_HEADER, SAFE_METHODS, check_csrf
+from web.customer_tokens import CustomerTokens
 from web.forms import FORM_WITH_FILES, form_with_files
 from web.limits import BodyLimit, RateLimiter
 from web.openid import TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
@@ -37,6 +38,7 @@ __all__ = [
     "AzureServiceTokens",
     "BodyLimit",
     "Correlation",
+    "CustomerTokens",
     "EventStreamResponse",
     "InProcess",
     "KeyDirectory",

@@ -24,7 +24,7 @@ from web.service_tokens import ServiceTokens
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - an audience
 """Audience of the token with which a client proves itself."""
 
-_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SECONDS = 10.0
 _MAX_ANSWER = 200_000
 
@@ -137,7 +137,7 @@ class OpenIdClient:
         form = {
             **grant,
             "client_id": self.client_id,
-            "client_assertion_type": _ASSERTION,
+            "client_assertion_type": ASSERTION_TYPE,
             "client_assertion": await self._identity.token(f"{TOKEN_EXCHANGE}/.default"),
         }
         status, body = await self._fetch("POST", endpoint, form)

@@ -36,7 +36,8 @@ class VerifiedToken:
         app_id: the application that asked for the token.
         groups: object ids; empty for somebody in more groups than fit into a token, who then sees less.
         username: for display only: it can be changed and given to somebody else.
-        expires_at: seconds since 1970.
+        issued_at: seconds since 1970; what a later token says of somebody is what holds.
+        expires_at: the same.
         is_app: an application's own token, nobody is signed in (the optional claim `idtyp`, which the API's app
             registration must ask for).
     """
@@ -49,6 +50,7 @@ class VerifiedToken:
     groups: frozenset[str]
     name: str
     username: str
+    issued_at: float
     expires_at: float
     is_app: bool
 
@@ -169,6 +171,7 @@ class TokenValidator:
             groups=frozenset(claims.groups),
             name=claims.name,
             username=claims.preferred_username,
+            issued_at=float(claims.nbf),
             expires_at=float(claims.exp),
             is_app=claims.idtyp == "app",
         )

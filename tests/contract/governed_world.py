@@ -152,7 +152,9 @@ class Governed:
         profile = self.content(words.email, ContentClass.PROFILE)
         await self.data.content.put([profile])
         await self.data.records.put(words.oid, MemberRecord(principal=self.person, profile=profile.ref), etag=None)
-        await self.data.records.put(self.person, PersonRecord(profile=profile.ref), etag=None)
+        await self.data.records.put(
+            self.person, PersonRecord(profile=profile.ref, groups=(words.group,), groups_at=0.0), etag=None
+        )
         text = f"{words.policy} {words.reason}"
         await self.data.records.put("tenant", PolicyRecord(text=text, version=digest(text.encode())), etag=None)
 
@@ -174,8 +176,6 @@ class Governed:
             id=self.document,
             collection=words.collection,
             owner=self.person,
-            label=Label(),
-            readers=(words.group,),
             title=title.ref,
             content=text.ref,
             passages=40,
@@ -190,7 +190,6 @@ class Governed:
                 collection=words.collection,
                 document=self.document,
                 owner=self.person,
-                readers=(words.group,),
                 ordinal=number,
             )
             for number in range(40)

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
-from identity_live import serving
 from starlette.types import ASGIApp
 
 from core import SystemClock
@@ -27,6 +26,7 @@ from emulators.identity import (
     sign_in,
 )
 from emulators.identity.oauth import s256
+from identity_live import serving
 from web import TOKEN_EXCHANGE, TokenValidator
 
 SECRET = "header-secret"
@@ -157,8 +157,9 @@ def make_app(base: str, folder: Path, clock: MovingClock) -> ASGIApp:
     services = {service.client_id: service for service in (EDGE, APP)}
     credential = FederatedCredential(f"{base}/{SERVICE_TID}/v2.0", EDGE.object_id, TOKEN_EXCHANGE)
     console = ClientRegistration("console", "Console", CLI.redirect_uris, credential)
+    sources = ClientRegistration("sources", "Sources", [], credential, ["https://search.azure.com"])
     return create_app(
-        issuer_base=base, tenants=TENANTS, folder=folder, services=services, clients=[CLI, console],
+        issuer_base=base, tenants=TENANTS, folder=folder, services=services, clients=[CLI, console, sources],
         header_secret=SECRET, clock=clock,
     )  # fmt: skip
 

@@ -111,7 +111,6 @@ def passage(
     id_: str = "",
     near: tuple[float, ...] = (1.0, 0.0, 0.0),
     collection: str = "manuals",
-    readers: tuple[str, ...] = (),
     owner: str = "usr_owner",
     document: str = "doc_1",
     ordinal: int = 0,
@@ -124,8 +123,6 @@ def passage(
         heading="Heading",
         text=text,
         vector=vector(*near),
-        label=Label(),
-        readers=readers,
         owner=PrincipalId(owner),
     )
 

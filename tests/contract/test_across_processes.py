@@ -69,6 +69,7 @@ def token() -> VerifiedToken:
         groups=frozenset({"entra"}),
         name="Alice",
         username="alice@contoso.example",
+        issued_at=1.7e9,
         expires_at=1.8e9,
         is_app=False,
     )

@@ -17,6 +17,7 @@ from control import (
     TenantRecord,
     binding_key,
     contexts,
+    groups_now,
 )
 from core import PUBLISHER, Role, TenantContext, TenantId, derived_id
 from core.errors import Conflict, Defect, Forbidden, NotFound
@@ -71,6 +72,7 @@ def token(**changes: Any) -> VerifiedToken:
         "groups": frozenset({"entra-group", "unknown-group"}),
         "name": "Alice Ahorn",
         "username": "alice@contoso.example",
+        "issued_at": 1.7e9,
         "expires_at": 1.8e9,
         "is_app": False,
     }
@@ -112,6 +114,22 @@ async def test_a_new_name_replaces_the_old_one(directory: Directory, store: Stor
     assert json.loads(await platform(store).content.get(new))["name"] == "Alice Birke"
     with pytest.raises(NotFound):
         await platform(store).content.get(old)
+
+
+async def test_the_latest_token_says_in_which_groups_somebody_is(
+    directory: Directory, store: Store, clock: MovableClock
+) -> None:
+    async def seen(issued_at: float, *groups: str) -> frozenset[str]:
+        asked = token(issued_at=issued_at, groups=frozenset(groups))
+        context = await directory.resolve(asked, correlation="c")
+        return await groups_now(store.tenant(context))
+
+    assert await seen(10.0, "entra-group") == {"support"}
+    assert await seen(20.0) == frozenset()
+    assert await seen(10.0, "entra-group") == frozenset()
+    clock.time += timedelta(minutes=1)
+    assert await seen(10.0, "entra-group") == frozenset()
+    assert await seen(30.0, "entra-group", "unknown-group") == {"support"}
 
 
 @pytest.mark.parametrize(

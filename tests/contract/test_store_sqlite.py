@@ -305,7 +305,7 @@ async def test_what_was_read_before_is_kept_and_what_is_gone_is_let_go(path: Pat
         await index(store, context, [first, second])
         assert ids(await search(store, context, "page")) == {first.id, second.id}
         await store.tenant(context).knowledge.remove(first.document)
-        closed = replace(second, readers=("directors",))
+        closed = replace(second, owner=PrincipalId("usr_director"))
         await index(store, context, [closed, third])
         assert ids(await search(store, context, "page")) == {third.id}
         await store.tenant(context).knowledge.remove(third.document)
@@ -315,7 +315,7 @@ async def test_what_was_read_before_is_kept_and_what_is_gone_is_let_go(path: Pat
 async def search(store: Store, context: TenantContext, text: str) -> Sequence[Hit]:
     query = Query(text, ("manuals",), 10)
     leave = permit(context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
-    reader = Reader(PrincipalId("usr_reader"), frozenset())
+    reader = Reader(PrincipalId("usr_owner"), own=frozenset({"manuals"}))
     return await store.tenant(context).knowledge.search(leave, query, vector=vector(1.0, 0.0, 0.0), reader=reader)
 
 

@@ -16,8 +16,9 @@ from data.sqlite import open_store
 from document_files import DOCX, HTML, PDF, docx, paragraph, pdf
 from mandate.client import Client
 from mandate.local.stack import Stack
+from orchestration import WITHHELD
 
-ELIF, MIA, NOOR, SANDER = (f"{name}@alderfinch.example" for name in ("elif", "mia", "noor", "sander"))
+ELIF, GRETA, MIA, NOOR, SANDER = (f"{n}@alderfinch.example" for n in ("elif", "greta", "mia", "noor", "sander"))
 DARIO = "dario@quillmere.example"
 
 pytestmark = pytest.mark.timeout(300)
@@ -229,29 +230,61 @@ async def test_an_erased_document_is_gone_and_its_citations_say_so(
     assert ("document", document, "erased") in await administrative_acts(mia)
 
 
-async def test_a_document_indexed_again_has_the_readers_that_its_collection_has_now(
+async def test_who_may_read_a_collection_holds_at_once_for_what_is_in_it(
     client: SignIn, session: aiohttp.ClientSession
 ) -> None:
     mia, elif_ = await client(MIA), await client(ELIF)
-    name = f"c{new_id('x')[-12:]}"
-    settings = {"title": "Again", "purpose": "To be indexed again"}
-    made = await mia.ask("PUT", f"/v1/collections/{name}", settings)
-    document: Said = await mia.post(
-        "/v1/documents", {"collection": name, "title": "Marten", "text": "The marten glove has five fingers."}
-    )
+
+    async def inbox_now() -> Said:
+        page: Said = await mia.get("/v1/collections")
+        return next(c for c in page["items"] if c["collection"] == "inbox")
+
+    inbox = await inbox_now()
+    settings: Said = {name: inbox[name] for name in ("title", "purpose", "integrity", "confidentiality")}
+    text = "The pangolin ladder has eleven rungs."
+    brought = await send(await client(NOOR), session, b"<html><p>" + text.encode() + b"</html>", HTML, name="p.html")
+    document = brought[1]["document"]
+    asked: Said = await elif_.post("/v1/runs", {"agent": "support", "message": "How many rungs has a pangolin ladder?"})
+    assert any(c["document"] == document for c in asked["answer"]["citations"]), asked["answer"]
+    run = f"/v1/runs/{asked['run']}"
+    paths = [f"/v1/documents/{document}", f"/v1/passages/{document}.0"]
+
+    async def readers(*groups: str) -> None:
+        body: Said = {**settings, "readers": list(groups)}
+        etag = f'"{(await inbox_now())["etag"]}"'
+        assert (await mia.ask("PUT", "/v1/collections/inbox", body, If_Match=etag)).status == 200
+
+    try:
+        await readers("returns-desk")
+        for path in paths:
+            assert (await elif_.ask("GET", path)).status == 404
+        for path in (run, f"{run}/events", f"{run}/explanation"):
+            told = str(await elif_.get(path))
+            assert document in told
+            assert WITHHELD in told
+        shown: Said = await elif_.get(f"{run}/explanation")
+        assert {s["text"] for s in shown["sources"] if s["document"] == document} == {WITHHELD}
+        evidence: Said = await (await client(GRETA)).get(f"{run}/explanation")
+        assert text in {s["text"] for s in evidence["sources"]}
+        assert (await elif_.ask("POST", "/v1/search", {"text": "pangolin", "collections": ["inbox"]})).status == 404
+        again: Said = await elif_.post("/v1/runs", {"agent": "support", "message": "How many rungs, pangolin ladder?"})
+        assert not any(c["document"] == document for c in again["answer"]["citations"])
+    finally:
+        await readers(*inbox["readers"])
+    assert text in str(await elif_.get(f"{run}/explanation"))
+    for path in paths:
+        assert (await elif_.ask("GET", path)).status == 200
+
+
+async def test_a_document_is_indexed_again_once_for_each_key(client: SignIn, session: aiohttp.ClientSession) -> None:
+    mia, elif_ = await client(MIA), await client(ELIF)
+    document = (await send(mia, session, b"<p>The marten glove has five fingers.", HTML, name="m.html"))[1]
     path = f"/v1/documents/{document['document']}"
-    assert (await elif_.ask("GET", path)).status == 200
-    etag = str(made.headers["ETag"])
-    tighter = await mia.ask("PUT", f"/v1/collections/{name}", {**settings, "readers": ["nobody"]}, If_Match=etag)
-    assert tighter.status == 200
     assert (await elif_.ask("POST", f"{path}/reindex")).status == 403
     key = new_id("key")
     first: Said = await mia.post(f"{path}/reindex", Idempotency_Key=key)
     again: Said = await mia.post(f"{path}/reindex", Idempotency_Key=key)
     assert first == again
     view: Said = await mia.get(path)
-    assert (view["version"], view["readers"], view["run"]) == (2, ["nobody"], first["run"])
+    assert (view["version"], view["run"]) == (2, first["run"])
     assert view["progress"] == {"state": "completed", "code": "", "indexed": 1, "passages": 1}
-    assert (await elif_.ask("GET", path)).status == 404
-    assert (await elif_.ask("GET", f"/v1/passages/{document['document']}.0")).status == 404
-    assert (await mia.ask("GET", f"/v1/passages/{document['document']}.0")).status == 200

@@ -47,7 +47,7 @@ class Tokens(TokenValidator):
     async def verify(self, token: str) -> VerifiedToken:
         if token not in MEMBERS:
             raise Unauthenticated("Sign in again.", code="identity.malformed")
-        return VerifiedToken("t", token, "a", "app", frozenset(), frozenset(), token, token, 0.0, is_app=False)
+        return VerifiedToken("t", token, "a", "app", frozenset(), frozenset(), token, token, 0.0, 0.0, is_app=False)
 
 
 class Members(Directory):

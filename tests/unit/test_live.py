@@ -22,6 +22,7 @@ class Slow:
 
     tale: Tale
     live: Live
+    context = ANNA
 
     def tenant(self, context: TenantContext) -> "Slow":
         return self

@@ -15,7 +15,7 @@ from data.cosmos.items import Document, Items, text
 from data.cosmos.keys import encoded
 from data.cosmos.passages import READABLE, document_of, numbers_of, passage_of, readable_by, similarity
 from data.knowledge import Hit, Passage, Query, Reader
-from data.ranking import DEPTH, Access, fuse, spend_to_index, spend_to_search, words_of
+from data.ranking import DEPTH, fuse, spend_to_index, spend_to_search, words_of
 
 CHUNK = 50
 """Passages in one batch: half a megabyte, with vectors of 384 numbers."""
@@ -122,7 +122,7 @@ class CosmosKnowledge:
         collection, id_ = found
         document = await self._items.read((self._tenant, collection), id_)
         passage = passage_of(document) if document else None
-        return passage if passage and Access.of(passage).readable(reader) else None
+        return passage if passage and reader.may_read(passage.collection, passage.owner) else None
 
     async def _matched(self, words: Sequence[str], found: Sequence[Found]) -> dict[str, set[Found]]:
         """Return which of the passages each word is in, in any of its forms."""

@@ -3,24 +3,19 @@
 import base64
 import math
 import struct
-from collections.abc import Sequence
 
-from core import Confidentiality, DocumentId, Integrity, Label, PrincipalId, TenantId
-from core.errors import Defect
+from core import DocumentId, PrincipalId, TenantId
 from data.cosmos.items import Document, Value, number, text
 from data.cosmos.keys import encoded
 from data.knowledge import Passage, Reader
 
-READABLE = (
-    "c.level <= @level AND (ARRAY_LENGTH(c.readers) = 0 OR c.owner = @reader"
-    " OR EXISTS(SELECT VALUE r FROM r IN c.readers WHERE ARRAY_CONTAINS(@groups, r)))"
-)
-"""The same question as `data.ranking.Access.readable`, asked within a query so that only the readable is ranked."""
+READABLE = "(ARRAY_CONTAINS(@whole, c.collection) OR (ARRAY_CONTAINS(@own, c.collection) AND c.owner = @reader))"
+"""The same question as `Reader.may_read`, asked within a query so that only the readable is ranked."""
 
 
 def readable_by(reader: Reader) -> dict[str, Value]:
     """Return the parameters of `READABLE`."""
-    return {"level": reader.ceiling.rank, "reader": reader.principal, "groups": sorted(reader.groups)}
+    return {"reader": reader.principal, "whole": sorted(reader.whole), "own": sorted(reader.own)}
 
 
 def document_of(tenant: TenantId, passage: Passage, dimensions: int) -> Document:
@@ -39,10 +34,6 @@ def document_of(tenant: TenantId, passage: Passage, dimensions: int) -> Document
         "ordinal": passage.ordinal,
         "heading": passage.heading,
         "said": f"{passage.heading}\n{passage.text}",
-        "integrity": passage.label.integrity,
-        "confidentiality": passage.label.confidentiality,
-        "level": passage.label.confidentiality.rank,
-        "readers": list(passage.readers),
         "owner": passage.owner,
         "compared": compared,
         "vector" if compared else "other_vector": vector,
@@ -59,11 +50,6 @@ def passage_of(document: Document) -> Passage:
         heading=heading,
         text=text(document, "said")[len(heading) + 1 :],
         vector=_vector(document),
-        label=Label(
-            integrity=Integrity(text(document, "integrity")),
-            confidentiality=Confidentiality(text(document, "confidentiality")),
-        ),
-        readers=_readers(document),
         owner=PrincipalId(text(document, "owner")),
     )
 
@@ -86,10 +72,3 @@ def _vector(document: Document) -> bytes:
     if isinstance(value, list):
         return struct.pack(f"<{len(value)}f", *value)
     return base64.b64decode(text(document, "other_vector"))
-
-
-def _readers(document: Document) -> tuple[str, ...]:
-    value = document.get("readers")
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise Defect("A stored document is not as it was written.", code="defect.store")
-    return tuple(str(reader) for reader in value)

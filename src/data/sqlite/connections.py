@@ -9,11 +9,9 @@ import apsw
 
 from core.errors import Defect, Unavailable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 5_000
 _SCHEMA = Path(__file__).with_name("schema.sql")
-_SINCE_2 = "CREATE TABLE barred"
-"""Where the part of the schema begins that files of version 1 do not have."""
 _OUTSIDE = (
     apsw.BusyError,
     apsw.CantOpenError,
@@ -86,16 +84,15 @@ def _open(path: Path, flags: int) -> Connection:
 def _make_schema(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")  # other processes may be starting on the same new file
     version: int = connection.pragma("user_version")
-    if version > SCHEMA_VERSION:
+    if version not in (0, SCHEMA_VERSION):
         connection.close()
         raise Unavailable(
             f"The data file has format {version} and this program knows {SCHEMA_VERSION}: "
-            "start the newer version that wrote it, or choose another data folder.",
+            "start the version that wrote it, or choose another data folder.",
             code="dependency.store_format",
         )
-    if version < SCHEMA_VERSION:
-        schema = _SCHEMA.read_text("utf-8")
-        connection.execute(schema[schema.index(_SINCE_2) :] if version == 1 else schema)
+    if version == 0:
+        connection.execute(_SCHEMA.read_text("utf-8"))
         connection.pragma("user_version", SCHEMA_VERSION)
     connection.execute("COMMIT")
 

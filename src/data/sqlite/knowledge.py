@@ -5,7 +5,7 @@ from itertools import islice
 
 from core import DocumentId, Permit, TenantContext
 from data.knowledge import Hit, Passage, Query, Reader
-from data.ranking import DEPTH, Access, fuse, spend_to_index, spend_to_search
+from data.ranking import DEPTH, fuse, spend_to_index, spend_to_search
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.governed import refuse_barred
@@ -70,9 +70,7 @@ class SqliteKnowledge:
 
     async def get(self, passage: str, reader: Reader) -> Passage | None:
         found = await self._database.read(lambda connection: find_passage(connection, self._tenant, passage))
-        if found is None or not Access.of(found).readable(reader):
-            return None
-        return found
+        return found if found and reader.may_read(found.collection, found.owner) else None
 
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         def work(connection: Connection) -> int:

@@ -7,11 +7,8 @@ the ranking of one tenant would tell about the words of another.
 import re
 from collections.abc import Iterator, Sequence
 
-import orjson
-
-from core import ID_PATTERN, PUBLISHER, DocumentId, Label, PrincipalId, TenantId
+from core import ID_PATTERN, PUBLISHER, DocumentId, PrincipalId, TenantId
 from core.errors import Defect
-from core.labels import Confidentiality, Integrity
 from data.knowledge import Passage
 from data.ranking import words_of
 from data.sqlite.connections import Connection
@@ -20,8 +17,8 @@ COMMON = 2_000
 """A word that more passages of a tenant hold is not looked for; if all are such, the rarest alone is."""
 
 _TENANT = re.compile(rf"{ID_PATTERN}|{PUBLISHER}")
-_COLUMNS = "id, document, collection, ordinal, heading, text, vector, integrity, confidentiality, readers, owner"
-_Columns = tuple[str, DocumentId, str, int, str, str, bytes, str, str, str, PrincipalId]
+_COLUMNS = "id, document, collection, ordinal, heading, text, vector, owner"
+_Columns = tuple[str, DocumentId, str, int, str, str, bytes, PrincipalId]
 
 
 def write_passage(connection: Connection, tenant: TenantId, passage: Passage) -> None:
@@ -36,7 +33,7 @@ def write_passage(connection: Connection, tenant: TenantId, passage: Passage) ->
         connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - `_full_text` has checked it
     _delete(connection, tenant, "id = ?", (passage.id,))
     connection.execute(
-        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant of this file
+        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant of this file
         (tenant, *_columns(passage)),
     )
     connection.execute(
@@ -150,7 +147,7 @@ def _select(connection: Connection, which: str, values: tuple[str, str | int]) -
     ).fetchone()
     if found is None:
         return None
-    id_, document, collection, ordinal, heading, text, vector, integrity, confidentiality, readers, owner = found
+    id_, document, collection, ordinal, heading, text, vector, owner = found
     return Passage(
         id=id_,
         document=document,
@@ -159,8 +156,6 @@ def _select(connection: Connection, which: str, values: tuple[str, str | int]) -
         heading=heading,
         text=text,
         vector=vector,
-        label=Label(integrity=Integrity(integrity), confidentiality=Confidentiality(confidentiality)),
-        readers=tuple(orjson.loads(readers)),
         owner=owner,
     )
 
@@ -174,8 +169,5 @@ def _columns(passage: Passage) -> _Columns:
         passage.heading,
         passage.text,
         passage.vector,
-        passage.label.integrity,
-        passage.label.confidentiality,
-        orjson.dumps(passage.readers).decode(),
         passage.owner,
     )

@@ -40,9 +40,6 @@ CREATE TABLE passages (
   ordinal         INTEGER NOT NULL,
   collection      TEXT    NOT NULL,
   owner           TEXT    NOT NULL,
-  readers         TEXT    NOT NULL,           -- JSON array of groups
-  integrity       TEXT    NOT NULL,
-  confidentiality TEXT    NOT NULL,
   vector          BLOB    NOT NULL,
   heading         TEXT    NOT NULL,
   text            TEXT    NOT NULL,

@@ -3,12 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from core import Confidentiality, TenantId
+from core import PrincipalId, TenantId
 from data.knowledge import Reader
-from data.ranking import Access
 from data.sqlite.connections import Connection
 
 Mask = NDArray[np.bool_]
@@ -21,7 +19,7 @@ class Index:
     Attributes:
         numbers: of the passages.
         places: passage number to place.
-        access: the different accesses that occur.
+        access: the different pairs of collection and owner that occur: few, so each is asked once and not per passage.
         access_of: which of them each passage has.
         comparable: whether its vector has the dimension of the question's; where not, its line in `matrix` is zero.
         matrix: float32, passages by dimensions.
@@ -30,7 +28,7 @@ class Index:
     version: int
     numbers: NDArray[np.int64]
     places: dict[int, int]
-    access: list[Access]
+    access: list[tuple[str, PrincipalId]]
     access_of: NDArray[np.intp]
     comparable: Mask
     matrix: NDArray[np.float32]
@@ -55,7 +53,7 @@ class Index:
 
     def allowed(self, reader: Reader, collections: frozenset[str]) -> Mask:
         """Return which passages `reader` may read in `collections`."""
-        answers = [access.collection in collections and access.readable(reader) for access in self.access]
+        answers = [c in collections and reader.may_read(c, owner) for c, owner in self.access]
         return np.array(answers, dtype=np.bool_)[self.access_of]
 
     def nearest(self, vector: bytes, allowed: Mask, depth: int) -> list[int]:
@@ -84,18 +82,14 @@ def load_index(connection: Connection, tenant: TenantId, version: int, dimension
     there = [number for (number,) in connection.execute("SELECT number FROM passages WHERE tenant = ?", (tenant,))]
     before = (held or Index.empty(dimension)).only(np.array(there, dtype=np.int64))
     known = int(held.numbers.max(initial=0)) if held else 0
-    found: list[tuple[int, bytes, str, str, str, str]] = list(
+    found: list[tuple[int, bytes, str, PrincipalId]] = list(
         connection.execute(
-            "SELECT number, vector, collection, owner, readers, confidentiality FROM passages"
-            " WHERE tenant = ? AND number > ?",
+            "SELECT number, vector, collection, owner FROM passages WHERE tenant = ? AND number > ?",
             (tenant, known),
         )
     )
     accesses = {access: place for place, access in enumerate(before.access)}
-    access_of = [
-        accesses.setdefault(Access(c, o, frozenset(orjson.loads(r)), Confidentiality(k)), len(accesses))
-        for _, _, c, o, r, k in found
-    ]
+    access_of = [accesses.setdefault((collection, owner), len(accesses)) for *_, collection, owner in found]
     comparable = np.array([dimension > 0 and len(vector) == 4 * dimension for _, vector, *_ in found], dtype=np.bool_)
     matrix = np.zeros((len(found), dimension), dtype=np.float32)
     for place in np.flatnonzero(comparable).tolist():

@@ -56,13 +56,15 @@ class FederatedCredential:
 class ClientRegistration:
     """A client; without a credential a public one.
 
-    In a redirect URI to this machine over http the port is free (RFC 8252, 7.3).
+    In a redirect URI to this machine over http the port is free (RFC 8252, 7.3). `resources` are those for which it
+    gets tokens as an application of any tenant: each has consented to it.
     """
 
     client_id: str
     name: str
     redirect_uris: Sequence[str]
     credential: FederatedCredential | None = None
+    resources: Sequence[str] = ()
 
     def allows(self, redirect_uri: str) -> bool:
         """Return whether the client registered `redirect_uri`."""

@@ -5,6 +5,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID, uuid5
 
 from core import Clock
 from emulators.identity.directory import DirectoryTenant, DirectoryUser, ServiceIdentity
@@ -50,6 +51,13 @@ class Issuer:
         """Return what tells the client who signed in."""
         nonce = {"nonce": person.nonce} if person.nonce else {}
         return self._keys.sign(self._about(person, person.client_id) | nonce)
+
+    def customer_token(self, tid: str, client_id: str, resource: str) -> str:
+        """Return an application's token in a customer's tenant, where it is a service principal of its own."""
+        object_id = str(uuid5(UUID(tid), client_id))
+        claims = self._common(tid, object_id, resource)
+        claims |= {"idtyp": "app", "azp": client_id, "appid": client_id, "azpacr": "2"}
+        return self._keys.sign(claims | {"sub": object_id, "roles": []})
 
     def service_token(self, service: ServiceIdentity, resource: str) -> str:
         """Return a service's own token for `resource`, with the app roles it holds there."""

@@ -44,7 +44,7 @@ def token_routes(provider: Provider) -> APIRouter:
                 return _tokens(provider, tid, provider.grants.redeem_refresh(token, client_id=client_id))
             case "client_credentials":
                 if tid != provider.service_tid:
-                    raise OAuthError("unauthorized_client", "The apps here live in the publisher's tenant.")
+                    return _customer_token(provider, tid, form)
                 return _app_token(provider, form, request.headers.get("authorization", ""))
             case _:
                 raise OAuthError("unsupported_grant_type", "The grant type is not known.")
@@ -72,6 +72,15 @@ def _tokens(provider: Provider, tid: str, redeemed: Redeemed) -> TokenResponse:
         id_token=provider.issuer.id_token(person) if "openid" in scopes else None,
         refresh_token=provider.grants.refresh_token(redeemed) if "offline_access" in scopes else None,
     )
+
+
+def _customer_token(provider: Provider, tid: str, form: Mapping[str, str]) -> TokenResponse:
+    """Give a token in a customer's tenant to an application that has proved itself by its federated credential."""
+    client, scope = provider.clients.get(form.get("client_id", "")), form.get("scope", "")
+    resource = scope.removesuffix("/.default")
+    if client is None or client.credential is None or resource not in client.resources or resource == scope:
+        raise OAuthError("unauthorized_client", "No such application has been consented to in this tenant.")
+    return TokenResponse(scope=scope, access_token=provider.issuer.customer_token(tid, client.client_id, resource))
 
 
 def _app_token(provider: Provider, form: Mapping[str, str], authorization: str) -> TokenResponse:

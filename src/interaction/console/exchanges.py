@@ -14,7 +14,7 @@ from interaction.explanation import Source, sources_of
 from interaction.parameters import no_such
 from interaction.people import NameOf, names_in
 from interaction.run_view import RunView, view_run
-from orchestration import DocumentRecord, Fetch, fetcher, fold, telling
+from orchestration import Fetch, access_of, fetcher, fold, telling
 
 ActionStatus = Literal["refused", Outcome, ApprovalStatus]
 
@@ -132,7 +132,7 @@ async def exchange_of(deps: InteractionDependencies, me: TenantContext, run: Run
     )
 
 
-async def opened_source(data: TenantData, me: TenantContext, run: RunId, number: int) -> Opened:
+async def opened_source(data: TenantData, run: RunId, number: int) -> Opened:
     """Return a passage that an answer's mark leads to.
 
     Raises:
@@ -143,10 +143,9 @@ async def opened_source(data: TenantData, me: TenantContext, run: RunId, number:
     source = next((source for source in sources if source.number == number), None)
     if source is None:
         raise no_such("passage")
-    found = await data.records.get(DocumentRecord, source.document)
-    if found is None or not found.value.readable_by(me.principal):
+    record = await (await access_of(data)).document(source.document)
+    if record is None:
         return Opened(source, None, None, None)
-    record = found.value
     owner = await names_in(data)(record.owner)
     return Opened(source, record.id, await text_of(record.title, fetch), owner)
 

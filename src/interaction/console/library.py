@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core import Role, TenantContext
-from data import Records, Versioned
+from data import Versioned
 from interaction.authority import oversees
 from interaction.dependencies import InteractionDependencies
 from interaction.parameters import no_such
 from interaction.people import NameOf, names_in
 from interaction.routes.collections import CollectionView, view_collection
-from orchestration import CollectionRecord, DocumentRecord
+from orchestration import Access, CollectionRecord, DocumentRecord, access_of
 
 MOST_COLLECTIONS = 100
 MOST_DOCUMENTS = 5000
@@ -48,25 +48,26 @@ async def shelves_of(me: TenantContext, deps: InteractionDependencies) -> Sequen
     """Return the collections that somebody may read or oversees."""
     data = deps.store.tenant(me)
     page = await data.records.list(CollectionRecord, limit=MOST_COLLECTIONS)
-    seen = [found for found in page.items if oversees(me) or found.value.readable_by(me.principal)]
-    documents, complete = await _documents(data.records, me)
-    names = names_in(data)
-    return [await _shelf(found, me, names, documents, complete=complete) for found in seen]
+    access, names = await access_of(data), names_in(data)
+    seen = [found for found in page.items if oversees(me) or access.sees(found.value)]
+    documents, complete = await _documents(access)
+    return [await _shelf(found, access, names, documents, complete=complete) for found in seen]
 
 
 async def shelf_of(me: TenantContext, deps: InteractionDependencies, collection: str) -> Shelf:
     """Return one of them; raises `NotFound`."""
     data = deps.store.tenant(me)
     found = await data.records.get(CollectionRecord, collection)
-    if found is None or not (oversees(me) or found.value.readable_by(me.principal)):
+    access = await access_of(data)
+    if found is None or not (oversees(me) or access.sees(found.value)):
         raise no_such("collection")
-    documents, complete = await _documents(data.records, me)
-    return await _shelf(found, me, names_in(data), documents, complete=complete)
+    documents, complete = await _documents(access)
+    return await _shelf(found, access, names_in(data), documents, complete=complete)
 
 
 async def _shelf(
     found: Versioned[CollectionRecord],
-    me: TenantContext,
+    access: Access,
     names: NameOf,
     documents: Mapping[str, Sequence[DocumentRecord]],
     *,
@@ -77,12 +78,12 @@ async def _shelf(
         collection=view_collection(record, found.etag),
         owner=await names(record.owner),
         documents=documents.get(record.id, ()),
-        readable=record.readable_by(me.principal),
+        readable=access.sees(record),
         complete=complete,
     )
 
 
-async def _documents(records: Records, me: TenantContext) -> tuple[Mapping[str, Sequence[DocumentRecord]], bool]:
+async def _documents(access: Access) -> tuple[Mapping[str, Sequence[DocumentRecord]], bool]:
     """Return all documents that somebody may read by collection, the newest first, and whether these are all.
 
     Their ids do not sort by age, so that whoever wants the newest has to look at all.
@@ -90,8 +91,8 @@ async def _documents(records: Records, me: TenantContext) -> tuple[Mapping[str, 
     found: list[DocumentRecord] = []
     cursor: str | None = None
     for _ in range(MOST_DOCUMENTS // _PAGE):
-        page = await records.list(DocumentRecord, cursor=cursor, limit=_PAGE)
-        found += [item.value for item in page.items if item.value.readable_by(me.principal)]
+        page = await access.data.records.list(DocumentRecord, cursor=cursor, limit=_PAGE)
+        found += await access.readable(item.value for item in page.items)
         cursor = page.cursor
         if cursor is None:
             break

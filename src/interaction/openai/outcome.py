@@ -69,8 +69,9 @@ class Outcome:
 
     def _citation(self, match: re.Match[str], source: CitedSource) -> UrlCitation:
         ordinal = source.passage.rpartition(".")[2]
-        page = f"{self.public_url}/knowledge/documents/{source.document}"
-        url = f"{page}?passage={ordinal}#passage-{ordinal}"
+        url = f"{self.public_url}/knowledge/documents/{source.document}?passage={ordinal}#passage-{ordinal}"
+        if source.document.startswith("src_"):  # of a customer's own source: there is no document here to open
+            url = f"{self.public_url}/runs/{self.view.run}/why#source-{source.marker}"
         return UrlCitation(start_index=match.start(), end_index=match.end(), title=source.heading, url=url)
 
 

@@ -70,7 +70,7 @@ _ANSWERS = {
 async def reindex_document(
     document: DocumentPath, me: User, deps: Deps, key: IdempotencyKey = None, prefer: Prefer = None
 ) -> Response:
-    """Index a document again from its stored text, with the label and readers that its collection has now.
+    """Index a document again from its stored text, as a newer version of this app cuts and embeds it.
 
     The document's owner; admin, owner; as policy says.
     """
@@ -129,6 +129,5 @@ async def own_or_administered(store: Store, me: TenantContext, document: Documen
     found = await store.tenant(me).records.get(DocumentRecord, document)
     if found and (me.has(Role.ADMIN, Role.OWNER) or found.value.owner == me.principal.id):
         return
-    if found is None or not found.value.readable_by(me.principal):
-        raise no_such("document")
+    await readable_document(store, me, document)
     raise Forbidden("Only its owner, or an admin of your organisation, may change a document.", code="access.role")

@@ -27,7 +27,7 @@ from interaction.parameters import (
     run_for,
 )
 from interaction.uploads import FILE_TYPES, NewDocument, Upload, new_document, request_body
-from orchestration import MARKDOWN, MEDIA_TYPES, DocumentRecord, Fetch, fetcher, fold
+from orchestration import MARKDOWN, MEDIA_TYPES, Access, DocumentRecord, Fetch, access_of, fetcher, fold
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -165,15 +165,15 @@ async def list_documents(
 ) -> Response:
     """List the documents that you may read. Any member."""
     data = deps.store.tenant(me)
-    fetch = fetcher(data)
+    access, fetch = await access_of(data), fetcher(data)
 
     async def read(after: str | None, count: int) -> Page[Versioned[DocumentRecord]]:
         return await data.records.list(DocumentRecord, cursor=after, limit=count)
 
     async def choose(found: Versioned[DocumentRecord]) -> DocumentLine | None:
-        record = found.value
-        wanted = collection in (None, record.collection) and record.readable_by(me.principal)
-        return await line_of(record, fetch) if wanted else None
+        wanted = [found.value] if collection in (None, found.value.collection) else []
+        readable = await access.readable(wanted)
+        return await line_of(access, readable[0], fetch) if readable else None
 
     page = await chosen_page(read, choose, cursor=cursor, limit=limit)
     return answer(DocumentPage(items=list(page.items), cursor=page.cursor))
@@ -225,21 +225,22 @@ async def read_text(document: DocumentPath, me: Me, deps: Deps) -> Response:
 
 async def readable_document(store: Store, me: TenantContext, document: DocumentId) -> DocumentRecord:
     """Return a document that the caller may read; raises `NotFound` for all others."""
-    found = await store.tenant(me).records.get(DocumentRecord, document)
-    if found is None or not found.value.readable_by(me.principal):
+    found = await (await access_of(store.tenant(me))).document(document)
+    if found is None:
         raise no_such("document")
-    return found.value
+    return found
 
 
-async def line_of(record: DocumentRecord, fetch: Fetch) -> DocumentLine:
-    """Return a document as lists show it."""
+async def line_of(access: Access, record: DocumentRecord, fetch: Fetch) -> DocumentLine:
+    """Return a document as lists show it, with the label and the readers of its collection."""
+    collection = (await access.collections([record.collection]))[record.collection]
     return DocumentLine(
         document=record.id,
         collection=record.collection,
         title=await text_of(record.title, fetch),
         owner=record.owner,
-        label=record.label,
-        readers=list(record.readers),
+        label=collection.label,
+        readers=list(collection.readers),
         passages=record.passages,
         media_type=record.media_type,
         size=record.size,
@@ -258,5 +259,5 @@ async def view_document(store: Store, me: TenantContext, record: DocumentRecord)
         indexed=run.indexed,
         passages=record.passages,
     )
-    line = await line_of(record, fetcher(data))
+    line = await line_of(await access_of(data), record, fetcher(data))
     return DocumentView(**dict(line), progress=progress)

@@ -9,8 +9,7 @@ from interaction.authority import Me
 from interaction.decisions import text_of
 from interaction.dependencies import Deps
 from interaction.parameters import PassagePath, no_such
-from interaction.routes.documents import readable_document
-from orchestration import fetcher
+from orchestration import access_of, fetcher
 
 router = APIRouter(prefix="/v1/passages", tags=["documents"])
 
@@ -46,11 +45,14 @@ class PassageView(Told):
 async def read_passage(passage: PassagePath, me: Me, deps: Deps) -> Response:
     """Read a passage that an answer cites, and where it stands. Who may read it."""
     data = deps.store.tenant(me)
-    reader = Reader(me.principal.id, me.principal.groups)
+    access = await access_of(data)
+    record = await access.document(DocumentId(passage.rpartition(".")[0]))
+    collections = await access.collections([record.collection] if record else [])
+    reader = access.reader(collections.values())
     found = await data.knowledge.get(passage, reader)
-    if found is None:
+    if record is None or found is None:
         raise no_such("passage")
-    record = await readable_document(deps.store, me, found.document)
+    collection = collections[record.collection]
     return answer(
         PassageView(
             passage=found.id,
@@ -60,9 +62,9 @@ async def read_passage(passage: PassagePath, me: Me, deps: Deps) -> Response:
             heading=found.heading,
             text=found.text,
             owner=found.owner,
-            integrity=found.label.integrity,
-            confidentiality=found.label.confidentiality,
-            readers=list(found.readers),
+            integrity=collection.integrity,
+            confidentiality=collection.confidentiality,
+            readers=list(collection.readers),
             ordinal=found.ordinal,
             before=await _beside(data, reader, found, -1),
             after=await _beside(data, reader, found, 1),

@@ -13,7 +13,7 @@ from interaction.answers import Given, Told, answer, described
 from interaction.authority import User
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import CollectionName, IdempotencyKey, no_such, run_for, whole
-from orchestration import CollectionRecord
+from orchestration import CollectionRecord, access_of
 
 router = APIRouter(prefix="/v1/search", tags=["documents"])
 
@@ -89,12 +89,11 @@ async def found(me: TenantContext, deps: InteractionDependencies, body: NewSearc
 
 async def _collections(store: Store, me: TenantContext, named: list[str] | None) -> list[str]:
     """Return where to look: what was named, each readable, or else all that is readable."""
-    records = store.tenant(me).records
+    access = await access_of(store.tenant(me))
     if named is None:
-        page = await records.list(CollectionRecord, limit=MAX_COLLECTIONS)
-        return [found.key for found in page.items if found.value.readable_by(me.principal)]
-    for name in named:
-        found = await records.get(CollectionRecord, name)
-        if found is None or not found.value.readable_by(me.principal):
-            raise no_such("collection")
+        page = await access.data.records.list(CollectionRecord, limit=MAX_COLLECTIONS)
+        return [found.key for found in page.items if access.sees(found.value)]
+    there = await access.collections(named)
+    if not all(name in there and access.sees(there[name]) for name in named):
+        raise no_such("collection")
     return named

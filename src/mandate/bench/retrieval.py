@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from control import ActionRequest, AgentFacts
-from core import ActionKind, DocumentId, Label, PrincipalId, PrincipalKind
+from core import ActionKind, DocumentId, PrincipalId, PrincipalKind
 from data import KNOWLEDGE, Passage, Query, Reader, TenantData, indexing
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
@@ -27,8 +27,9 @@ _LIMIT = 6
 _BATCH = 500
 _WORDS = 20_000
 _PASSAGE_WORDS, _QUESTION_WORDS = 80, 7
-_READER = Reader(PrincipalId("prn_bench"), frozenset({"staff"}))
-_GROUPS: tuple[tuple[str, ...], ...] = ((), ("staff",), ("others",), ("others", "staff"))
+_READER = Reader(PrincipalId("prn_bench"), own=frozenset({_COLLECTION}))
+_OWNERS = ("prn_bench", "prn_bench", "prn_somebody", "prn_bench")
+"""Of four passages the reader may read three, so that a search has something to trim."""
 
 
 class Order(BaseModel):
@@ -67,9 +68,7 @@ class _Made:
                 heading=self.words(4),
                 text=self.words(_PASSAGE_WORDS),
                 vector=vector,
-                label=Label(),
-                readers=_GROUPS[number % len(_GROUPS)],
-                owner=PrincipalId("prn_somebody"),
+                owner=PrincipalId(_OWNERS[number % len(_OWNERS)]),
             )
             for number, vector in enumerate(vectors, start=start)
         ]
@@ -95,7 +94,7 @@ async def measure(order: Order) -> Figures:
 
 async def _index(data: TenantData, passages: Sequence[Passage]) -> None:
     request = ActionRequest(
-        ActionKind.INGEST, _COLLECTION, 0, indexing(passages), {"collection_integrity": Label().integrity.value}
+        ActionKind.INGEST, _COLLECTION, 0, indexing(passages), {"collection_integrity": "untrusted"}
     )
     (permit,) = await permits_for(data, AgentFacts(kind=PrincipalKind.USER), [request])
     await data.knowledge.index(permit, passages)

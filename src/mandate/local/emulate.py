@@ -32,6 +32,8 @@ BACKOFFICE = "api://backoffice"
 COSMOS = "https://127.0.0.1"
 """The SDK asks for a token for the account's host, without its port."""
 
+SEARCH = "https://search.azure.com"
+
 DATABASE = "mandate"
 
 AUDIENCES: Mapping[str, str] = {"models.user": MODEL, "backoffice.call": BACKOFFICE, "store.readwrite": COSMOS}
@@ -82,6 +84,11 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
         [f"{settings.public_url}{path}" for path in (SIGNED_IN, SIGNED_OUT)],
         identity.FederatedCredential(f"{base}/{identity.SERVICE_TID}/v2.0", edge.object_id, TOKEN_EXCHANGE),
     )
+    trusted = identity.FederatedCredential(
+        f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("orchestration")].object_id, TOKEN_EXCHANGE
+    )
+    sources = identity.ClientRegistration(settings.sources_client_id, "Mandate's sources", [], trusted, [SEARCH])
+    command_line = identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])
     return identity.create_app(
         issuer_base=base,
         tenants=[
@@ -103,7 +110,7 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
         ],
         folder=folder / "identity",
         services=services,
-        clients=[console, identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])],
+        clients=[console, sources, command_line],
         header_secret=os.environ["IDENTITY_HEADER"],
     )
 

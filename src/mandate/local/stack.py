@@ -193,6 +193,7 @@ class Stack:
             "MANDATE_FRONT_IDENTITY": self.address("identity"),
             "MANDATE_PUBLIC_URL": self.url,
             "MANDATE_CONSOLE_CLIENT_ID": "mandate-console",
+            "MANDATE_SOURCES_CLIENT_ID": "mandate-sources",
             "MANDATE_ORCHESTRATION_URL": self.address("orchestration"),
             "MANDATE_CONTROL_URL": self.address("control"),
             "MANDATE_BACKOFFICE_URL": self.address("backoffice"),

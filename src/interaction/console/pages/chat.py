@@ -159,7 +159,7 @@ async def source_page(
     record = (await readable_conversation(deps.store, me, conversation)).value
     if run not in (*record.runs, *record.replaced):
         raise no_such("run")
-    opened = await opened_source(deps.store.tenant(me), me, run, number)
+    opened = await opened_source(deps.store.tenant(me), run, number)
     return await page.show("source.html", opened=opened, conversation=conversation, run=run)
 
 

@@ -15,11 +15,12 @@ from interaction.authority import Admin, Overseer
 from interaction.console.forms import form_of
 from interaction.console.navigation import Entry
 from interaction.console.rendering import PageView
+from interaction.decisions import text_of
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import HoldPath
 from interaction.people import names_in
 from interaction.routes.document_care import erase
-from interaction.routes.documents import line_of, readable_document
+from interaction.routes.documents import readable_document
 from interaction.routes.erasures import NewErasure, erasure_asked_for, erasures_of
 from interaction.routes.holds import NewHold, hold_for, holds_seen, release_for
 from interaction.routes.inventory import inventory_of
@@ -86,8 +87,7 @@ async def erase_a_document(me: Admin, deps: Deps, request: Request) -> Response:
     """Erase a document, whose title was typed. Roles: admin, owner, of those that they may read."""
     asked = await form_of(request, ErasedDocument)
     record = await readable_document(deps.store, me, asked.document)
-    line = await line_of(record, fetcher(deps.store.tenant(me)))
-    if asked.confirm.strip() != line.title:
+    if asked.confirm.strip() != await text_of(record.title, fetcher(deps.store.tenant(me))):
         raise Unprocessable("What you typed is not the title. Type it exactly as it is shown.", code="erasure.confirm")
     await erase(me, deps, asked.document)
     return RedirectResponse("/data#erasures", _SEE_OTHER)

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BeforeValidator, Field
 
 from core import Role, RunId, TenantContext, new_id
-from data import Passage, Reader
+from data import Passage
 from interaction.answers import problems
 from interaction.authority import Me, User
 from interaction.console.library import powers
@@ -19,7 +19,7 @@ from interaction.parameters import Cursor, DocumentPath, digits
 from interaction.people import names_in
 from interaction.routes.document_care import UsePage, erase, index_again, own_or_administered, uses_of
 from interaction.routes.documents import readable_document, view_document
-from orchestration import CollectionRecord, DocumentRecord
+from orchestration import CollectionRecord, DocumentRecord, access_of
 
 router = APIRouter(prefix="/knowledge/documents/{document}", tags=["console"], default_response_class=HTMLResponse)
 
@@ -99,9 +99,11 @@ async def _about(me: TenantContext, deps: InteractionDependencies, record: Docum
 async def _passages(
     me: TenantContext, deps: InteractionDependencies, record: DocumentRecord, start: int
 ) -> list[Passage]:
-    knowledge, reader = deps.store.tenant(me).knowledge, Reader(me.principal.id, me.principal.groups)
+    data = deps.store.tenant(me)
+    access = await access_of(data)
+    reader = access.reader((await access.collections([record.collection])).values())
     wanted = range(start, min(start + _PER_PAGE, record.passages))
-    found = await asyncio.gather(*(knowledge.get(f"{record.id}.{ordinal}", reader) for ordinal in wanted))
+    found = await asyncio.gather(*(data.knowledge.get(f"{record.id}.{ordinal}", reader) for ordinal in wanted))
     return [passage for passage in found if passage]
 
 

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from core import Confidentiality, DocumentId, Integrity, RunId, TenantContext, new_id
-from core.errors import MandateError, PreconditionFailed
+from core.errors import MandateError, PreconditionFailed, Unprocessable
 from interaction.answers import problems
 from interaction.authority import Admin, Me, User
 from interaction.console.library import Shelf, powers, shelf_of, shelves_of
@@ -25,10 +25,10 @@ from interaction.dependencies import Deps, InteractionDependencies
 from interaction.paging import newest_first
 from interaction.parameters import COLLECTION_PATTERN, CollectionPath, Flag, no_such
 from interaction.people import names_in
-from interaction.routes.collections import CollectionSettings, save_collection
+from interaction.routes.collections import CollectionSettings, SourceSettings, directory_of, save_collection
 from interaction.routes.documents import line_of, take_in
 from interaction.uploads import MAX_FILES, UPLOAD_PATH, upload_of
-from orchestration import CollectionRecord, fetcher
+from orchestration import CollectionRecord, access_of, fetcher
 from web import form_with_files
 
 router = APIRouter(prefix="/knowledge", tags=["console"], default_response_class=HTMLResponse)
@@ -72,8 +72,8 @@ async def collection_page(
     data = deps.store.tenant(me)
     by_id = {record.id: record for record in shelf.documents}
     shown = newest_first([*reversed(by_id)], cursor=cursor, limit=_PER_PAGE)
-    fetch, names = fetcher(data), names_in(data)
-    lines = await asyncio.gather(*(line_of(by_id[document], fetch) for document in shown.items))
+    access, fetch, names = await access_of(data), fetcher(data), names_in(data)
+    lines = await asyncio.gather(*(line_of(access, by_id[document], fetch) for document in shown.items))
     owners = {line.owner: await names(line.owner) for line in lines}
     return await page.show(
         "collection.html",
@@ -95,14 +95,14 @@ async def new_collection_page(me: Admin, deps: Deps, page: PageView) -> Response
 @router.post("/new", responses={**_TOLD, **problems(422)})
 async def make_collection(me: Admin, deps: Deps, page: PageView, request: Request) -> Response:
     """Make a collection. Roles: admin, owner."""
-    return await _saved(me, deps, page, await request.form(), None)
+    return await _saved(me, deps, page, request, None)
 
 
 @router.get("/collections/{collection}/settings", responses=problems(404))
 async def settings_page(collection: CollectionPath, me: Admin, deps: Deps, page: PageView) -> Response:
     """Show the form that changes a collection. Roles: admin, owner."""
     shelf = await shelf_of(me, deps, collection)
-    return await _form(page, me, deps, collection, dict(shelf.collection))
+    return await _form(page, me, deps, collection, shelf.collection.model_dump())
 
 
 @router.post("/collections/{collection}/settings", responses={**_TOLD, **problems(404, 412, 422)})
@@ -110,7 +110,7 @@ async def change_collection(
     collection: CollectionPath, me: Admin, deps: Deps, page: PageView, request: Request
 ) -> Response:
     """Change a collection. Roles: admin, owner."""
-    return await _saved(me, deps, page, await request.form(), collection)
+    return await _saved(me, deps, page, request, collection)
 
 
 @router.post(UPLOAD_PATH.removeprefix(router.prefix), responses=problems(404, 413, 422))
@@ -142,9 +142,12 @@ async def _bring(me: TenantContext, deps: InteractionDependencies, shelf: Shelf,
 
 
 async def _saved(
-    me: TenantContext, deps: InteractionDependencies, page: Page, form: FormData, collection: str | None
+    me: TenantContext, deps: InteractionDependencies, page: Page, request: Request, collection: str | None
 ) -> Response:
+    form = await request.form()
     typed: dict[str, object] = {name: str(form.get(name, "")) for name in ("collection", "etag", *_FIELDS)}
+    source = {name: str(form.get(f"source_{name}", "")) for name in SourceSettings.model_fields}
+    typed["source"] = source
     typed["readers"] = [str(group) for group in form.getlist("readers")]
     days = str(form.get("retention_days", "")).strip()
     typed["retention_days"] = int(days) if re.fullmatch(r"[0-9]{1,6}", days, re.ASCII) else days or None
@@ -152,9 +155,10 @@ async def _saved(
     name = collection or str(typed["collection"])
     if not re.fullmatch(COLLECTION_PATTERN, name):
         wrong.append("collection")
+    own = {"source": source} if any(source[name] for name in ("endpoint", "index", "region")) else {}
     try:
         settings = CollectionSettings.model_validate(
-            {name: typed[name] for name in (*_FIELDS, "readers", "retention_days")}
+            {name: typed[name] for name in (*_FIELDS, "readers", "retention_days")} | own
         )
     except ValidationError as error:
         wrong += [str(problem["loc"][0]) for problem in error.errors()]
@@ -162,7 +166,10 @@ async def _saved(
     if wrong:
         return await _form(page, me, deps, collection, typed, wrong)
     try:
-        await save_collection(me, deps, name, settings, str(typed["etag"]) if collection else None)
+        etag = str(typed["etag"]) if collection else None
+        await save_collection(me, deps, name, settings, etag, directory_of(request))
+    except Unprocessable as error:
+        return await _form(page, me, deps, collection, typed, [error.code])
     except PreconditionFailed:
         found = await deps.store.tenant(me).records.get(CollectionRecord, name)
         typed["etag"] = found.etag if found else ""

@@ -4,14 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None))
+    def __init__(self, app: ASGIApp, pem: Path | None) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, ssl_certfile=pem, timeout_graceful_shutdown=1))
         self.accepting = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -20,8 +21,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
-    server = _Server(app)
+async def serving(app: ASGIApp, listener: socket.socket, pem: Path | None = None) -> AsyncGenerator[None]:
+    """Serve `app`; over HTTPS if there is a file with a certificate and its key."""
+    server = _Server(app, pem)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait_for(server.accepting.wait(), 5)
     yield
