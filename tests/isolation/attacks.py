@@ -63,6 +63,18 @@ def attacks(operation: Operation, own: Supply, foreign: Supply, numbers: Iterato
         yield from _with_ids(operation, media_type, own, foreign, numbers)
         yield from _with_values(operation, media_type, own, foreign)
         yield from _smuggled(operation, media_type, foreign, numbers)
+        if operation.streams:
+            yield from map(_streamed, _with_ids(operation, media_type, own, foreign, numbers))
+            yield from map(_streamed, _with_values(operation, media_type, own, foreign))
+
+
+def _streamed(attack: Attack) -> Attack:
+    """Return the same attack by somebody who wants to see it as a stream."""
+    request, control = (
+        asked and asked.with_headers(Accept="text/event-stream") for asked in (attack.request, attack.control)
+    )
+    assert request
+    return replace(attack, kind=f"{attack.kind}, streamed", request=request, control=control)
 
 
 def nobodys(id_of: str, number: int) -> str:
@@ -113,6 +125,8 @@ def _values_for(parameter: Parameter, foreign: Supply) -> Iterator[tuple[str, Se
         yield "cursor", foreign.cursors
     elif name in KEYS:
         yield "idempotency key", foreign.keys
+    elif parameter.mints_run:
+        yield "run id for a new run", foreign.ids["run"]
     elif name in ETAGS:
         yield "ETag", foreign.etags
     elif name in EVENT_NUMBERS:

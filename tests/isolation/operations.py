@@ -4,7 +4,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -87,9 +87,16 @@ class Parameter:
     @property
     def id_of(self) -> str | None:
         """What this is an id of; None if it is none."""
+        if self.mints_run:
+            return None
         parent = next((part for part in reversed(self.path[:-1]) if isinstance(part, str)), "")
         name = parent if self.name == "id" and parent in IDS else self.name
         return IDS.get(name.lower())
+
+    @property
+    def mints_run(self) -> bool:
+        """Whether this is the id that a new run gets: good in the caller's tenant, as an idempotency key is."""
+        return self.place == "body" and self.name == "run"
 
     @property
     def explained(self) -> bool:
@@ -127,6 +134,7 @@ class Request:
 class Operation:
     """Attributes:
     bodies: the schema of what it takes, by media type.
+    streams: whether it can answer with an event stream.
     form: the fields that a page of the console sends.
     """
 
@@ -135,6 +143,7 @@ class Operation:
     path: str
     parameters: tuple[Parameter, ...]
     bodies: Mapping[str, Schema]
+    streams: bool = False
     form: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -154,8 +163,8 @@ class Operation:
             if parameter in values or (parameter.required and parameter.place != "body")
         }
         path, query, headers = self.path, dict[str, str](), dict[str, str]()
-        for parameter, value in chosen.items():
-            value = value or str(sample(parameter.schema, parameter.name))
+        for parameter, given in chosen.items():
+            value = given or str(sample(parameter.schema, parameter.name))
             if parameter.place == "path":
                 path = path.replace(f"{{{parameter.name}}}", quote(value, safe=""))
             elif parameter.place == "query":
@@ -193,7 +202,8 @@ def operations(service: str, document: Schema) -> Iterator[Operation]:
             ]
             in_body = [leaf for schema in bodies.values() for leaf in _leaves(schema, ())]
             unique = {(p.place, p.name, p.path): p for p in (*given, *in_body)}
-            yield Operation(service, method.upper(), path, tuple(map(_hashable, unique.values())), bodies)
+            streams = "text/event-stream" in about["responses"].get("200", {}).get("content", {})
+            yield Operation(service, method.upper(), path, tuple(map(_hashable, unique.values())), bodies, streams)
 
 
 class _Frozen(dict[str, Any]):
@@ -210,11 +220,11 @@ def _hashable(parameter: Parameter) -> Parameter:
 def resolved(document: Schema, schema: Any) -> Any:
     """Return a schema with everything in it that it refers to."""
     if isinstance(schema, Mapping):
-        if "$ref" in schema:
-            name = schema["$ref"].rsplit("/", 1)[-1]
+        if reference := cast("Schema", schema).get("$ref"):
+            name = str(reference).rsplit("/", 1)[-1]
             return {} if name == "JsonValue" else resolved(document, document["components"]["schemas"][name])
-        return {key: resolved(document, value) for key, value in schema.items()}
-    return [resolved(document, value) for value in schema] if isinstance(schema, list) else schema
+        return {key: resolved(document, value) for key, value in cast("Schema", schema).items()}
+    return [resolved(document, value) for value in cast("list[Any]", schema)] if isinstance(schema, list) else schema
 
 
 def _leaves(schema: Schema, path: tuple[str | int, ...]) -> Iterator[Parameter]:
@@ -246,16 +256,17 @@ _BY_NAME = {"agent": "support", "model": "support", "collection": SHARED, "name"
 
 def sample(schema: Schema, name: str) -> Any:
     """Return the simplest value that fits."""
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return next((value for value in schema["enum"] if value is not None), None)
-    for choice in [*schema.get("anyOf", ()), *schema.get("oneOf", ())]:
-        return sample(choice, name)
+    fixed = [schema["const"]] if "const" in schema else [value for value in schema.get("enum", ()) if value is not None]
+    choices = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    if fixed or "enum" in schema:
+        return next(iter(fixed), None)
+    return sample(choices[0], name) if choices else _of_type(schema, name)
+
+
+def _of_type(schema: Schema, name: str) -> Any:
     match schema.get("type"):
         case "object":
-            required: Sequence[str] = schema.get("required", ())
-            return {key: sample(schema["properties"][key], key) for key in required}
+            return {key: sample(schema["properties"][key], key) for key in schema.get("required", ())}
         case "array":
             return [sample(schema["items"], name)] * max(1, schema.get("minItems", 0))
         case "integer":
@@ -278,9 +289,9 @@ def _put(body: Any, path: Sequence[str | int], value: str) -> Any:
         return value
     head, rest = path[0], path[1:]
     if isinstance(head, int):
-        first = body[0] if isinstance(body, list) and body else None
+        first: Any = body[0] if isinstance(body, list) and body else None  # pyright: ignore[reportUnknownVariableType] - JSON
         return [_put(first, rest, value)]
-    inner = copy.deepcopy(body) if isinstance(body, dict) else {}
+    inner: dict[str, Any] = copy.deepcopy(body) if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - JSON
     inner[head] = _put(inner.get(head), rest, value)
     return inner
 

@@ -4,20 +4,25 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import apsw
 import orjson
 
 from core import ID_PATTERN, TenantId
+from data.sqlite.connections import Connection
 
 ID = re.compile(ID_PATTERN)
+
+Matrix = dict[str, Counter[str]]
+"""How often each kind of attack was refused, by what was attacked."""
 
 Dump = dict[str, list[tuple[object, ...]]]
 
 
 def dump(database: Path, tenant: TenantId) -> Dump:
     """Return every row of the tenant in every table, those of its full-text table included."""
-    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = cast("Connection", apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY))
     try:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         return {table: rows for table in sorted(tables) if (rows := _rows(connection, table, tenant))}
@@ -25,7 +30,7 @@ def dump(database: Path, tenant: TenantId) -> Dump:
         connection.close()
 
 
-def _rows(connection: apsw.Connection, table: str, tenant: TenantId) -> list[tuple[object, ...]]:
+def _rows(connection: Connection, table: str, tenant: TenantId) -> list[tuple[object, ...]]:
     columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
     if "tenant" in columns:
         return sorted(connection.execute(f'SELECT * FROM "{table}" WHERE tenant = ?', (tenant,)), key=repr)

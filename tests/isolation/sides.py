@@ -1,12 +1,16 @@
 """The two tenants as attacker and victim, what is known of each, and how an answer is judged."""
 
+import asyncio
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+import aiohttp
 from attacks import Attack, Supply
 from operations import Operation, Request, operations
 from page_forms import Form, crawl
@@ -25,6 +29,7 @@ OPEN = {
 """What anybody may ask for: no tenant has a part in it."""
 
 REFUSED = (401, 403, 404)
+STREAM_SECONDS = 0.5
 MOST_IDS = 2
 """Ids of each kind that are tried."""
 
@@ -109,7 +114,20 @@ async def send(product: Product, service: str, request: Request, **headers: str)
     async with product.session.request(
         request.method, url, data=request.body or None, headers={**request.headers, **headers}, allow_redirects=False
     ) as response:
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read())
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, await _body(response))
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Return what is answered; of a stream that goes on, what comes at first."""
+    if response.content_type != "text/event-stream":
+        return await response.read()
+    body = bytearray()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STREAM_SECONDS):
+            async for piece in response.content.iter_any():
+                body += piece
+    return bytes(body)
 
 
 async def take_sides(product: Product, attacker: Tenant, victim: Tenant) -> Sides:
@@ -165,9 +183,14 @@ def _cursor(answer: Answer) -> str:
 
 
 async def _some_ids(tenant: Tenant) -> dict[str, str]:
-    runs, documents = [await tenant.owner.get(f"/v1/{what}") for what in ("runs", "documents")]
-    run, document = runs["items"][0], documents["items"][0]  # pyright: ignore[reportIndexIssue, reportArgumentType, reportOptionalSubscript]
-    return {"run": str(run["run"]), "conversation": str(run["conversation"]), "document": str(document["document"])}  # pyright: ignore
+    """Return a run, its conversation and a document of the owner's."""
+    runs, documents = [cast("Any", await tenant.owner.get(f"/v1/{what}")) for what in ("runs", "documents")]
+    run = next(item for item in runs["items"] if item["conversation"])
+    return {
+        "run": str(run["run"]),
+        "conversation": str(run["conversation"]),
+        "document": str(documents["items"][0]["document"]),
+    }
 
 
 def with_forms(known: Sequence[Operation], forms: Sequence[Form]) -> list[Operation]:

@@ -106,7 +106,7 @@ async def outcome(attempt: Attempt) -> str:
     items = getattr(got, "items", got)
     if attempt.expected == "own":
         return "own"
-    return "nothing" if items in (None, 0, False) or items == [] or items == () else f"got {got}"
+    return "nothing" if items in (None, 0, False) or items in ([], ()) else f"got {got}"
 
 
 def attempts(store: Store, attacker: TenantContext, held: Held) -> Iterator[Attempt]:

@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import cast
 from urllib.parse import urlencode
 
 import pytest
 from attacks import Attack, attacks
 from operations import Operation, Request, operations
 from page_forms import Form
-from seen_data import dump, refusals
+from seen_data import Matrix, dump, refusals
 from sides import OPEN, REFUSED, Answer, Sides, of_form, take_sides, with_forms
 from two_tenants import Product, Tenant, quiet
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module", params=[(0, 1), (1, 0)], ids=["first-by-second", "second-by-first"])
 async def sides(request: pytest.FixtureRequest, served: Product, both: list[Tenant]) -> Sides:
     await quiet(served)
-    return await take_sides(served, *(both[number] for number in request.param))
+    first, second = cast("tuple[int, int]", request.param)
+    return await take_sides(served, attacker=both[first], victim=both[second])
 
 
 def of(product: Product, *services: str) -> Iterator[Operation]:
@@ -37,13 +39,14 @@ async def test_every_parameter_is_known_to_be_an_id_or_none(served: Product) -> 
     assert unknown == [], "say in tests/isolation/operations.py what they are ids of, or why they are none"
 
 
-async def test_no_route_gives_or_changes_anything_of_another_tenants(sides: Sides) -> None:
+async def test_no_route_gives_or_changes_anything_of_another_tenants(sides: Sides, matrix: Matrix) -> None:
     known = with_forms(list(of(sides.product, "interaction")), sides.own_forms)
     # What makes a thing under another's id comes last: from then on the id is the attacker's own as well.
     routes = sorted((op for op in known if op.name not in OPEN), key=lambda op: op.makes)
     tried = [list(attacks(route, sides.own, sides.foreign, sides.numbers)) for route in routes]
     pages = [Attack("page of another", PAGE, Request("GET", path)) for path in sides.pages]
-    await withstood(sides, [pages, *([attack_of(form, known)] for form in sides.forms), *tried])
+    counts = await withstood(sides, [pages, *([attack_of(form, known)] for form in sides.forms), *tried])
+    matrix[f"{len(routes)} routes, by {sides.attacker.company.about.name}"] = counts
 
 
 PAGE = Operation("interaction", "GET", "(pages)", (), {})
@@ -56,7 +59,7 @@ def attack_of(form: Form, known: Sequence[Operation]) -> Attack:
     return Attack("form of another", of_form(form, known), Request("POST", form.action, headers=headers, body=body))
 
 
-async def withstood(sides: Sides, tried: Sequence[Sequence[Attack]]) -> None:
+async def withstood(sides: Sides, tried: Sequence[Sequence[Attack]]) -> Counter[str]:
     """Try all, and check the answers, the victim's data and the attacker's access log."""
     counts: Counter[str] = Counter()
     wanted: Counter[str] = Counter()
@@ -77,7 +80,7 @@ async def withstood(sides: Sides, tried: Sequence[Sequence[Attack]]) -> None:
     missing = +wanted - found
     assert not missing, f"not each refusal is in the attacker's log: {missing}"
     assert found.total() == wanted.total() + of_pages
-    print("\n".join(f"{count:6} {kind}" for kind, count in sorted(counts.items())))
+    return counts
 
 
 async def _try(sides: Sides, attack: Attack) -> tuple[Attack, Answer, Answer | None]:

@@ -1,5 +1,8 @@
 """What the control plane holds in memory for all tenants at once: caches, batches, sessions. None mixes two of them."""
 
+# pyright: reportPrivateUsage=false
+# (the facts of the gate are looked at before they are written)
+
 import asyncio
 import time
 from collections.abc import AsyncGenerator
@@ -12,10 +15,12 @@ from store_samples import member, opened
 from control import (
     PERSONAL_ACCOUNTS,
     AccessLog,
+    AgentFacts,
     Amount,
     BudgetRecord,
     Budgets,
     Directory,
+    Gate,
     Policies,
     SessionRecord,
     Sessions,
@@ -24,6 +29,7 @@ from control import (
     tenant_id,
 )
 from control.access import log_run
+from control.policy_text import publisher_text
 from control.records import BUDGET_KEY
 from core import (
     GENESIS,
@@ -39,9 +45,10 @@ from core.errors import Conflict, Defect, Forbidden
 from core.events import AccessRefused, Event, RunKind, Stored
 from data import RunWriter, Store, read_run
 from data.sqlite import open_store
-from web import Tokens, VerifiedToken
+from web import Tokens, VerifiedAssertion, VerifiedToken
 
 CLOCK = SystemClock()
+Both = tuple[TenantContext, TenantContext]
 LIMIT = Amount(micros=1000, tokens=1000)
 
 
@@ -52,7 +59,7 @@ async def store(tmp_path: Path) -> AsyncGenerator[Store]:
 
 
 @pytest.fixture
-def both() -> tuple[TenantContext, TenantContext]:
+def both() -> Both:
     """One person of each of two tenants, who happen to have the same id."""
     first, second = member(), member()
     return first, replace(second, principal=first.principal)
@@ -88,11 +95,11 @@ async def test_an_identity_leads_to_its_own_tenant_and_member_whoever_came_befor
         name: await onboarded(directory, name, tid, oid if tid == PERSONAL_ACCOUNTS else "")
         for name, tid, oid in people
     }
-    found = [await directory.resolve(token(tid, oid, name), correlation="c") for name, tid, oid in people]
+    found = [await directory.resolve(token(tid, oid, "same"), correlation="c") for _, tid, oid in people]
     assert [context.tenant for context in found] == list(ids.values())
     assert [context.plan for context in found] == list(ids)
     assert len({context.principal.id for context in found}) == len(people)
-    again = [await directory.resolve(token(tid, oid, name), correlation="c") for name, tid, oid in people]
+    again = [await directory.resolve(token(tid, oid, "same"), correlation="c") for _, tid, oid in people]
     assert again == found
     for tid, oid in (("tid-nobody", "oid-1"), (PERSONAL_ACCOUNTS, "oid-1")):
         with pytest.raises(Forbidden) as refused:
@@ -128,9 +135,31 @@ def test_a_run_is_carried_on_for_its_own_tenant_alone() -> None:
         contexts.from_run(member().tenant, first)
 
 
+async def test_the_gate_knows_a_run_that_another_tenant_opened(store: Store, both: Both) -> None:
+    gate = Gate(policies=Policies(environment="", clock=CLOCK), environment="local")
+    agent = AgentFacts(name="support", tools=frozenset(), collections=frozenset())
+    run = RunWriter(store.tenant(both[0]), RunId(new_id("run")), actor=both[0].principal.actor)
+    for context, same in zip(both, (True, False), strict=True):
+        run.events = [_first_event(context)]
+        assert gate._who(run, agent)["same_tenant"] is same
+    assert "context.same_tenant" in publisher_text(), "and the publisher's rules forbid it"
+
+
+def test_what_another_service_vouches_for_is_taken_as_it_stands() -> None:
+    context = member()
+    asserted = VerifiedAssertion(
+        service="interaction", tenant=context.tenant, principal=context.principal.id, kind=context.principal.kind,
+        roles=frozenset(), groups=frozenset(), plan="p", region="r", correlation="c", chain=(),
+        deadline=CLOCK.now(), nonce="n",
+    )  # fmt: skip
+    assert contexts.from_assertion(asserted).tenant == context.tenant
+    assert contexts.from_assertion(asserted).principal.id == context.principal.id
+
+
 def _first_event(context: TenantContext) -> Stored:
     actor = context.principal.actor
-    event = Event(tenant=context.tenant, run=RunId(new_id("run")), seq=1, at="2026-11-23T00:00:00.000Z", actor=actor, prev=GENESIS, body=opened())  # fmt: skip
+    run, at = RunId(new_id("run")), "2026-11-23T00:00:00.000Z"
+    event = Event(tenant=context.tenant, run=run, seq=1, at=at, actor=actor, prev=GENESIS, body=opened())
     return Stored.seal(event)
 
 
@@ -145,7 +174,7 @@ async def refusals(store: Store, context: TenantContext, part: int = 0) -> list[
 
 
 async def test_refusals_that_come_at_the_same_time_are_each_in_the_log_of_their_tenant(
-    store: Store, both: tuple[TenantContext, TenantContext]
+    store: Store, both: Both
 ) -> None:
     access = AccessLog(store, CLOCK, code="1")
     for _ in range(2):
@@ -164,9 +193,7 @@ async def test_refusals_that_come_at_the_same_time_are_each_in_the_log_of_their_
     )
 
 
-async def test_a_long_day_goes_on_in_another_run_of_the_same_tenant(
-    store: Store, both: tuple[TenantContext, TenantContext]
-) -> None:
+async def test_a_long_day_goes_on_in_another_run_of_the_same_tenant(store: Store, both: Both) -> None:
     access, (context, other) = AccessLog(store, CLOCK, code="1"), both
     await access.refused(context, "not_found", "GET /", context.principal.actor)
     run = log_run(context.tenant, RunKind.ACCESS, CLOCK.now().strftime("%Y-%m-%d"))
@@ -179,9 +206,7 @@ async def test_a_long_day_goes_on_in_another_run_of_the_same_tenant(
     assert [body.operation for body in await refusals(store, other)] == ["GET /other"]
 
 
-async def test_a_flood_of_refusals_slows_down_nobody_elses(
-    store: Store, both: tuple[TenantContext, TenantContext]
-) -> None:
+async def test_a_flood_of_refusals_slows_down_nobody_elses(store: Store, both: Both) -> None:
     access, (flooding, quiet) = AccessLog(store, CLOCK, code="1"), both
     actors = [Actor(kind=PrincipalKind.USER, id=new_id("prn")) for _ in range(20)]
     await asyncio.gather(*(access.refused(flooding, "not_found", "GET /", actor) for actor in actors))
@@ -202,9 +227,7 @@ async def budget(store: Store, context: TenantContext) -> BudgetRecord:
     return found.value
 
 
-async def test_what_one_tenant_spends_is_no_other_tenants_money(
-    store: Store, both: tuple[TenantContext, TenantContext]
-) -> None:
+async def test_what_one_tenant_spends_is_no_other_tenants_money(store: Store, both: Both) -> None:
     """The same keys at the same time, set aside and settled, at once and later."""
     budgets = Budgets(CLOCK, {"standard": LIMIT})
     first, second = (store.tenant(context) for context in both)
@@ -226,9 +249,7 @@ async def test_what_one_tenant_spends_is_no_other_tenants_money(
     assert (await budget(store, both[1])).spent.micros == 10
 
 
-async def test_each_tenant_is_decided_for_by_its_own_rules(
-    store: Store, both: tuple[TenantContext, TenantContext]
-) -> None:
+async def test_each_tenant_is_decided_for_by_its_own_rules(store: Store, both: Both) -> None:
     policies = Policies(environment="", clock=CLOCK)
     first, second = (store.tenant(context) for context in both)
     common = await policies.ruleset(first)
@@ -250,7 +271,7 @@ class NoProvider:
 
 
 async def test_sessions_of_people_with_the_same_id_are_not_each_others(
-    store: Store, both: tuple[TenantContext, TenantContext], monkeypatch: pytest.MonkeyPatch
+    store: Store, both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sessions = Sessions(store, CLOCK, NoProvider())
     cookies = [

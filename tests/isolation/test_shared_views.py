@@ -18,12 +18,14 @@ from core import (
     Label,
     Permit,
     RunId,
+    SystemClock,
     TenantContext,
     action_digest,
 )
 from core.errors import Defect, RateLimited
 from core.events import (
     AnswerFlagged,
+    AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
@@ -42,6 +44,7 @@ from interaction.changes import Changes
 from interaction.export import export_of
 from interaction.parameters import run_for
 from interaction.rates import PlanRates, Rate, RateLimits
+from orchestration.flags import flag_answer
 from orchestration.live import Delta, Hub, Snapshot
 
 RUN, APPROVAL, FLAG, DOCUMENT = RunId("run_x"), ApprovalId("apr_x"), FlagId("flg_x"), DocumentId("doc_x")
@@ -114,8 +117,9 @@ async def test_what_happens_under_the_same_ids_in_two_tenants_is_each_ones_own(s
     mine, theirs = [await rows(store, context) for context in both]
     assert theirs == first[1], "what the one does changes nothing of the other's"
     assert (mine["runs"].state, mine["approvals"].state, mine["flags"].state) == ("completed", "denied", "resolved")
-    await append(store, both[1], answered(RunState.CANCELLED))
+    await append(store, both[1], [RunEnded(state=RunState.CANCELLED, code="x")])
     await projector.catch_up()
+    assert (await rows(store, both[1]))["approvals"].state == "superseded"
     assert [(await rows(store, context))["usage"].state for context in both] == ["completed", "cancelled"]
     for view in PROJECTIONS:
         assert await rebuild_differences(store.platform, view) == []
@@ -141,6 +145,13 @@ async def test_who_follows_a_list_is_told_of_their_own_tenants_changes_alone(sto
         got = [await queue.get() for queue in opened_queues]
     assert [(row.tenant, row.key) for row in got if row] == [
         (context.tenant, key) for context in both for key in (RUN, APPROVAL)
+    ]
+    await append(store, both[0], [RunEnded(state=RunState.CANCELLED, code="x")])
+    await projector.catch_up()
+    async with asyncio.timeout(5):
+        got = [await queue.get() for queue in opened_queues[:2]]
+    assert [(row.tenant, row.state) for row in got if row] == [
+        (both[0].tenant, state) for state in ("cancelled", "superseded")
     ]
     assert all(queue.empty() for queue in opened_queues)
     for queue in queues:
@@ -178,6 +189,16 @@ async def test_followers_of_runs_with_the_same_id_see_their_own(both: Both) -> N
     hub.leave(first.tenant, RUN)
     with hub.follow(first.tenant, RUN) as (again, _):
         assert again is not live, "nothing is kept of a run that nobody holds"
+
+
+async def test_a_flag_on_a_run_of_the_same_id_is_another_in_each_tenant(store: Store, both: Both) -> None:
+    """Raised by somebody who has the same id in both."""
+    flags: set[str] = set()
+    for context in (both[0], replace(both[1], principal=both[0].principal)):
+        await append(store, context, [opened(), AnswerGiven(message=prompt().ref), RunEnded(state=RunState.COMPLETED)])
+        flag, _ = await flag_answer(store.tenant(context), SystemClock(), RUN, FlagKind.WRONG, "It is not so.")
+        flags.add(flag.id)
+    assert len(flags) == 2
 
 
 def test_a_limit_counts_each_persons_and_each_tenants_requests_apart() -> None:

@@ -1,24 +1,30 @@
 """The whole product in this process, with two tenants that both have some of everything."""
 
+# pyright: reportPrivateUsage=false
+# (the product is served as `mandate serve` does it)
+
 import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import aiohttp
+import apsw
 import orjson
 import pytest
 import yaml
 from fastapi import FastAPI
 
-from core import Json, TenantId
+from core import Json, TenantContext, TenantId
 from core.events import RunState
-from data import PROJECTIONS, RUNS, Store
+from data import RUNS, Projector, Store
+from data.sqlite.connections import Connection
+from interaction import InteractionDependencies
 from mandate import serve
 from mandate.client import Client, File
 from mandate.compose import Host, compose, open_host
@@ -44,6 +50,11 @@ ORDERS = {"alderfinch": "A-20398", "quillmere": "QMI-2026-0371"}
 
 class Emulators(Stack):
     """What is around the product, as processes; the product itself runs where the tests do."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of the product is told."""
+        return self._environment()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -132,13 +143,13 @@ def _write_company(folder: Path, slug: str, canary: str) -> None:
 
 
 @asynccontextmanager
-async def emulators(folder: Path, root: Path) -> AsyncGenerator[Stack]:
+async def emulators(folder: Path, root: Path) -> AsyncGenerator[Emulators]:
     """Run what is around the product, and tell this process of it as a product's process is told."""
     stack = Emulators(folder, free_port(), extra={"MANDATE_ROOT": str(root)})
     with pytest.MonkeyPatch.context() as patch:
         try:
             await stack.start()
-            for name, value in stack._environment().items():
+            for name, value in stack.environment.items():
                 patch.setenv(name, value)
             yield stack
         finally:
@@ -169,22 +180,55 @@ def _listen(port: int) -> socket.socket:
     return bound
 
 
+@asynccontextmanager
+async def beside(world: Path, folder: Path) -> AsyncGenerator[tuple[Product, list[Tenant]]]:
+    """Serve a product of one's own, on a copy of the data, beside the emulators that `emulated_world` runs."""
+    given = orjson.loads(await asyncio.to_thread(world.read_bytes))
+    shutil.copy(given["database"], folder / "mandate.db")
+    ports = {**given["ports"], **{name: free_port() for name in NAMES}}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given["environment"].items():
+            patch.setenv(name, value)
+        patch.setenv("MANDATE_STORE", str(folder / "mandate.db"))
+        async with product(Emulators(folder, ports["interaction"], ports=ports)) as running:
+            yield running, [_known(running, company, given["tokens"]) for company in _companies(running)]
+
+
+def _known(product: Product, company: Company, tokens: Mapping[str, str]) -> Tenant:
+    owner, member = (
+        Client(product.session, product.urls["interaction"], tokens[name], name) for name in _people(company)
+    )
+    return Tenant(company, owner, member)
+
+
+def _people(company: Company) -> tuple[str, str]:
+    """Return the user names of the owner and of somebody who is a user and nothing else."""
+    user = next(user for user in company.about.users if [*user.roles] == ["user"])
+    return company.admin.username, user.username
+
+
+def _companies(product: Product) -> list[Company]:
+    return load_companies(product.host.settings.root)
+
+
 async def tenants(product: Product) -> list[Tenant]:
     """Sign in the owner and a user of each tenant."""
-    found: list[Tenant] = []
-    for company in load_companies(product.host.settings.root):
-        user = next(user for user in company.about.users if [*user.roles] == ["user"])
-        owner, member = [
-            await sign_in(product.session, product.urls["interaction"], name)
-            for name in (company.admin.username, user.username)
-        ]
-        found.append(Tenant(company, owner, member))
-    return found
+    url = product.urls["interaction"]
+    return [
+        Tenant(company, *[await sign_in(product.session, url, name) for name in _people(company)])
+        for company in _companies(product)
+    ]
+
+
+async def context_of(product: Product, client: Client) -> TenantContext:
+    """Return the authority of somebody who is signed in, as the edge finds it."""
+    edge: InteractionDependencies = product.apps["interaction"].state.dependencies
+    return await edge.directory.resolve(await edge.validator.verify(client.token), correlation="test")
 
 
 async def fill(product: Product) -> list[Tenant]:
     """Onboard both tenants and make some of everything in each."""
-    companies = load_companies(product.host.settings.root)
+    companies = _companies(product)
     await seed(product.stack, Services.load(ROOT / "environments"), companies, lambda name, done, total: None)
     both = await tenants(product)
     await asyncio.gather(*(_live(tenant) for tenant in both))
@@ -215,20 +259,41 @@ async def _live(tenant: Tenant) -> None:
 
 async def settled(store: Store) -> None:
     """Wait until the views show all that was appended."""
-    async with asyncio.timeout(10):
-        while min([await store.platform.checkpoint(view.name) for view in PROJECTIONS]) < await store.platform.head():
-            await asyncio.sleep(0.02)
+    await Projector(store.platform).catch_up()
 
 
 async def quiet(product: Product) -> None:
     """Wait until nothing is under way in either tenant: no run, no record of a refusal, no view behind."""
     async with asyncio.timeout(30):
-        while await product.store.platform.due(RUNS.view, states=[RunState.RUNNING]):
+        while await product.store.platform.due(RUNS.view, states=[RunState.RUNNING]):  # noqa: ASYNC110 - runs in other tasks
             await asyncio.sleep(0.05)
         head = -1
         while head != (head := await product.store.platform.head()):
             await settled(product.store)
             await asyncio.sleep(0.3)
+
+
+async def share(product: Product, both: Sequence[Tenant], file: Path) -> Path:
+    """Write what `beside` needs: where the emulators are, who is signed in, a copy of the data as it is now."""
+    copy = file.with_suffix(".db")
+    await asyncio.to_thread(_copy, product.stack.folder / "mandate.db", copy)
+    clients = [client for tenant in both for client in (tenant.owner, tenant.user)]
+    world = {
+        "environment": environment(),
+        "database": str(copy),
+        "ports": product.stack.ports,
+        "tokens": {client.username: client.token for client in clients},
+    }
+    part = file.with_suffix(".part")
+    await asyncio.to_thread(part.write_bytes, orjson.dumps(world))
+    part.rename(file)
+    return file
+
+
+def _copy(database: Path, copy: Path) -> None:
+    connection = cast("Connection", apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY))
+    connection.execute("VACUUM INTO ?", (str(copy),))
+    connection.close()
 
 
 def environment() -> dict[str, str]:
