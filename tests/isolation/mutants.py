@@ -11,6 +11,7 @@ A mutant that changes nothing for anybody has a comment on its line or the one b
 import ast
 import copy
 import gc
+import importlib
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -167,6 +168,7 @@ def _is_key(node: ast.AST, parents: Parents) -> bool:
 def apply(mutant: Mutant) -> None:
     """Change the code that runs in this process; what was imported from the module before is changed as well."""
     path = SRC / mutant.file
+    importlib.import_module(mutant.file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
     tree = ast.parse(path.read_text())
     nodes = list(ast.walk(tree))
     _Change([nodes[number] for number in mutant.nodes], mutant.which).visit(tree)

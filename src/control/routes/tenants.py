@@ -71,7 +71,8 @@ class OrganisationBinding(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    tenant: _TenantId
+    tenant: _TenantId  # mandate: allow[tenant-from-request] - only the publisher's own services bind identities
+    # mandate: allow[tenant-from-request] - it is the identity that is bound, as the Marketplace names it
     tid: Annotated[_Uuid, AfterValidator(_organisation), Field(json_schema_extra={"not": {"const": PERSONAL_ACCOUNTS}})]
 
 
@@ -80,7 +81,7 @@ class PersonBinding(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    tenant: _TenantId
+    tenant: _TenantId  # mandate: allow[tenant-from-request] - only the publisher's own services bind identities
     oid: _Uuid
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import apsw
+import apsw  # mandate: allow[tenant-handle] - a copy of the whole file, and a byte in it changed, to show what follows
 import orjson
 from pydantic import BaseModel, ConfigDict
 
