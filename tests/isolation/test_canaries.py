@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from operations import Operation, Request, operations
 from seen_data import Matrix, dump
 from sides import OPEN, Answer, Sides, database, take_sides
-from two_tenants import Product, Tenant, quiet
+from two_tenants import Product, Tenant, beside, quiet, share
 
 from telemetry import configure, shutdown
 from telemetry.records import JsonFormatter
@@ -55,9 +55,14 @@ async def watched() -> AsyncGenerator[Watched]:
 
 
 @pytest.fixture(scope="module")
-async def sides(watched: Watched, served: Product, both: list[Tenant]) -> list[Sides]:
+async def sides(
+    watched: Watched, served: Product, both: list[Tenant], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[list[Sides]]:
+    """Both tenants of a product of its own: here each writes the other's word, elsewhere that is taken for a leak."""
+    folder = tmp_path_factory.mktemp("canaries")
     await quiet(served)
-    return [await take_sides(served, attacker=mine, victim=other) for mine, other in (both, both[::-1])]
+    async with beside(await share(served, both, folder / "world.json"), folder) as (product, tenants):
+        yield [await take_sides(product, attacker=mine, victim=other) for mine, other in (tenants, tenants[::-1])]
 
 
 Heard = dict[str, list[tuple[Request, Answer]]]

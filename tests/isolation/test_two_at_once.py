@@ -72,7 +72,9 @@ def question(tenant: Tenant) -> str:
     return f"How long is the warranty of the {tenant.canary}?"
 
 
-async def started(runs: Runs, pair: Pair, messages: Sequence[str], *, use_knowledge: bool = True) -> RunId:
+async def started(
+    runs: Runs, pair: Sequence[TenantContext], messages: Sequence[str], *, use_knowledge: bool = True
+) -> RunId:
     """Start a turn in each tenant, under one id."""
     run = RunId(new_id("run"))
     for context, message in zip(pair, messages, strict=True):

@@ -57,6 +57,11 @@ class Emulators(Stack):
         return self._environment()
 
     @property
+    def ca_file(self) -> Path:
+        """The authority of the emulators, which may be those of another process."""
+        return Path(os.environ.get("MANDATE_CA_FILE", super().ca_file))
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         return ()
 
@@ -190,7 +195,8 @@ async def beside(world: Path, folder: Path) -> AsyncGenerator[tuple[Product, lis
         for name, value in given["environment"].items():
             patch.setenv(name, value)
         patch.setenv("MANDATE_STORE", str(folder / "mandate.db"))
-        async with product(Emulators(folder, ports["interaction"], ports=ports)) as running:
+        stack = Emulators(folder, ports["interaction"], ports=ports, secret=os.environ["IDENTITY_HEADER"])
+        async with product(stack) as running:
             yield running, [_known(running, company, given["tokens"]) for company in _companies(running)]
 
 
