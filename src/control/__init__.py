@@ -7,7 +7,8 @@ from control.app import create_app
 from control.budgets import Budgets, Reservation
 from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
 from control.calls import AssertedCall, Calls
-from control.directory import Binding, Directory, member_name, tenant_id
+from control.directory import Binding, Directory, member_name
+from control.erasures import Erasures
 from control.gate import (
     ActionRequest,
     AgentFacts,
@@ -29,9 +30,11 @@ from control.records import (
     Amount,
     BindingRecord,
     BudgetRecord,
+    ErasureRecord,
     MemberRecord,
     PersonRecord,
     PolicyRecord,
+    ReceiptLine,
     ServiceKeyRecord,
     SessionRecord,
     TenantRecord,
@@ -61,6 +64,8 @@ __all__ = [
     "Calls",
     "ControlServices",
     "Directory",
+    "ErasureRecord",
+    "Erasures",
     "Gate",
     "Granted",
     "Layer",
@@ -70,6 +75,7 @@ __all__ = [
     "PolicyRecord",
     "Prompt",
     "Question",
+    "ReceiptLine",
     "Refused",
     "Reservation",
     "Rule",
@@ -95,5 +101,4 @@ __all__ = [
     "member_name",
     "parse_layer",
     "publisher_text",
-    "tenant_id",
 ]

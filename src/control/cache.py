@@ -16,6 +16,9 @@ V = TypeVar("V")
 LIFETIME = timedelta(seconds=5)
 """How long another process may go on with what it read before a change."""
 
+FORGOTTEN = timedelta(minutes=1)
+"""What nobody asked for during so long goes when somebody asks for anything."""
+
 _LOAD_SECONDS = 10.0
 
 
@@ -42,8 +45,7 @@ class Cache(Generic[K, V]):
         """
         entry = self._entries.setdefault(key, _Entry())
         self._entries.move_to_end(key)
-        if len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+        self._make_room()
         if entry.value is not None and self._is_young(entry):
             return entry.value
         try:
@@ -62,6 +64,18 @@ class Cache(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop a value that this process has changed."""
         self._entries.pop(key, None)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    def _make_room(self) -> None:
+        """Drop what was asked for longest ago, where there is too much or it was long ago."""
+        while self._entries:
+            key, oldest = next(iter(self._entries.items()))
+            is_old = oldest.at is not None and self._clock.now() - oldest.at >= FORGOTTEN
+            if len(self._entries) <= self._size and (not is_old or len(self._entries) == 1):
+                return
+            del self._entries[key]
 
     def _is_young(self, entry: _Entry[V]) -> bool:
         # A clock that was set back must not keep a value alive.

@@ -9,6 +9,7 @@ from fastapi import Request
 from control import contexts
 from control.access import AccessLog
 from control.directory import Directory
+from control.erasures import Erasures
 from control.policy_store import Policies
 from core import Actor, PrincipalKind, Role, TenantContext
 from core.errors import Forbidden, MandateError, Unauthenticated
@@ -53,6 +54,7 @@ class ControlServices:
     directory: Directory
     policies: Policies
     access: AccessLog
+    erasures: Erasures
     authenticate: Callable[[Request], Awaitable[Caller]]
     version: str
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from control.records import TenantRecord
+from control.records import ErasureRecord, TenantRecord
 from core import PUBLISHER, Principal, PrincipalId, PrincipalKind, Role, TenantContext, TenantId
 from core.errors import Defect
 from core.events import RunOpened, Stored
@@ -78,4 +78,14 @@ def platform(tenant: TenantRecord, correlation: str) -> TenantContext:
     """Return the platform's own authority in a tenant that the directory holds, for its members' records."""
     return TenantContext(
         tenant=tenant.id, principal=_PLATFORM, plan=tenant.plan, region=tenant.region, correlation=correlation
+    )
+
+
+def from_erasure(erasure: ErasureRecord) -> TenantContext:
+    """Return the platform's own authority in a tenant of which something is erased: the journal says that it shall.
+
+    The directory may not know the tenant any more.
+    """
+    return TenantContext(
+        tenant=erasure.tenant, principal=_PLATFORM, plan="", region="", correlation=f"erasure-{erasure.id}"
     )

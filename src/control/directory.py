@@ -16,7 +16,6 @@ from control.records import (
     binding_key,
 )
 from core import (
-    PUBLISHER,
     Clock,
     Confidentiality,
     Content,
@@ -26,7 +25,6 @@ from core import (
     TenantContext,
     TenantId,
     canonical,
-    derived_id,
     new_id,
 )
 from core.errors import Conflict, Defect, Forbidden, NotFound, PreconditionFailed
@@ -206,8 +204,3 @@ async def member_name(data: TenantData, member: PrincipalId) -> str | None:
     except NotFound:
         return None
     return profile["name"] or profile["username"]
-
-
-def tenant_id(reference: str) -> TenantId:
-    """Return the one tenant id that belongs to the publisher's reference, such as a subscription's id."""
-    return TenantId(derived_id("ten", PUBLISHER, reference))

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from core import ContentRef, PrincipalId, TenantId
+from core import Actor, ContentRef, PrincipalId, TenantId
 from data import Record
 
 PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -14,7 +14,7 @@ PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 
 class _Strict(Record):
-    kind: ClassVar[str] = ""
+    kind: ClassVar[str] = ""  # of those that are part of another
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -90,6 +90,47 @@ class SessionRecord(_Strict):
     seen: str
     browser: str
     renewing_until: str = ""
+
+
+class ReceiptLine(_Strict):
+    """What was destroyed in one of the stores of `orchestration.stores`, when; `items` counts it as the store does."""
+
+    store: str
+    items: int
+    at: str
+
+
+class ErasureRecord(_Strict):
+    """That something is to be erased, and what came of it; in the publisher's tenant. Key: `<tenant>/<id>`.
+
+    Attributes:
+        target: id of the document, the person or the tenant; like all in here it was minted by us.
+        waits: why it does not go on, as a code; it is tried again.
+        done_at: empty until all stores are done.
+        settled: it was done once more when whatever was under way at the time was over.
+    """
+
+    kind: ClassVar[str] = "erasure"
+    id: str
+    tenant: TenantId
+    subject: Literal["document", "person", "tenant"]
+    target: str
+    by: Actor
+    at: str
+    waits: str = ""
+    done_at: str = ""
+    settled: bool = False
+    receipt: tuple[ReceiptLine, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.tenant}/{self.id}"
+
+
+class OpenErasure(_Strict):
+    """That an erasure must be carried on, under its key: so that nobody has to look through those of years."""
+
+    kind: ClassVar[str] = "open_erasure"
 
 
 class PolicyRecord(_Strict):

@@ -29,11 +29,13 @@ from core.ids import (
     new_id,
 )
 from core.labels import PRISTINE, Confidentiality, Integrity, Label, join_all
+from core.names import KEY_BYTES, Names, renamed
 from core.tenancy import Actor, Principal, PrincipalKind, Role, TenantContext
 
 __all__ = [
     "GENESIS",
     "ID_PATTERN",
+    "KEY_BYTES",
     "PRISTINE",
     "PUBLISHER",
     "Action",
@@ -57,6 +59,7 @@ __all__ = [
     "Json",
     "Label",
     "Lane",
+    "Names",
     "Permit",
     "Principal",
     "PrincipalId",
@@ -74,5 +77,6 @@ __all__ = [
     "join_all",
     "new_id",
     "parse_timestamp",
+    "renamed",
     "timestamp",
 ]

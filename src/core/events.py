@@ -110,6 +110,8 @@ class RunOpened(_Body):
     versions: Versions
     limits: Limits | None = None
     deadline: str = ""
+    carrier: str = ""
+    """The lease under which a process carries the run from here on."""
 
 
 class DecisionMade(_Body):
@@ -234,6 +236,8 @@ class RunParked(_Body):
 class RunResumed(_Body):
     type: Literal["run_resumed"] = "run_resumed"
     cause: Literal["approval", "restart"]
+    carrier: str = ""
+    """As in `RunOpened`: who carries it from here on."""
 
 
 class Citation(_Body):
@@ -378,7 +382,11 @@ class Event(BaseModel):
 
 
 class Stored(BaseModel):
-    """An event as the log holds it: `hash` is the SHA-256 of `data`, and `data` is the event's canonical JSON."""
+    """An event as the log holds it: `hash` is the SHA-256 of `data`, and `data` is the event's canonical JSON.
+
+    In `data` the names that the tenant chose are sealed (`core.names`); in `event` they are as whoever read it knows
+    them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -387,8 +395,9 @@ class Stored(BaseModel):
     hash: str
 
     @classmethod
-    def seal(cls, event: Event) -> "Stored":
-        data = event.canonical()
+    def seal(cls, event: Event, written: Event | None = None) -> "Stored":
+        """Make what is stored of an event; `written` is the same with its names sealed."""
+        data = (written or event).canonical()
         return cls.model_construct(event=event, data=data, hash=digest(data))
 
     @classmethod

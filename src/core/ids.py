@@ -36,7 +36,11 @@ def derived_id(prefix: str, *parts: str) -> str:
 
     Never give it anything that names a person: an unkeyed hash of a name can be guessed back.
     """
-    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return id_of(prefix, hashlib.sha256("\x1f".join(parts).encode()).digest())
+
+
+def id_of(prefix: str, digest: bytes) -> str:
+    """Return the id that a digest makes."""
     return f"{prefix}_{_base32(int.from_bytes(digest[:16]))}"
 
 

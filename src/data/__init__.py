@@ -1,15 +1,19 @@
 """Tenant-scoped stores: run log, content, records, knowledge, views. Adapters are subpackages."""
 
 from data.flag_views import FLAGS, FlagState, FlagSummary
+from data.governed import EVERYTHING, Governed, Held, Part
 from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
+from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
     ContentStore,
-    FeedItem,
+    FeedPage,
     OpenStore,
     Page,
+    Piece,
     Platform,
+    R,
     RawEvent,
     Record,
     Records,
@@ -20,19 +24,22 @@ from data.ports import (
     Versioned,
     Views,
 )
-from data.projections import PROJECTIONS, Projector, rebuild_differences
+from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differences
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
-from data.runs import RunWriter, append_shared, read_run
+from data.runs import RunWriter, append_shared, read_events, read_run
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
 
 __all__ = [
     "APPROVALS",
+    "CHECKPOINT",
+    "EVERYTHING",
     "FLAGS",
     "KNOWLEDGE",
     "MAX_APPEND_BYTES",
     "MAX_APPEND_EVENTS",
+    "NAME_KEY",
     "PROJECTIONS",
     "RUNS",
     "USAGE",
@@ -40,17 +47,23 @@ __all__ = [
     "ApprovalSummary",
     "Broken",
     "ContentStore",
-    "FeedItem",
+    "FeedPage",
     "FlagState",
     "FlagSummary",
+    "Governed",
+    "Held",
     "Hit",
     "Knowledge",
+    "NameKey",
     "OpenStore",
     "Page",
+    "Part",
     "Passage",
+    "Piece",
     "Platform",
     "Projector",
     "Query",
+    "R",
     "RawEvent",
     "Reader",
     "Record",
@@ -68,13 +81,17 @@ __all__ = [
     "Views",
     "append_shared",
     "indexing",
+    "known_names",
     "milliseconds",
+    "names_of",
     "period",
     "rank_score",
+    "read_events",
     "read_raw",
     "read_run",
     "rebuild_differences",
     "verify_all",
     "verify_one",
     "verify_run",
+    "with_names",
 ]

@@ -69,4 +69,4 @@ def _flagged(event: Event, run: Row | None) -> FlagSummary | None:
     )
 
 
-FLAGS = Projection(name="flags-1", view="flags", keys=_keys, fold=_fold)
+FLAGS = Projection(view="flags", keys=_keys, fold=_fold)

@@ -4,7 +4,7 @@
 `platform(...)` the few things that by their nature have no tenant yet (the change feed, runs to be carried on).
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -12,18 +12,23 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel
 
 from core import (
+    Confidentiality,
     Content,
+    ContentClass,
     ContentId,
     ContentRef,
+    PrincipalId,
     RunId,
     TenantContext,
     TenantId,
 )
 from core.events import Stored
+from data.governed import Governed
 from data.knowledge import Knowledge
 
 MAX_APPEND_EVENTS = 100
-MAX_APPEND_BYTES = 2_000_000
+MAX_APPEND_BYTES = 1_000_000
+"""Of the events as they are. Cosmos DB takes 2 MB in one batch, in which each event is quoted once more as JSON."""
 
 
 class Record(BaseModel):
@@ -60,6 +65,18 @@ class RawEvent:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of content without its bytes: `at` is when it was stored, `size` how many bytes it has."""
+
+    id: ContentId
+    kind: ContentClass
+    owner: PrincipalId
+    confidentiality: Confidentiality
+    at: str
+    size: int
+
+
 class RunLog(Protocol):
     async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
         """Append consecutive events of one run, all or none; durable on return, `content` no later than the events.
@@ -90,7 +107,7 @@ class ContentStore(Protocol):
         """Return the bytes.
 
         Raises:
-            NotFound: never written, or erased.
+            NotFound: never written, erased, or its time is up.
             Defect: the bytes do not match the commitment (code `defect.commitment`).
         """
         ...
@@ -100,7 +117,21 @@ class ContentStore(Protocol):
         ...
 
     async def erase(self, ids: Sequence[ContentId]) -> int:
-        """Destroy the bytes and the keys, and return how many were there."""
+        """Destroy the bytes and the keys, and return how many were there.
+
+        Raises:
+            Conflict: a legal hold keeps one of them (`hold.active`); none was erased.
+        """
+        ...
+
+    async def list(
+        self, *, owner: PrincipalId | None = None, cursor: str | None = None, limit: int = 500
+    ) -> "Page[Piece]":
+        """Return what there is, in order of the ids, without its bytes; of `owner` only, if one is named."""
+        ...
+
+    async def key(self, id_: ContentId) -> bytes | None:
+        """Return the key of the commitment, for whoever takes the content with them; None where `get` finds none."""
         ...
 
 
@@ -185,46 +216,58 @@ class TenantData(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FeedItem:
-    position: int
-    stored: Stored
+class FeedPage:
+    """Appended events of all tenants: each run's in order, those of different runs in any.
+
+    Attributes:
+        checkpoint: opaque; where to read on.
+    """
+
+    events: Sequence[Stored]
+    checkpoint: str
 
 
 class Platform(Protocol):
-    """What has no tenant by its nature. Given to projections, the driver and the directory, never to a request."""
+    """What has no tenant by its nature. Given to projections, the driver and the directory, never to a request.
 
-    async def feed(self, *, after: int, limit: int = 500) -> Sequence[FeedItem]:
-        """Return appended events of all tenants in commit order, `after` a checkpoint; fewer than `limit`: no more."""
+    What goes over all tenants comes in no particular order, and in as many reads as it takes.
+    """
+
+    async def feed(self, *, after: str, limit: int = 500) -> FeedPage:
+        """Return what was appended behind a checkpoint, "" for all of it; fewer events than `limit`: no more yet."""
         ...
 
-    async def head(self) -> int:
-        """Return the position of the last event appended, 0 if there is none."""
+    async def waiting(self, name: str, *, limit: int = 1000) -> int:
+        """Return how many events the feed has behind the checkpoint `name`; counted up to `limit`."""
         ...
 
-    async def checkpoint(self, name: str) -> int: ...
+    async def checkpoint(self, name: str) -> str:
+        """Return the checkpoint that was written last under `name`; "" if none was."""
+        ...
 
     async def rows(self, view: str, keys: Sequence[tuple[TenantId, str]]) -> Sequence[Row]: ...
 
-    async def project(self, name: str, *, view: str, rows: Sequence[Row], checkpoint: int) -> None:
-        """Write rows and the checkpoint together; a row is written only if its `seq` is greater than the stored one."""
+    async def project(self, rows: Mapping[str, Sequence[Row]], *, name: str, checkpoint: str) -> None:
+        """Write rows by view, and the checkpoint no earlier than they are on disk.
+
+        A row is written only if its `seq` is greater than the stored one's.
+        """
         ...
 
-    async def reset(self, name: str, *, view: str) -> None:
-        """Forget the view and its checkpoint, so that it is rebuilt."""
+    async def reset(self, view: str) -> None:
+        """Forget the view's rows and all checkpoints, so that it is rebuilt."""
         ...
 
-    async def due(self, view: str, *, states: Sequence[str], limit: int = 1000) -> Sequence[Row]:
-        """Return rows of all tenants in any of `states`, oldest first: the runs that somebody must carry on."""
+    def due(self, view: str, *, states: Sequence[str]) -> AsyncIterator[Row]:
+        """Give the rows of all tenants in any of `states`: the runs that somebody must carry on."""
         ...
 
-    async def scan(self, view: str, *, after: tuple[TenantId, str] | None = None, limit: int = 500) -> Sequence[Row]:
-        """Return all tenants' rows behind `after`, ordered by tenant and key: to compare a view with its rebuild."""
+    def scan(self, view: str) -> AsyncIterator[Row]:
+        """Give all tenants' rows: to compare a view with its rebuild."""
         ...
 
-    async def runs(
-        self, *, after: tuple[TenantId, RunId] | None = None, limit: int = 1000
-    ) -> Sequence[tuple[TenantId, RunId]]:
-        """Return all tenants' runs behind `after`, ordered by tenant and run: the walk over all chains."""
+    def runs(self) -> AsyncIterator[tuple[TenantId, RunId]]:
+        """Give all tenants' runs, each once: the walk over all chains."""
         ...
 
     async def raw(self, tenant: TenantId, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[RawEvent]:
@@ -237,6 +280,9 @@ class Store(Protocol):
 
     @property
     def platform(self) -> Platform: ...
+
+    @property
+    def governed(self) -> Governed: ...
 
     async def ready(self) -> None:
         """Raise `Unavailable` unless reads and writes work."""

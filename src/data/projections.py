@@ -5,14 +5,14 @@ A view may be forgotten and built again at any time. It is for lists and alarms,
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from core import TenantId
 from core.errors import MandateError
-from core.events import Event
+from core.events import Event, Stored
 from data.flag_views import FLAGS
-from data.ports import FeedItem, Platform, Row
+from data.ports import Platform, Row
 from data.run_views import APPROVALS, RUNS, Projection
 from data.usage_view import USAGE
 from data.use_views import USES
@@ -28,6 +28,9 @@ Key = tuple[TenantId, str]
 
 PROJECTIONS = (RUNS, APPROVALS, FLAGS, USAGE, USES)
 """All views that there are. `RUNS` comes first, since the others are folded with the help of its rows."""
+
+CHECKPOINT = " ".join(projection.view for projection in PROJECTIONS)
+"""How far the log is folded into all views. A new view has a new name, so that the log is read from its beginning."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,48 +61,38 @@ class Projector:
 
     async def catch_up(self) -> int:
         """Fold all that was appended since, and return how many events that were."""
-        after, count = await self._start(), 0
-        while page := await self._platform.feed(after=after, limit=PAGE):
-            await self._fold(page)
-            count += len(page)
-            after = page[-1].position
-            if len(page) < PAGE:
+        after, count = await self._platform.checkpoint(CHECKPOINT), 0
+        while (page := await self._platform.feed(after=after, limit=PAGE)).events:
+            changed = await self._fold(page.events)
+            await self._platform.project(changed, name=CHECKPOINT, checkpoint=page.checkpoint)
+            count += len(page.events)
+            after = page.checkpoint
+            if len(page.events) < PAGE:
                 break
         return count
 
     async def lag(self) -> int:
-        """Return how many events the view that is furthest behind still lacks."""
-        head, start = await asyncio.gather(self._platform.head(), self._start())
-        return max(0, head - start)
+        """Return how many events the views still lack; of very many, a bound that they exceed."""
+        return await self._platform.waiting(CHECKPOINT)
 
-    async def _start(self) -> int:
-        """Where to read on: a view that is further already skips what it knows, by sequence number."""
-        names = (projection.name for projection in PROJECTIONS)
-        return min(await asyncio.gather(*(self._platform.checkpoint(name) for name in names)))
-
-    async def _fold(self, page: Sequence[FeedItem]) -> None:
-        """Fold a page into all views; they are written at the same moment, so as to share one wait for the disk."""
+    async def _fold(self, page: Sequence[Stored]) -> dict[str, Sequence[Row]]:
+        """Fold a page into all views, each of which skips what it knows by sequence number; return what changed."""
         runs: dict[Key, Row] = {}
-        async with asyncio.TaskGroup() as writes:
-            for projection in PROJECTIONS:
-                events = events_by_key(projection, page, runs)
-                rows = runs if projection is RUNS else dict[Key, Row]()
-                if events:
-                    stored = await self._platform.rows(projection.view, list(events))
-                    rows |= {(row.tenant, row.key): row for row in stored}
-                changed = fold_page(projection, rows, events, runs)
-                writes.create_task(
-                    self._platform.project(
-                        projection.name, view=projection.view, rows=changed, checkpoint=page[-1].position
-                    )
-                )
+        changed: dict[str, Sequence[Row]] = {}
+        for projection in PROJECTIONS:
+            events = events_by_key(projection, page, runs)
+            rows = runs if projection is RUNS else dict[Key, Row]()
+            if events:
+                stored = await self._platform.rows(projection.view, list(events))
+                rows |= {(row.tenant, row.key): row for row in stored}
+            changed[projection.view] = fold_page(projection, rows, events, runs)
+        return changed
 
 
-def events_by_key(projection: Projection, page: Sequence[FeedItem], runs: dict[Key, Row]) -> dict[Key, list[Event]]:
+def events_by_key(projection: Projection, page: Iterable[Stored], runs: dict[Key, Row]) -> dict[Key, list[Event]]:
     """Return a page's events by the row that they are about, in order."""
     events: dict[Key, list[Event]] = {}
-    for item in page:
-        event = item.stored.event
+    for event in (stored.event for stored in page):
         for key in projection.keys(event, runs.get((event.tenant, event.run))):
             events.setdefault((event.tenant, key), []).append(event)
     return events
@@ -123,28 +116,19 @@ def fold_page(
 async def rebuild_differences(platform: Platform, projection: Projection) -> Sequence[Key]:
     """Fold the whole feed anew, in memory, and return the keys of the rows that the stored view has otherwise.
 
-    Compares with the view as far as it has come; if it moves on meanwhile, so does the comparison.
+    The stored view is brought up to the log first. If that moves on meanwhile, so does the comparison.
     """
     runs: dict[Key, Row] = {}
     rebuilt = runs if projection is RUNS else dict[Key, Row]()
-    after = 0
+    after = ""
     while True:
-        target = await platform.checkpoint(projection.name)
-        while page := [item for item in await platform.feed(after=after, limit=PAGE) if item.position <= target]:
-            after = page[-1].position
-            fold_page(RUNS, runs, events_by_key(RUNS, page, runs), runs)
+        while (page := await platform.feed(after=after, limit=PAGE)).events:
+            after = page.checkpoint
+            fold_page(RUNS, runs, events_by_key(RUNS, page.events, runs), runs)
             if projection is not RUNS:
-                fold_page(projection, rebuilt, events_by_key(projection, page, runs), runs)
-        stored = await _all_rows(platform, projection.view)
+                fold_page(projection, rebuilt, events_by_key(projection, page.events, runs), runs)
+        await Projector(platform).catch_up()
+        stored = {(row.tenant, row.key): row async for row in platform.scan(projection.view)}
         differences = [key for key in stored | rebuilt if stored.get(key) != rebuilt.get(key)]
-        if not differences or target == await platform.checkpoint(projection.name):
+        if not differences or not (await platform.feed(after=after, limit=1)).events:
             return differences
-
-
-async def _all_rows(platform: Platform, view: str) -> dict[Key, Row]:
-    rows: dict[Key, Row] = {}
-    after: Key | None = None
-    while page := await platform.scan(view, after=after, limit=PAGE):
-        after = (page[-1].tenant, page[-1].key)
-        rows |= {(row.tenant, row.key): row for row in page}
-    return rows

@@ -35,7 +35,7 @@ class Projection:
     """A view and how it is made.
 
     Attributes:
-        name: of its checkpoint; a new name builds it anew.
+        view: names its rows; with a new name it is built anew.
         keys: the keys of the rows that an event is about.
         fold: given a key, its row with further events of its run in it, in order; None if they change nothing.
 
@@ -43,7 +43,6 @@ class Projection:
     only what does not change any more.
     """
 
-    name: str
     view: str
     keys: Callable[[Event, Row | None], Sequence[str]]
     fold: Callable[[str, Row | None, Sequence[Event], Row | None], Row | None]
@@ -92,6 +91,8 @@ class RunSummary(RunLine):
     deadline: str
     approval: ApprovalId | None = None
     """The last that it asked for."""
+    carrier: str = ""
+    """The lease under which it was last opened or taken up."""
 
 
 class ApprovalSummary(Summary):
@@ -151,6 +152,7 @@ def _opened(event: Event) -> RunSummary | None:
         opened_at=event.at,
         updated_at=event.at,
         deadline=body.deadline,
+        carrier=body.carrier,
     )
 
 
@@ -161,8 +163,8 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
             return summary
         case RunParked(until=until):
             changes = {"state": RunState.PARKED, "parked_until": until}
-        case RunResumed():
-            changes = {"state": RunState.RUNNING, "parked_until": ""}
+        case RunResumed(carrier=carrier):
+            changes = {"state": RunState.RUNNING, "parked_until": "", "carrier": carrier}
         case RunEnded(state=state, code=code) as body:
             changes = {"state": state, "code": code, "ended_at": event.at, "parked_until": ""}
             usage = usage if body.usage == Usage() else body.usage
@@ -245,5 +247,5 @@ def body_of(summary: Summary) -> bytes:
     return canonical(body)
 
 
-RUNS = Projection(name="runs-1", view="runs", keys=by_run, fold=_fold_run)
-APPROVALS = Projection(name="approvals-1", view="approvals", keys=_approval_keys, fold=_fold_approval)
+RUNS = Projection(view="runs", keys=by_run, fold=_fold_run)
+APPROVALS = Projection(view="approvals", keys=_approval_keys, fold=_fold_approval)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Self
 
-from core import GENESIS, Actor, Clock, Content, RunId, SystemClock, timestamp
+from core import GENESIS, Actor, Clock, Content, Names, RunId, SystemClock, renamed, timestamp
 from core.errors import Conflict, NotFound
 from core.events import Body, Event, Stored
+from data.names import known_names, names_of, with_names
 from data.ports import TenantData
 
 
@@ -16,7 +17,8 @@ class RunWriter:
     one append.
 
     Attributes:
-        events: all events of the run so far, in order; those after `durable` are staged and not yet on disk.
+        events: all events of the run so far, in order; those after `durable` are staged and not yet on disk: they
+            get their place in the chain when they are written.
     """
 
     def __init__(self, data: TenantData, run: RunId, *, actor: Actor, clock: Clock | None = None) -> None:
@@ -26,6 +28,7 @@ class RunWriter:
         self.events: list[Stored] = []
         self.durable = 0
         self._content: list[Content] = []
+        self._names: Names | None = None
         self._clock = clock or SystemClock()
 
     @classmethod
@@ -45,12 +48,9 @@ class RunWriter:
         """Sequence number of the last event, staged ones included; 0 before the first."""
         return len(self.events)
 
-    def stage(
-        self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
-    ) -> list[Stored]:
+    def stage(self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None) -> None:
         """Make `bodies` the run's next events; they are on disk after the next `commit`."""
         at = timestamp(self._clock.now())
-        staged: list[Stored] = []
         for body in bodies:
             event = Event(
                 tenant=self.data.context.tenant,
@@ -58,13 +58,11 @@ class RunWriter:
                 seq=self.seq + 1,
                 at=at,
                 actor=actor or self.actor,
-                prev=self.events[-1].hash if self.events else GENESIS,
+                prev="",
                 body=body,
             )
-            staged.append(Stored.seal(event))
-            self.events.append(staged[-1])
+            self.events.append(Stored.model_construct(event=event, data=b"", hash=""))
         self._content.extend(content)
-        return staged
 
     async def commit(self) -> None:
         """Append everything staged, atomically; on disk when this returns.
@@ -72,18 +70,25 @@ class RunWriter:
         Raises:
             Conflict: somebody else has appended to the run since it was read.
         """
-        if staged := self.events[self.durable :]:
-            await self.data.log.append(staged, self._content)
-            self.durable = self.seq
-            self._content = []
+        if self.durable == self.seq:
+            return
+        if self._names is None:
+            self._names = await names_of(self.data)
+        count, content = self.seq, list(self._content)
+        previous = self.events[self.durable - 1].hash if self.durable else GENESIS
+        chained = _chained(self.events[self.durable : count], previous, self._names)
+        await self.data.log.append(chained, content)
+        self.events[self.durable : count] = chained
+        self.durable = count
+        self._content = self._content[len(content) :]
 
     async def append(
         self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
     ) -> list[Stored]:
-        """Stage `bodies` and commit them together with whatever was staged before."""
-        stored = self.stage(bodies, content, actor=actor)
+        """Stage `bodies` and commit them together with whatever was staged before; returns those of `bodies`."""
+        self.stage(bodies, content, actor=actor)
         await self.commit()
-        return stored
+        return self.events[self.seq - len(bodies) :]
 
 
 async def read_run(data: TenantData, run: RunId) -> list[Stored]:
@@ -92,12 +97,33 @@ async def read_run(data: TenantData, run: RunId) -> list[Stored]:
     Raises:
         NotFound: the tenant has no such run.
     """
-    events: list[Stored] = []
-    while page := await data.log.read(run, after=len(events)):
-        events.extend(page)
+    events = await _all(data, run)
     if not events:
         raise NotFound("There is no such run. Check the id, and that you are signed in to the right organisation.")
     return events
+
+
+async def read_events(data: TenantData, run: RunId, *, after: int = 0) -> list[Stored]:
+    """Return a page of a run's events, those after number `after`, with their names; none if there are no more."""
+    page = await data.log.read(run, after=after)
+    return with_names(await known_names(data), page) if page else []
+
+
+async def _all(data: TenantData, run: RunId) -> list[Stored]:
+    events: list[Stored] = []
+    while page := await data.log.read(run, after=len(events)):
+        events.extend(page)
+    return with_names(await known_names(data), events) if events else []
+
+
+def _chained(staged: Sequence[Stored], previous: str, names: Names) -> list[Stored]:
+    """Return staged events as they are written, each behind the one before, names sealed."""
+    chained: list[Stored] = []
+    for item in staged:
+        event = item.event.model_copy(update={"prev": previous})
+        chained.append(Stored.seal(event, renamed(event, names.seal)))
+        previous = chained[-1].hash
+    return chained
 
 
 async def append_shared(
@@ -110,8 +136,7 @@ async def append_shared(
     """
     for _ in range(attempts):
         writer = RunWriter(data, run, actor=actor)
-        while page := await data.log.read(run, after=writer.seq):
-            writer.events.extend(page)
+        writer.events = await _all(data, run)
         writer.durable = writer.seq
         try:
             return await writer.append(bodies)

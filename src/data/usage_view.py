@@ -132,4 +132,4 @@ def milliseconds(start: str, end: str) -> int:
     return round((parse_timestamp(end) - parse_timestamp(start)).total_seconds() * 1000)
 
 
-USAGE = Projection(name="usage-1", view="usage", keys=by_run, fold=_fold)
+USAGE = Projection(view="usage", keys=by_run, fold=_fold)

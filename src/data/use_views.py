@@ -83,4 +83,4 @@ def _with(known: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))
 
 
-USES = Projection(name="uses-1", view="uses", keys=_keys, fold=_fold)
+USES = Projection(view="uses", keys=_keys, fold=_fold)

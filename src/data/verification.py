@@ -80,12 +80,9 @@ async def read_raw(data: TenantData, run: RunId) -> list[RawEvent]:
 
 
 async def verify_all(platform: Platform) -> AsyncGenerator[Verdict]:
-    """Check every run of every tenant, in order of tenant and run."""
-    after: tuple[TenantId, RunId] | None = None
-    while page := await platform.runs(after=after):
-        after = page[-1]
-        for tenant, run in page:
-            yield await _verify_of(platform, tenant, run)
+    """Check every run of every tenant, in any order."""
+    async for tenant, run in platform.runs():
+        yield await _verify_of(platform, tenant, run)
 
 
 async def _verify_of(platform: Platform, tenant: TenantId, run: RunId) -> Verdict:

@@ -19,6 +19,7 @@ from interaction.routes import (
     conversations,
     document_care,
     documents,
+    erasures,
     flags,
     openai_chat,
     openai_responses,
@@ -37,7 +38,7 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, policies, usage, openai_chat, openai_responses),
+    *(passages, search, approvals, flags, policies, usage, erasures, openai_chat, openai_responses),
 )
 
 

@@ -1,13 +1,14 @@
 """What changes in lists, told as it happens: one look at the store for all who listen in this process.
 
-The views themselves say how far they are, so whoever is told of a change finds it in the list as well. A listener
-begins by reading the list anew, also after a connection broke: so nothing is missed, and there is nothing to resume.
+The log is ahead of the lists: an event is told when the rows that it is about have it, so whoever is told of a change
+finds it in the list as well. A listener begins by reading the list anew, also after a connection broke: so nothing is
+missed, and there is nothing to resume.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,8 +21,16 @@ from starlette.exceptions import HTTPException
 
 from core import PrincipalId, TenantContext, TenantId
 from core.errors import MandateError, RateLimited
-from core.events import RunEnded, RunOpened, RunParked, RunResumed
-from data import APPROVALS, RUNS, FeedItem, Platform, Row, Store
+from core.events import (
+    ApprovalRequested,
+    ApprovalResolved,
+    Event,
+    RunEnded,
+    RunOpened,
+    RunParked,
+    RunResumed,
+)
+from data import APPROVALS, CHECKPOINT, RUNS, Platform, Row, Store
 from interaction.relay import Relay, wants_stream
 from web import event_bytes
 
@@ -32,10 +41,15 @@ MOST_STREAMS = 6
 
 _PAGE = 500
 _QUEUE = 1000
+_PENDING = 10_000
 
 _log = logging.getLogger(__name__)
 
 Key = tuple[TenantId, str]
+Rows = dict[Key, Row]
+
+_MOVES = (RunOpened, RunParked, RunResumed, RunEnded)
+_TOLD = (*_MOVES, ApprovalRequested, ApprovalResolved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +72,8 @@ class Changes:
         self._store = store
         self._listeners: set[_Listener] = set()
         self._streams: Counter[tuple[TenantId, PrincipalId]] = Counter()
-        self._position: int | None = None
+        self._after: str | None = None
+        self._pending: list[Event] = []
         self._wanted = asyncio.Event()
         self._begun = asyncio.Event()
 
@@ -97,7 +112,7 @@ class Changes:
         """Look for changes until cancelled, as long as somebody listens; what goes wrong is logged and tried again."""
         while True:
             if not self._listeners:
-                self._position = None
+                self._after, self._pending = None, []
                 self._begun.clear()
                 self._wanted.clear()
                 await self._wanted.wait()
@@ -109,36 +124,55 @@ class Changes:
 
     async def _look(self) -> None:
         platform = self._store.platform
-        known = min(await asyncio.gather(*(platform.checkpoint(view.name) for view in (RUNS, APPROVALS))))
-        if self._position is None:
-            self._position = known
+        if self._after is None:
+            self._after = await platform.checkpoint(CHECKPOINT)
             self._begun.set()
-        while self._position < known:
-            page = await platform.feed(after=self._position, limit=_PAGE)
-            # The log is ahead of the lists: what they do not show yet is told when they do.
-            shown = [item for item in page if item.position <= known]
-            await self._tell(platform, shown)
-            self._position = shown[-1].position if shown else known
+        while (page := await platform.feed(after=self._after, limit=_PAGE)).events:
+            self._after = page.checkpoint
+            tenants = {listener.tenant for listener in self._listeners}
+            events = (stored.event for stored in page.events)
+            # mandate: equal[check] - this spares reads; what keeps tenants apart is `tell`
+            self._pending += [event for event in events if event.tenant in tenants and isinstance(event.body, _TOLD)]
+            if len(page.events) < _PAGE:
+                break
+        if len(self._pending) > _PENDING:
+            self._begin_again()
+        elif self._pending:
+            await self._tell(platform)
 
-    async def _tell(self, platform: Platform, page: Sequence[FeedItem]) -> None:
-        tenants = {listener.tenant for listener in self._listeners}
-        appended = [item.stored.event for item in page]
-        # mandate: equal[check] - this spares reads; what keeps tenants apart is `tell`
-        events = [event for event in appended if event.tenant in tenants]
-        keys = list(dict.fromkeys((event.tenant, str(event.run)) for event in events))
-        runs = {(row.tenant, row.key): row for row in await platform.rows(RUNS.view, keys)} if keys else {}
-        moved: dict[Key, None] = {}
-        asked: dict[Key, None] = {}
-        for event in events:
-            if isinstance(event.body, RunOpened | RunParked | RunResumed | RunEnded):
-                moved[event.tenant, event.run] = None
-            for key in APPROVALS.keys(event, runs.get((event.tenant, event.run))):
-                asked[event.tenant, key] = None
-        approvals = await platform.rows(APPROVALS.view, list(asked)) if asked else ()
-        for view, rows in ((RUNS.view, [runs[key] for key in moved if key in runs]), (APPROVALS.view, approvals)):
+    def _begin_again(self) -> None:
+        """Cut all off, as the lists are too far behind the log; they connect again, and read the lists anew."""
+        for listener in self._listeners:
+            listener.queue.put_nowait(None)
+        self._pending = []
+
+    async def _tell(self, platform: Platform) -> None:
+        runs = await _rows(platform, RUNS.view, ((event.tenant, event.run) for event in self._pending))
+        approvals = await _rows(platform, APPROVALS.view, (key for e in self._pending for key in _asked(e, runs)))
+        told = [event for event in self._pending if _shown(event, runs, approvals)]
+        moved = [(event.tenant, event.run) for event in told if isinstance(event.body, _MOVES)]
+        asked = [key for event in told for key in _asked(event, runs)]
+        for view, rows, keys in ((RUNS.view, runs, moved), (APPROVALS.view, approvals, asked)):
             for listener in [listener for listener in self._listeners if listener.view == view]:
-                for row in rows:
-                    listener.tell(row)
+                for key in dict.fromkeys(keys):
+                    listener.tell(rows[key])
+        self._pending = [event for event in self._pending if not _shown(event, runs, approvals)]
+
+
+async def _rows(platform: Platform, view: str, keys: Iterable[Key]) -> Rows:
+    wanted = list(dict.fromkeys(keys))
+    return {(row.tenant, row.key): row for row in await platform.rows(view, wanted)} if wanted else {}
+
+
+def _asked(event: Event, runs: Rows) -> list[Key]:
+    """Return the keys of the approvals that the event is about, as far as its run's row can tell."""
+    return [(event.tenant, key) for key in APPROVALS.keys(event, runs.get((event.tenant, event.run)))]
+
+
+def _shown(event: Event, runs: Rows, approvals: Rows) -> bool:
+    """Return whether all rows that the event is about have it."""
+    rows = [runs.get((event.tenant, event.run)), *(approvals.get(key) for key in _asked(event, runs))]
+    return all(row is not None and row.seq >= event.seq for row in rows)
 
 
 async def changes_of(request: Request) -> Changes:

@@ -12,6 +12,7 @@ from control import AccessLog, AgentManifest, Directory, Sessions
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
+from orchestration import Eraser
 from tools import Registry
 from web import OpenIdClient, TokenValidator
 
@@ -57,6 +58,7 @@ class InteractionDependencies:
     control: Peer
     limits: RateLimits
     registry: Registry
+    eraser: Eraser
     clock: Clock
     version: str
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]

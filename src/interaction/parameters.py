@@ -8,8 +8,9 @@ from typing import Annotated, TypeVar
 from fastapi import Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, FlagId, RunId, TenantContext, derived_id, new_id
+from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, FlagId, RunId, new_id
 from core.errors import NotFound
+from data import TenantData, names_of
 
 T = TypeVar("T", bound=str)
 
@@ -108,6 +109,10 @@ DocumentPath = Annotated[
 PassagePath = Annotated[str, Path(json_schema_extra={"pattern": _PASSAGE}), AfterValidator(_passage)]
 CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PATTERN}), AfterValidator(_collection)]
 
+ErasurePath = Annotated[
+    str, Path(json_schema_extra={"pattern": _pattern("era")}), AfterValidator(_shaped("era", "erasure"))
+]
+
 ResponsePath = Annotated[
     str, Path(json_schema_extra={"pattern": _pattern("resp")}), AfterValidator(_shaped("resp", "response"))
 ]
@@ -168,8 +173,11 @@ def response_run(value: str) -> RunId:
     return RunId(f"run_{_shaped('resp', 'response')(value).removeprefix('resp_')}")
 
 
-def run_for(context: TenantContext, key: str | None) -> RunId:
-    """Return the run's id: that of the first attempt where a key was sent, else a new one."""
+async def run_for(data: TenantData, key: str | None) -> RunId:
+    """Return the run's id: that of the first attempt where a key was sent, else a new one.
+
+    It is derived under the tenant's own key: what somebody called their request is not to be guessed from it.
+    """
     if key is None:
         return RunId(new_id("run"))
-    return RunId(derived_id("run", context.tenant, context.principal.id, key))
+    return RunId((await names_of(data)).derived_id("run", data.context.tenant, data.context.principal.id, key))

@@ -20,11 +20,16 @@ app = typer.Typer(
 )
 evidence = typer.Typer(help="Look into the evidence that every run leaves.", no_args_is_help=True)
 knowledge = typer.Typer(help="What the agents may read.", no_args_is_help=True)
+data = typer.Typer(help="What is kept, taken away and erased.", no_args_is_help=True)
+app.add_typer(data, name="data")
 app.add_typer(evidence, name="evidence")
 app.add_typer(knowledge, name="knowledge")
 
 Folder = Annotated[Path | None, typer.Option(help="Where data is kept. Default: .mandate")]
 Port = Annotated[int, typer.Option(help="The port for people.")]
+Services = Annotated[bool, typer.Option("--services", help="Run each service of the product as a process of its own.")]
+Replicas = Annotated[int, typer.Option(min=1, max=4, help="With --services: so many processes of each.")]
+Store = Annotated[Literal["sqlite", "cosmos"], typer.Option(help="Where data goes: a file, or an emulated Cosmos DB.")]
 Url = Annotated[str, typer.Option(help="Address of a running product.")]
 
 
@@ -32,13 +37,15 @@ Url = Annotated[str, typer.Option(help="Address of a running product.")]
 def up(
     port: Port = 8080,
     folder: Folder = None,
-    services: Annotated[bool, typer.Option("--services", help="Run the product as three processes.")] = False,
+    services: Services = False,
+    replicas: Replicas = 1,
+    store: Store = "sqlite",
 ) -> None:
     """Run the product and its emulators on this machine, with two demo companies, until Ctrl-C."""
     from mandate.local.up import up as run
     from mandate.settings import ROOT
 
-    _run(run(folder or ROOT / ".mandate", port, separate=services))
+    _run(run(folder or ROOT / ".mandate", port, separate=services or replicas > 1, replicas=replicas, store=store))
 
 
 @app.command()
@@ -56,13 +63,15 @@ def chat(
 
 @app.command()
 def demo(
-    services: Annotated[bool, typer.Option("--services", help="Run the product as three processes.")] = False,
+    services: Services = False,
+    replicas: Replicas = 1,
+    store: Store = "sqlite",
     url: Annotated[str, typer.Option(help="Drive this product rather than one of its own.")] = "",
 ) -> None:
     """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
     from mandate.demo import demo as run
 
-    _run(run(separate=services, url=url))
+    _run(run(separate=services or replicas > 1, replicas=replicas, store=store, url=url))
 
 
 @app.command()
@@ -99,7 +108,7 @@ def serve(
 
 @app.command(hidden=True)
 def emulate(
-    name: Annotated[Literal["identity", "model", "backoffice"], typer.Argument()],
+    name: Annotated[Literal["identity", "model", "backoffice", "cosmos"], typer.Argument()],
     port: Annotated[int, typer.Option()],
     folder: Annotated[Path, typer.Option()],
 ) -> None:
@@ -110,16 +119,28 @@ def emulate(
     _run(run(name, port, folder, Settings()))
 
 
+@app.command(hidden=True)
+def ingress(
+    routes: Annotated[list[str], typer.Argument(help="PORT=PORT,PORT: where to listen, and what is behind.")],
+) -> None:
+    """Spread requests over replicas on this machine. `mandate up --replicas` does."""
+    from mandate.local.emulate import ingress as run
+
+    ports = dict(route.split("=", 1) for route in routes)
+    _run(run({int(port): [int(replica) for replica in behind.split(",")] for port, behind in ports.items()}))
+
+
 @evidence.command("verify")
 def verify(
     folder: Folder = None,
     run: Annotated[str, typer.Option(help="Only this run.")] = "",
+    store: Store = "sqlite",
 ) -> None:
     """Walk every chain of a local store and name the first event that is not as it was written."""
     from mandate.evidence import verify as work
     from mandate.settings import ROOT
 
-    _run(work(folder or ROOT / ".mandate", run))
+    _run(work(folder or ROOT / ".mandate", run, store))
 
 
 @knowledge.command("add")
@@ -133,6 +154,18 @@ def add(
     from mandate.knowledge import add as work
 
     _run(work(url, user, collection, files))
+
+
+@data.command("reapply")
+def reapply(
+    folder: Folder = None,
+    journal: Annotated[Path | None, typer.Option(help="The file kept apart. Default: erasures.jsonl there.")] = None,
+) -> None:
+    """Erase again, in a local store that was restored from a backup, what its journal says was erased since."""
+    from mandate.erasures import reapply as work
+    from mandate.settings import ROOT
+
+    _run(work(folder or ROOT / ".mandate", journal))
 
 
 def _run(work: Coroutine[None, None, int | None]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import aiohttp
 from fastapi import FastAPI
@@ -22,25 +21,26 @@ from control import (
     Calls,
     ControlServices,
     Directory,
+    Erasures,
     Gate,
     Policies,
     Sessions,
     StoreKeys,
     load_agents,
 )
-from core import Clock, SystemClock
+from core import Clock, Effect, SystemClock
 from core.errors import MandateError
 from data import Projector, Store, verify_one
-from data.sqlite import open_store
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.plans import Plan, load_plans
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
+from mandate.stores import open_configured
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
-from orchestration import OrchestrationDependencies, Readers
+from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, StoreDriver
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
@@ -77,6 +77,7 @@ class Host:
     access: AccessLog
     keys: StoreKeys
     policies: Policies
+    erasures: Erasures
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
     apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
@@ -113,11 +114,17 @@ def client_id(settings: Settings, identity: str) -> str:
 
 
 @asynccontextmanager
-async def open_host(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[Host]:
-    """Open what the services of one process share, and close it again."""
+async def open_host(settings: Settings, identity: str, clock: Clock | None = None) -> AsyncGenerator[Host]:
+    """Open what the services of one process share, and close it again.
+
+    Args:
+        settings: of this process.
+        identity: ours, for what all of them share.
+        clock: the system's if None.
+    """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(Path(settings.store)))
+        store = await stack.enter_async_context(open_configured(settings, client_id(settings, identity), clock))
         connector = aiohttp.TCPConnector(ssl=_tls(settings), limit=0, keepalive_timeout=60)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
@@ -132,6 +139,7 @@ async def open_host(settings: Settings, clock: Clock | None = None) -> AsyncGene
             access=AccessLog(store, clock, code=VERSION),
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
+            erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),
             agents=load_agents(settings.root / "agents"),
         )
@@ -165,6 +173,7 @@ def _control(host: Host) -> ControlServices:
         directory=host.directory,
         policies=host.policies,
         access=host.access,
+        erasures=host.erasures,
         authenticate=host.calls("control").caller,
         version=VERSION,
     )
@@ -180,6 +189,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         )
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
         projector = Projector(host.store.platform)
+        carriers = Carriers(host.store, host.clock, host.settings.instance)
         registry = Registry(backoffice_tools(host.settings.backoffice_url))
         services = TurnServices(
             store=host.store,
@@ -191,7 +201,8 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             agents=host.agents,
             clock=host.clock,
             code_version=VERSION,
-            parked=projector.notify,
+            carriers=carriers,
+            driver=StoreDriver(host.store, host.clock, carriers, projector),
             readers=Readers(host.settings.readers),
         )
         yield OrchestrationDependencies(
@@ -200,7 +211,16 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             projector=projector,
             calls=host.calls("orchestration"),
             access=host.access,
+            eraser=eraser(host, registry),
         )
+
+
+def eraser(host: Host, registry: Registry) -> Eraser:
+    def effect_of(tool: str) -> Effect | None:
+        found = registry.get(tool)
+        return found.effect if found else None
+
+    return Eraser(host.store, host.erasures, host.clock, effect_of)
 
 
 def model_router(host: Host, tokens: AzureServiceTokens) -> ModelRouter:
@@ -225,6 +245,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
+        registry = Registry(backoffice_tools(_NOWHERE))
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
         stack.callback(renewal.cancel)
@@ -237,7 +258,8 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
             limits=RateLimits({name: PlanRates(plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
-            registry=Registry(backoffice_tools(_NOWHERE)),
+            registry=registry,
+            eraser=eraser(host, registry),
             clock=host.clock,
             version=VERSION,
             verify=verify_one,

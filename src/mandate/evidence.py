@@ -6,22 +6,20 @@ from rich.console import Console
 
 from core.errors import NotFound
 from data import verify_all
-from data.sqlite import open_store
+from mandate.local.kept import open_kept
+from mandate.local.stack import StoreKind
 
 console = Console()
 
 
-async def verify(folder: Path, run: str) -> int:
+async def verify(folder: Path, run: str, store: StoreKind) -> int:
     """Walk the chains, name the first broken event of each run that has one; 0 if all hold, 1 otherwise.
 
     Raises:
         NotFound: no store there, or no such run.
     """
-    path = folder / "mandate.db"
-    if not path.exists():
-        raise NotFound(f"There is no store at {path}. Start the product once, or name its folder with --folder.")
-    async with open_store(path) as store:
-        verdicts = [verdict async for verdict in verify_all(store.platform) if run in ("", verdict.run)]
+    async with open_kept(folder, store) as kept:
+        verdicts = [verdict async for verdict in verify_all(kept.platform) if run in ("", verdict.run)]
     if run and not verdicts:
         raise NotFound("There is no such run in this store.")
     for verdict in verdicts:

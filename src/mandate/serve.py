@@ -77,7 +77,8 @@ async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], se
     """
     configure_logging(pretty=settings.is_local and sys.stderr.isatty())
     configure("mandate-" + "-".join(names), VERSION, settings.environment, settings.otlp_endpoint)
-    async with open_host(settings) as host, AsyncExitStack() as stack:
+    identity = Services.load(settings.root / "environments").services[names[-1]].identity
+    async with open_host(settings, identity) as host, AsyncExitStack() as stack:
         servers: list[tuple[_Server, socket.socket]] = []
         for name in NAMES:
             if name not in names:

@@ -1,5 +1,6 @@
 """What a process is told by its environment. Names are those of `environments/services.yaml`."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,13 @@ class Settings(BaseSettings):
 
     environment: Literal["local", "dev", "staging", "prod"] = "local"
     store: str = ""
-    """Path of the SQLite file."""
+    """Path of the SQLite file, or URL of the Cosmos DB account; its path, if any, is the name of the database."""
+    blobs: str = ""
+    """URL of the storage account for large content, beside Cosmos DB."""
+    store_regions: str = ""
+    """Regions of the Cosmos DB account to prefer, by their names, best first, with commas between."""
+    erasure_journal: Path | None = None
+    """A file outside of the store's backups in which every erasure is noted, so that none is undone by a restore."""
     identity_issuer: str = ""
     """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
     identity_jwks: str = ""
@@ -34,6 +41,8 @@ class Settings(BaseSettings):
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    instance: str = Field(default_factory=lambda: os.environ.get("CONTAINER_APP_REPLICA_NAME", ""))
+    """Name of this replica: no other's at the same time, and kept by its next process, which takes over at once."""
     readers: int = Field(default=2, ge=1)
     """So many files are read at once, each in a process of its own."""
     root: Path = ROOT

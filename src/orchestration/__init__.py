@@ -4,9 +4,10 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 """
 
 from orchestration.app import OrchestrationDependencies, create_app
+from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
-from orchestration.erasing import erase_document
+from orchestration.erasure import Eraser
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
 from orchestration.presentation import ERASED, Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
@@ -14,6 +15,8 @@ from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
 from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, may_read
 from orchestration.retrieval import ShownPassage
 from orchestration.state import Progress, ProposalState, fold
+from orchestration.store_driver import StoreDriver
+from orchestration.stores import STORES, DataStore
 from orchestration.streaming import fetcher
 from orchestration.telling import telling
 from orchestration.turn import Services
@@ -23,10 +26,14 @@ __all__ = [
     "ERASED",
     "MARKDOWN",
     "MEDIA_TYPES",
+    "STORES",
     "ApprovalRecord",
+    "Carriers",
     "CollectionRecord",
     "ConversationRecord",
+    "DataStore",
     "DocumentRecord",
+    "Eraser",
     "Fetch",
     "Flag",
     "OrchestrationDependencies",
@@ -36,10 +43,10 @@ __all__ = [
     "Readers",
     "Services",
     "ShownPassage",
+    "StoreDriver",
     "answer_text",
     "create_app",
     "delete_conversation",
-    "erase_document",
     "fetcher",
     "flag_answer",
     "flags_of",

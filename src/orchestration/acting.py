@@ -9,6 +9,7 @@ import orjson
 
 from control import ActionRequest, ApprovalNeeded, Granted, Ruling
 from core import (
+    PRISTINE,
     ActionKind,
     ApprovalId,
     Content,
@@ -136,6 +137,8 @@ def _request(
             "effect": tool.effect.value,
             "reversible": tool.reversible,
             "untrusted_arguments": untrusted(labels),
+            "arguments_rank": join_all([PRISTINE, *labels.values()]).confidentiality.rank,
+            "tool_ceiling": tool.ceiling.rank,
             "calls_in_run": turn.progress.usage.tool_calls,
             **tool.facts(arguments),
         },
@@ -170,6 +173,7 @@ async def _do(turn: Turn, attempt: _Attempt, permit: Permit, read: Label) -> Non
         correlation=turn.context.correlation,
         idempotency_key=_key(turn, attempt),
         deadline=turn.progress.deadline,
+        held=lambda: turn.lease.held,
     )
     name = attempt.tool.name
     with span("execute_tool", turn.context, operation="execute_tool", tool=name, effect=attempt.tool.effect) as sp:

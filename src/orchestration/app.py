@@ -20,12 +20,12 @@ import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from control import AccessLog, AssertedCall, Calls, Directory
-from core import ApprovalId, ConversationId, DocumentId, RunId
+from control import AccessLog, AssertedCall, Calls, Directory, contexts
+from core import ApprovalId, ConversationId, DocumentId, RunId, TenantId
 from core.errors import NotFound
 from data import Projector, RunWriter
 from orchestration.chunking import title_of
-from orchestration.driver import Driver
+from orchestration.erasure import Eraser
 from orchestration.ingestion import (
     DocumentRequest,
     Original,
@@ -61,6 +61,7 @@ class OrchestrationDependencies:
     projector: Projector
     calls: Calls
     access: AccessLog
+    eraser: Eraser
 
 
 class _Body(BaseModel):
@@ -218,13 +219,19 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         services = dependencies.services
         async with asyncio.TaskGroup() as group:
-            runs = Runs(services, group)
-            driver = Driver(services, runs, dependencies.directory, dependencies.projector)
-            app.state.runs = runs
-            await driver.start_up()
-            background = [group.create_task(driver.keep_time()), group.create_task(dependencies.projector.run())]
+            app.state.runs = runs = Runs(services, group)
+
+            async def look(tenant: TenantId, run: RunId) -> bool:
+                return await runs.look(contexts.platform(await dependencies.directory.tenant(tenant), "driver"), run)
+
+            await services.carriers.begin()
+            await services.driver.start(look)
+            driving, erasing = services.driver.drive(look), dependencies.eraser.run()
+            work = (services.carriers.keep(), driving, dependencies.projector.run(), erasing)
+            background = [group.create_task(each) for each in work]
             yield
             await runs.drain(DRAIN_SECONDS)
+            await services.carriers.end()
             for task in background:
                 task.cancel()
 

@@ -9,14 +9,14 @@ import orjson
 
 from core import PRISTINE, Json, Label, RunId
 from core.errors import NotFound, Unprocessable
-from core.events import ToolFinished
+from core.events import PassagesRetrieved, ToolFinished
 from core.labels import Integrity
 from data import read_run
 from models import Message, ToolCall
 from orchestration.labelling import Sources
 from orchestration.quoting import UNTRUSTED, quotation
 from orchestration.records import ConversationRecord
-from orchestration.retrieval import blocks, parse_passages
+from orchestration.retrieval import ShownPassage, blocks, erased_passages, parse_passages
 from orchestration.state import ProposalState, fold, message_of
 from orchestration.turn import Turn
 from tools import Tool
@@ -44,7 +44,7 @@ async def transcribe(turn: Turn) -> Transcript:
     transcript.messages.append(Message(role="system", text=turn.agent.system.text))
     await _history(turn, transcript)
     if (retrieved := turn.progress.retrieved) and retrieved.passages:
-        passages = parse_passages(await turn.content(retrieved.content))
+        passages = await shown(turn, retrieved)
         transcript.messages.append(Message(role="user", text=blocks(passages)))
         transcript.sources.others += [passage.label for passage in retrieved.passages]
     if quoted := turn.progress.run.quoted:
@@ -73,6 +73,14 @@ def parse_model_message(data: bytes) -> tuple[str, tuple[ToolCall, ...]]:
     return stored["text"], tuple(ToolCall(c["id"], c["name"], c["arguments"]) for c in stored["calls"])
 
 
+async def shown(turn: Turn, retrieved: PassagesRetrieved) -> list[ShownPassage]:
+    """Return the passages that the turn was given; those that were erased since without their words."""
+    try:
+        return parse_passages(await turn.content(retrieved.content))
+    except NotFound:
+        return erased_passages(retrieved)
+
+
 async def _history(turn: Turn, transcript: Transcript) -> None:
     """Add the last turns of the conversation; only what is stored counts, never what a client sends along."""
     if turn.earlier is None:
@@ -97,10 +105,13 @@ async def _said(turn: Turn, run: RunId) -> tuple[str, str, Label] | None:
         progress = fold(await read_run(turn.data, run))
     except NotFound:
         return None  # it joined the conversation, and its first event was never written
-    message = (await turn.content(message_of(progress))).decode()
-    if progress.answer is None:
-        return message, f"({progress.state})", PRISTINE
-    text, _ = parse_model_message(await turn.content(progress.answer.message))
+    try:
+        message = (await turn.content(message_of(progress))).decode()
+        if progress.answer is None:
+            return message, f"({progress.state})", PRISTINE
+        text, _ = parse_model_message(await turn.content(progress.answer.message))
+    except NotFound:
+        return None  # erased since, or its time is up
     return message, text, progress.answer.label
 
 

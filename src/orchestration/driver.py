@@ -1,60 +1,34 @@
-"""The alarm clock: at start and on a timer it looks for runs that somebody must carry on. The log is the truth."""
+"""What orchestration asks of an alarm clock. The log is the truth: a driver only says when to look at a run."""
 
-import asyncio
-import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol, TypeAlias
 
-import orjson
+from core import RunId, TenantId
 
-from control import Directory, contexts
-from core import parse_timestamp
-from core.errors import MandateError
-from core.events import RunState
-from data import RUNS, Platform, Projector, Row
-from orchestration.runs import Runs
-from orchestration.turn import Services
-from telemetry import log
-
-INTERVAL_SECONDS = 5.0
+Look: TypeAlias = Callable[[TenantId, RunId], Awaitable[bool]]
+"""Looks at a run, and carries it on if it is nobody's. False: another process has it, and must be woken itself."""
 
 
-class Driver:
-    """The store itself, scanned. In Azure the Durable Task Scheduler takes this place."""
+class Driver(Protocol):
+    """Has runs looked at: more often than needed is allowed, never is not.
 
-    def __init__(self, services: Services, runs: Runs, directory: Directory, projector: Projector) -> None:
-        self._services = services
-        self._platform: Platform = services.store.platform
-        self._runs = runs
-        self._directory = directory
-        self._projector = projector
+    The store can be one, scanned (`StoreDriver`). In Azure the Durable Task Scheduler is to take its place: an
+    instance for each run, timers for `schedule`, events for `wake`.
+    """
 
-    async def start_up(self) -> int:
-        """Take up every run that has not ended, and return how many there were."""
-        await self._projector.catch_up()
-        rows = await self._platform.due(RUNS.view, states=[RunState.RUNNING, RunState.PARKED])
-        for row in rows:
-            await self._take_up(row)
-        return len(rows)
+    async def schedule(self, tenant: TenantId, run: RunId, at: datetime) -> None:
+        """Have a run looked at when `at` has come, whichever processes there are by then."""
+        ...
 
-    async def keep_time(self) -> None:
-        """Wake parked runs whose time is up, and runs that were let go of, until cancelled."""
-        while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
-            try:
-                rows = await self._platform.due(RUNS.view, states=[RunState.RUNNING, RunState.PARKED])
-                for row in rows:
-                    if self._is_due(row):
-                        await self._take_up(row)
-            except MandateError as error:
-                log(logging.WARNING, "The driver could not look", code=error.code)
+    async def wake(self, tenant: TenantId, run: RunId) -> None:
+        """Have a run looked at by the process that carries it, or if that dies by another; durable on return."""
+        ...
 
-    def _is_due(self, row: Row) -> bool:
-        body: dict[str, str] = orjson.loads(row.body)
-        due = body["parked_until"] if row.state == RunState.PARKED else body["deadline"]
-        return bool(due) and self._services.clock.now() >= parse_timestamp(due)
+    async def start(self, look: Look) -> int:
+        """Have every run looked at that has not ended, before this process serves anybody; return how many."""
+        ...
 
-    async def _take_up(self, row: Row) -> None:
-        try:
-            tenant = await self._directory.tenant(row.tenant)
-            await self._runs.resume(row.tenant, row.run, contexts.platform(tenant, "driver"))
-        except MandateError as error:
-            log(logging.WARNING, "A run was left behind", tenant=row.tenant, code=error.code, run=row.run)
+    async def drive(self, look: Look) -> None:
+        """Call `look` when it is time, until cancelled."""
+        ...

@@ -1,54 +1,224 @@
-"""Erasing a document: its passages, its bytes and their keys, its record; and what earlier answers show of it."""
+"""The steps of an erasure, one for each store that holds something of a document, a person or a tenant.
 
-from dataclasses import asdict, replace
+Each finds for itself what there is and destroys it; done again, it finds nothing more. `orchestration.stores` says
+which step belongs to which store, `orchestration.erasure` takes them.
+"""
 
-import orjson
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 
-from core import DocumentId
-from core.errors import Conflict, NotFound, PreconditionFailed
-from data import TenantData, Versioned
-from orchestration.records import DocumentRecord
-from orchestration.retrieval import parse_passages
+from control import (
+    BindingRecord,
+    ErasureRecord,
+    MemberRecord,
+    PersonRecord,
+    SessionRecord,
+    TenantRecord,
+    contexts,
+)
+from core import (
+    Clock,
+    ContentId,
+    DocumentId,
+    Effect,
+    PrincipalId,
+    RunId,
+)
+from core.errors import Conflict, Defect, PreconditionFailed
+from core.events import AnswerGiven, PassagesRetrieved, RunEnded, RunKind, RunState
+from data import USES, Part, R, Record, RunWriter, Store, TenantData, Versioned, read_run
+from orchestration.records import ConversationRecord, DocumentRecord
+from orchestration.state import Progress, fold
 
-ERASED = "(erased)"
+_ENDLESS = (RunKind.ACCESS, RunKind.ADMIN)
 
 
-async def erase_document(data: TenantData, document: DocumentId) -> None:
-    """Erase a document for good. Nobody sees it from the first step on; broken off, it can be done again.
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """An erasure under way.
 
-    Raises:
-        NotFound: there is none.
-        Conflict: somebody changes it at the same moment.
+    Attributes:
+        data: of the tenant, under the platform's own authority.
+        effect_of: the effect of a tool by its name.
     """
-    found = await data.records.get(DocumentRecord, document)
-    if found is None:
-        raise NotFound("There is no such document any more.")
-    try:
-        etag = await _marked(data, found)
-        await data.knowledge.remove(document)
-        record = found.value
-        await data.content.erase([ref.id for ref in (record.title, record.content, record.original) if ref])
-        await data.records.delete(DocumentRecord, document, etag=etag)
-    except PreconditionFailed:
-        raise Conflict("Somebody else is changing this document. Look at it again.", code="document.changed") from None
+
+    store: Store
+    record: ErasureRecord
+    clock: Clock
+    effect_of: Callable[[str], Effect | None]
+
+    @property
+    def data(self) -> TenantData:
+        return self.store.tenant(contexts.from_erasure(self.record))
+
+    @property
+    def directory(self) -> TenantData:
+        return self.store.tenant(contexts.publisher("erasure"))
+
+    @property
+    def person(self) -> PrincipalId | None:
+        return PrincipalId(self.record.target) if self.record.subject == "person" else None
+
+    @property
+    def document(self) -> DocumentId:
+        return DocumentId(self.record.target)
 
 
-async def _marked(data: TenantData, found: Versioned[DocumentRecord]) -> str:
-    if found.value.erasing:
-        return found.etag
-    return await data.records.put(found.key, found.value.model_copy(update={"erasing": True}), etag=found.etag)
+async def end_runs(erasing: Erasing) -> int:
+    """End whatever is under way or waits for somebody, of the person or of everybody."""
+    ended = 0
+    async for run in erasing.store.governed.runs(erasing.record.tenant):
+        with suppress(Defect):  # its log is broken: nobody can carry it on, nor end it
+            ended += await _ended(erasing, run)
+    return ended
 
 
-async def without_erased(data: TenantData, passages: bytes) -> bytes:
-    """Return passages that somebody was once shown, those of documents that are gone without their words."""
-    shown = parse_passages(passages)
-    gone = {document for document in {passage.document for passage in shown} if await _is_gone(data, document)}
-    if not gone:
-        return passages
-    kept = [replace(p, heading=ERASED, text=ERASED, matched=()) if p.document in gone else p for p in shown]
-    return orjson.dumps([asdict(passage) for passage in kept])
+async def _ended(erasing: Erasing, run: RunId) -> bool:
+    """Return whether this ended the run; whoever carries it finds its next event's place taken."""
+    platform = contexts.from_erasure(erasing.record).principal.actor
+    while True:
+        writer = RunWriter(erasing.data, run, actor=platform, clock=erasing.clock)
+        writer.events = await read_run(erasing.data, run)
+        writer.durable = writer.seq
+        progress = fold(writer.events)
+        theirs = erasing.person in (None, writer.events[0].event.actor.id)
+        if progress.ended or progress.run.kind in _ENDLESS or not theirs:
+            return False
+        with suppress(Conflict):  # an event came between: look again
+            code = f"erasure.{erasing.record.subject}"
+            await writer.append([RunEnded(state=_end_of(erasing, progress), code=code, usage=progress.usage)])
+            return True
 
 
-async def _is_gone(data: TenantData, document: DocumentId) -> bool:
-    found = await data.records.get(DocumentRecord, document)
-    return found is None or found.value.erasing
+def _end_of(erasing: Erasing, progress: Progress) -> RunState:
+    """Nobody can say any more what came of an effect that is under way."""
+    pending = progress.pending
+    unknown = pending is not None and pending.in_flight and erasing.effect_of(pending.tool) is not Effect.READ
+    return RunState.OUTCOME_UNKNOWN if unknown else RunState.CANCELLED
+
+
+async def all_content(erasing: Erasing) -> int:
+    return await erasing.store.governed.erase_all(erasing.record.tenant, Part.CONTENT)
+
+
+async def all_knowledge(erasing: Erasing) -> int:
+    return await erasing.store.governed.erase_all(erasing.record.tenant, Part.KNOWLEDGE)
+
+
+async def all_records(erasing: Erasing) -> int:
+    return await erasing.store.governed.erase_all(erasing.record.tenant, Part.RECORDS)
+
+
+async def passages_of_document(erasing: Erasing) -> int:
+    return await erasing.data.knowledge.remove(erasing.document)
+
+
+async def content_of_document(erasing: Erasing) -> int:
+    """Erase the document itself, what runs were shown of it, and the answers that cite it."""
+    ids: set[ContentId] = set()
+    if found := await erasing.data.records.get(DocumentRecord, erasing.document):
+        ids |= _words_of(found.value)
+    cursor = None
+    while True:
+        uses = await erasing.data.views.list(USES.view, states=[erasing.document], cursor=cursor)
+        for use in uses.items:
+            ids |= await shown_of(erasing.data, use.run, erasing.document)
+        cursor = uses.cursor
+        if cursor is None:
+            return await _erase(erasing.data, ids)
+
+
+async def shown_of(data: TenantData, run: RunId, document: DocumentId) -> set[ContentId]:
+    """Return the content of a run that shows a document's words: the passages, and an answer that cites them.
+
+    Passages are erased as a whole: a commitment covers them as they were shown. Which they were stays in the log, and
+    those of other documents can still be read where they came from.
+    """
+    ids: set[ContentId] = set()
+    for stored in await read_run(data, run):
+        match stored.event.body:
+            case PassagesRetrieved(content=ref, passages=uses) if document in {use.document for use in uses}:
+                ids.add(ref.id)
+            case AnswerGiven(message=ref, citations=uses) if document in {use.document for use in uses}:
+                ids.add(ref.id)
+            case _:
+                pass
+    return ids
+
+
+async def content_of_person(erasing: Erasing) -> int:
+    """Erase what somebody said and was told, and their profile. Documents stay: they are the organisation's."""
+    kept: set[ContentId] = set()
+    async for found in each(erasing.data, DocumentRecord):
+        kept |= _words_of(found.value)
+    ids: set[ContentId] = set()
+    cursor = None
+    while True:
+        page = await erasing.data.content.list(owner=erasing.person, cursor=cursor)
+        ids |= {piece.id for piece in page.items if piece.id not in kept}
+        cursor = page.cursor
+        if cursor is None:
+            return await _erase(erasing.data, ids)
+
+
+def _words_of(document: DocumentRecord) -> set[ContentId]:
+    return {ref.id for ref in (document.title, document.content, document.original) if ref}
+
+
+async def _erase(data: TenantData, ids: Iterable[ContentId]) -> int:
+    ordered, erased = sorted(ids), 0
+    for start in range(0, len(ordered), 500):
+        erased += await data.content.erase(ordered[start : start + 500])
+    return erased
+
+
+async def record_of_document(erasing: Erasing) -> int:
+    return await _delete(erasing.data, DocumentRecord, [erasing.document])
+
+
+async def records_of_person(erasing: Erasing) -> int:
+    data, person = erasing.data, erasing.person
+    conversations = [f.key async for f in each(data, ConversationRecord) if f.value.owner == person]
+    members = [f.key async for f in each(data, MemberRecord) if f.value.principal == person]
+    deleted = await _delete(data, ConversationRecord, conversations) + await _delete(data, MemberRecord, members)
+    return deleted + await _delete(data, PersonRecord, [str(person)])
+
+
+async def directory_entries(erasing: Erasing) -> int:
+    directory, tenant = erasing.directory, erasing.record.tenant
+    bindings = [f.key async for f in each(directory, BindingRecord) if f.value.tenant == tenant]
+    return await _delete(directory, BindingRecord, bindings) + await _delete(directory, TenantRecord, [tenant])
+
+
+async def sessions(erasing: Erasing) -> int:
+    record = erasing.record
+    theirs = [
+        found.key
+        async for found in each(erasing.directory, SessionRecord)
+        if found.value.tenant == record.tenant and erasing.person in (None, found.value.principal)
+    ]
+    return await _delete(erasing.directory, SessionRecord, theirs)
+
+
+async def each(data: TenantData, model: type[R]) -> AsyncIterator[Versioned[R]]:
+    """Yield all records of a kind."""
+    cursor = None
+    while True:
+        page = await data.records.list(model, cursor=cursor)
+        for found in page.items:
+            yield found
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+async def _delete(data: TenantData, model: type[Record], keys: Collection[str]) -> int:
+    """Delete records, also where somebody changes them at the same moment."""
+    deleted = 0
+    for key in keys:
+        while found := await data.records.get(model, key):
+            with suppress(PreconditionFailed):
+                await data.records.delete(model, key, etag=found.etag)
+                deleted += 1
+    return deleted

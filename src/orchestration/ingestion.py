@@ -23,6 +23,7 @@ from core.errors import BudgetSpent, Conflict, Forbidden, MandateError, NotFound
 from core.events import DocumentReceived, PassagesIndexed, RunEnded, RunKind, RunState, Usage
 from data import Passage, RunWriter, indexing
 from models import EmbedRequest
+from orchestration.carriers import Lease
 from orchestration.chunking import Chunk, chunk_markdown
 from orchestration.documents import collection_named, document_of, free_document, gone, words_of
 from orchestration.labelling import OWN_WORDS
@@ -139,20 +140,27 @@ async def carry_ingestion(services: Services, writer: RunWriter) -> None:
     """
     if fold(writer.events).ended:
         return
+    lease = services.carriers.lease
     async with _ending(writer):
         document = await _receive(services, writer)
         while document.progress.indexed < len(document.chunks):
-            await _index_batch(services, document)
+            await _index_batch(services, document, lease)
             document = await _receive(services, writer)
         await writer.data.knowledge.remove(document.record.id, keep=len(document.chunks))
         await writer.append([RunEnded(state=RunState.COMPLETED, usage=document.progress.usage)])
 
 
+class _LeaseLost(Conflict):
+    """Another process may index this document by now, or it may be gone."""
+
+
 @asynccontextmanager
 async def _ending(writer: RunWriter) -> AsyncGenerator[None]:
-    """End the run with the code of what goes wrong."""
+    """End the run with the code of what goes wrong, unless another process may have taken it over."""
     try:
         yield
+    except _LeaseLost:
+        raise
     except MandateError as error:
         state = RunState.LIMIT_REACHED if isinstance(error, BudgetSpent) else RunState.FAILED
         progress = fold(writer.events)
@@ -192,7 +200,7 @@ def _received(record: DocumentRecord, passages: int) -> DocumentReceived:
     )
 
 
-async def _index_batch(services: Services, document: _Document) -> None:
+async def _index_batch(services: Services, document: _Document, lease: Lease) -> None:
     writer, start = document.writer, document.progress.indexed
     chunks = document.chunks[start : start + BATCH]
     request = EmbedRequest(EMBED, tuple(f"{c.heading}\n{c.text}" for c in chunks), "passage")
@@ -217,6 +225,8 @@ async def _index_batch(services: Services, document: _Document) -> None:
         deadline=services.clock.now() + timedelta(seconds=BATCH_SECONDS),
     )
     passages = [replace(passage, vector=vector) for passage, vector in zip(planned, embedded.vectors, strict=True)]
+    if not lease.held:
+        raise _LeaseLost("This process lost its hold on the document.", code="run.lease")
     await writer.data.knowledge.index(index.permit, passages)
     usage = Usage(input_tokens=embedded.input_tokens, cost_micros=embedded.cost_micros, model_calls=1)
     done = start + len(chunks)

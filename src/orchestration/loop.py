@@ -8,7 +8,7 @@ import logging
 import re
 from typing import assert_never
 
-from core import Effect
+from core import Effect, parse_timestamp
 from core.errors import BudgetSpent, Conflict, MandateError, Unavailable
 from core.events import (
     AnswerGiven,
@@ -21,11 +21,11 @@ from core.events import (
 from data import Query
 from orchestration import approvals
 from orchestration.acting import act, give_up
-from orchestration.conversation import parse_model_message
+from orchestration.conversation import parse_model_message, shown
 from orchestration.labelling import OWN_WORDS
 from orchestration.model_call import call_model, recover, release
 from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
-from orchestration.retrieval import Search, parse_passages, retrieve
+from orchestration.retrieval import Search, retrieve
 from orchestration.state import message_of
 from orchestration.turn import Turn
 from telemetry import log, span
@@ -40,6 +40,7 @@ async def carry_on(turn: Turn) -> None:
     (then it is theirs), and a store that does not answer (then nothing can be written, and the driver comes back).
     """
     try:
+        await turn.commit()  # that it was taken up, before anything else: of two processes that try, one does
         await _carry_on(turn)
         if turn.progress.ended:
             release(turn)
@@ -48,8 +49,9 @@ async def carry_on(turn: Turn) -> None:
     except (Conflict, Unavailable) as error:
         log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
         return
-    if not turn.progress.ended:
-        turn.services.parked()
+    if (pending := turn.progress.pending) and pending.waiting:
+        until = parse_timestamp(pending.waiting.expires_at)
+        await turn.services.driver.schedule(turn.context.tenant, turn.writer.run, until)
 
 
 async def _carry_on(turn: Turn) -> None:
@@ -84,7 +86,14 @@ def _broken(turn: Turn) -> RunState:
 
 
 async def _advance(turn: Turn) -> bool:
-    """Do the next thing, and return whether there is more to do."""
+    """Do the next thing, and return whether there is more to do.
+
+    Raises:
+        Conflict: this process was away for so long that another may have taken the run over.
+    """
+    if not turn.lease.held:
+        await turn.commit()  # what is known is told, unless there is another
+        raise Conflict("This process lost its hold on the run.", code="run.lease")
     if turn.cancelled_by and not turn.progress.cancelled:
         turn.stage([CancelRequested()], actor=turn.cancelled_by)
     step = next_step(turn.progress, turn.services.clock.now(), turn.services.effect_of)
@@ -141,7 +150,7 @@ async def _wait(turn: Turn, wait: Wait) -> bool:
     if resolved is None:
         await turn.commit()
         return False
-    turn.stage([resolved, RunResumed(cause="approval")])
+    turn.stage([resolved, RunResumed(cause="approval", carrier=turn.lease.id)])
     return True
 
 
@@ -157,6 +166,6 @@ async def _reply(turn: Turn, model: ModelFinished) -> None:
 async def _citations(turn: Turn, text: str) -> list[Citation]:
     if turn.progress.retrieved is None:
         return []
-    shown = {p.number: p for p in parse_passages(await turn.content(turn.progress.retrieved.content))}
+    found = {p.number: p for p in await shown(turn, turn.progress.retrieved)}
     markers = dict.fromkeys(int(match.group(1)) for match in _MARKER.finditer(text))
-    return [Citation(marker=n, passage=shown[n].passage, document=shown[n].document) for n in markers if n in shown]
+    return [Citation(marker=n, passage=found[n].passage, document=found[n].document) for n in markers if n in found]

@@ -143,6 +143,7 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
         ),
         limits=limits,
         deadline=timestamp(services.clock.now() + timedelta(seconds=limits.seconds)) if limits else "",
+        carrier=services.carriers.lease.id,
     )
 
 

@@ -31,12 +31,10 @@ from core.events import (
     ToolFinished,
 )
 from orchestration.conversation import parse_model_message
-from orchestration.retrieval import ShownPassage, parse_passages
+from orchestration.retrieval import ERASED, ShownPassage, erased_passages, parse_passages
 from orchestration.telling import telling
 
 Fetch = Callable[[ContentRef], Awaitable[bytes]]
-
-ERASED = "(erased)"
 
 
 async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
@@ -45,7 +43,7 @@ async def present(stored: Stored, fetch: Fetch) -> dict[str, Json]:
     These are `seq`, `at`, `actor`, `type`, the body's fields, content by name, and what it means in words (`telling`).
     """
     event = stored.event
-    body = orjson.loads(stored.data)["body"]
+    body: dict[str, Json] = event.body.model_dump(mode="json")
     return {
         "seq": event.seq,
         "at": event.at,
@@ -103,11 +101,11 @@ async def answer_text(answer: AnswerGiven, fetch: Fetch) -> str:
 
 
 async def shown_passages(retrieved: PassagesRetrieved, fetch: Fetch) -> list[ShownPassage]:
-    """Return the passages that the model was shown; none if they were erased."""
+    """Return the passages that the model was shown; where they were erased, which these were."""
     try:
         return parse_passages(await fetch(retrieved.content))
     except NotFound:
-        return []
+        return erased_passages(retrieved)
 
 
 def _source(passage: ShownPassage) -> dict[str, Json]:

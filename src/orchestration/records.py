@@ -17,6 +17,7 @@ from core import (
     Principal,
     PrincipalId,
     RunId,
+    TenantId,
 )
 from data import Record
 
@@ -70,6 +71,35 @@ class ApprovalRecord(Record):
     decided_at: str = ""
     nonce: str = ""
     claim: str = ""
+
+
+class CancellationRecord(Record):
+    """Somebody asked a run to end; whichever process carries it heeds that. Key: the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "cancellation"
+
+    by: Actor
+
+
+class CarrierRecord(Record):
+    """A process that carries runs, in the publisher's tenant. Key: its name. It is dead if `until` has passed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "carrier"
+
+    lease: str
+    until: str
+
+
+class WakeRecord(Record):
+    """Whoever carries a run shall look at it, in the publisher's tenant. Key: `<tenant>/<run>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "wake"
+
+    tenant: TenantId
+    run: RunId
 
 
 class CollectionRecord(Record):

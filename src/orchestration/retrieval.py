@@ -87,6 +87,17 @@ def parse_passages(data: bytes) -> list[ShownPassage]:
     return [ShownPassage(**item) for item in orjson.loads(data)]
 
 
+ERASED = "(erased)"
+
+
+def erased_passages(retrieved: PassagesRetrieved) -> list[ShownPassage]:
+    """Return which passages were shown where their words are gone."""
+    return [
+        ShownPassage(number, use.passage, use.document, ERASED, ERASED)
+        for number, use in enumerate(retrieved.passages, start=1)
+    ]
+
+
 def blocks(passages: list[ShownPassage]) -> str:
     """Return passages as the model reads them: `[n] heading: text`, a blank line between."""
     return "\n\n".join(f"[{p.number}] {p.heading}: {p.text}" for p in passages)

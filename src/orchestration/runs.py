@@ -3,19 +3,20 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from contextlib import suppress
 
 from control import contexts
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
-from core.errors import Conflict, MandateError, NotFound
+from core.errors import Conflict, MandateError, NotFound, PreconditionFailed
 from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
-from data import RunWriter, read_run
+from data import RunWriter, read_events, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion
 from orchestration.live import Item, closes
 from orchestration.loop import carry_on
 from orchestration.opening import TurnRequest, open_turn
-from orchestration.records import ApprovalRecord
-from orchestration.state import fold
+from orchestration.records import ApprovalRecord, CancellationRecord
+from orchestration.state import Progress, fold
 from orchestration.streaming import fetcher, stream_bytes
 from orchestration.turn import Services, Turn
 from telemetry import log
@@ -45,32 +46,32 @@ class Runs:
             known: dict[str, bytes] = {opened.message.id: request.message.encode()}
             self._carry(context, writer, known=known, alone=request.conversation is None, parent=parent)
 
-    async def resume(self, tenant: TenantId, run: RunId, reader: TenantContext) -> None:
-        """Take up a run after a restart or a decision, under the authority that opened it.
+    async def look(self, reader: TenantContext, run: RunId) -> bool:
+        """Carry a run on, under the authority that opened it, unless it has ended or another process carries it.
+
+        One that this process carries looks at its state once more before it is let go.
 
         Args:
-            tenant: whose run it is.
-            run: the run.
-            reader: authority to read the run's first event.
+            reader: authority to read the run.
+            run: the run, of the reader's tenant.
+
+        Returns:
+            False if another process carries it, which must be woken itself.
+
+        Raises:
+            NotFound: the tenant has no such run.
+            Conflict: another process has just taken it up.
         """
-        if self._nudge(tenant, run):
-            return
-        events = await read_run(self._services.store.tenant(reader), run)
-        context = contexts.from_run(tenant, events[0])
-        writer = RunWriter(self._services.store.tenant(context), run, actor=context.principal.actor)
-        writer.events, writer.durable = events, len(events)
+        if await self._heed(reader.tenant, run):
+            return True
+        data = self._services.store.tenant(reader)
+        events, cancelled = await asyncio.gather(read_run(data, run), data.records.get(CancellationRecord, run))
         progress = fold(events)
-        if progress.ended or self._nudge(tenant, run):
-            return
-        match progress.run.kind:
-            case RunKind.TURN:
-                self._carry(context, writer, restarted=progress.state is RunState.RUNNING)
-            case RunKind.INGESTION:
-                self.index(writer)
-            case RunKind.SEARCH:
-                await writer.append([RunEnded(state=RunState.FAILED, code="run.restarted")])
-            case RunKind.ACCESS | RunKind.ADMIN:
-                pass
+        if progress.state is RunState.RUNNING and await self._services.carriers.elsewhere(progress.carrier):
+            return False
+        if not (progress.ended or await self._heed(reader.tenant, run)):
+            await self._take_up(reader.tenant, events, progress, cancelled.value.by if cancelled else None)
+        return True
 
     async def cancel(self, context: TenantContext, run: RunId) -> None:
         """End a run at the wish of its requester, or of an admin.
@@ -86,16 +87,16 @@ class Runs:
             raise NotFound("There is no such run, or it is not yours.")
         if progress.ended:
             raise Conflict("The run has ended already.", code="run.ended")
-        await self.resume(context.tenant, run, context)
-        if turn := self._turns.get((context.tenant, run)):
-            turn.cancel(context.principal.actor)
+        with suppress(PreconditionFailed):  # it was asked for before
+            await data.records.put(run, CancellationRecord(by=context.principal.actor), etag=None)
+        await self._wake(context, run)
 
     async def decide(
         self, context: TenantContext, approval: ApprovalId, *, approve: bool, reason: str, nonce: str
     ) -> ApprovalRecord:
         """Write a person's decision down and wake the run that waits for it. Raises as `approvals.decide` does."""
         record = await approvals.decide(self._services, context, approval, approve=approve, reason=reason, nonce=nonce)
-        await self.resume(context.tenant, record.run, context)
+        await self._wake(context, record.run)
         return record
 
     def index(self, writer: RunWriter) -> None:
@@ -114,7 +115,7 @@ class Runs:
         end = asyncio.get_running_loop().time() + seconds
         with self._services.hub.follow(context.tenant, run) as (live, follower):
             fetch = fetcher(data, live.known)
-            items: Sequence[Item | None] = await data.log.read(run, after=after)
+            items: Sequence[Item | None] = await read_events(data, run, after=after)
             if not items and fold(await read_run(data, run)).ended:
                 return
             while asyncio.get_running_loop().time() < end:
@@ -124,7 +125,7 @@ class Runs:
                     yield await stream_bytes(fresh, fetch)
                 if None in items or _over(fresh, until_parked=until_parked):
                     return
-                items = await follower.take(within=POLL_SECONDS) or await data.log.read(run, after=after)
+                items = await follower.take(within=POLL_SECONDS) or await read_events(data, run, after=after)
 
     async def drain(self, seconds: float) -> None:
         """Bring all runs to a point where another process can take them up: no tool call is cut short in time."""
@@ -135,11 +136,38 @@ class Runs:
         for task in self._tasks:
             task.cancel()
 
-    def _nudge(self, tenant: TenantId, run: RunId) -> bool:
-        """Return whether the run is carried already; then it looks at its state once more before it is let go."""
-        if turn := self._turns.get((tenant, run)):
-            turn.nudged = True
-        return turn is not None
+    async def _wake(self, context: TenantContext, run: RunId) -> None:
+        """Have what was just written down heeded, wherever the run is carried."""
+        if not await self.look(context, run):
+            await self._services.driver.wake(context.tenant, run)
+
+    async def _heed(self, tenant: TenantId, run: RunId) -> bool:
+        """Return whether the run is carried here; then it is told to look again, and whether to end."""
+        turn = self._turns.get((tenant, run))
+        if turn is None:
+            return False
+        turn.nudged = True
+        if cancelled := await turn.data.records.get(CancellationRecord, run):
+            turn.cancel(cancelled.value.by)
+        return True
+
+    async def _take_up(
+        self, tenant: TenantId, events: list[Stored], progress: Progress, cancelled_by: Actor | None
+    ) -> None:
+        context = contexts.from_run(tenant, events[0])
+        data = self._services.store.tenant(context)
+        writer = RunWriter(data, events[0].event.run, actor=context.principal.actor, clock=self._services.clock)
+        writer.events, writer.durable = events, len(events)
+        match progress.run.kind:
+            case RunKind.TURN:
+                self._carry(context, writer, cancelled_by=cancelled_by, restarted=progress.state is RunState.RUNNING)
+            case RunKind.INGESTION:
+                await writer.append([RunResumed(cause="restart", carrier=self._services.carriers.lease.id)])
+                self.index(writer)
+            case RunKind.SEARCH:
+                await writer.append([RunEnded(state=RunState.FAILED, code="run.restarted")])
+            case RunKind.ACCESS | RunKind.ADMIN:
+                pass
 
     def _carry(
         self,
@@ -149,6 +177,7 @@ class Runs:
         known: Mapping[str, bytes] | None = None,
         alone: bool = False,
         restarted: bool = False,
+        cancelled_by: Actor | None = None,
         parent: str | None = None,
     ) -> None:
         agent = self._services.agents.get(fold(writer.events).run.agent)
@@ -158,7 +187,12 @@ class Runs:
         writer.actor = Actor(kind=PrincipalKind.AGENT, id=agent.name)
         live = self._services.hub.take(context.tenant, writer.run)
         live.known.update(known or {})
-        turn = Turn(self._services, context, agent, writer, live, earlier=[] if alone else None, parent=parent)
+        turn = Turn(
+            *(self._services, context, agent, writer, live, self._services.carriers.lease),
+            earlier=[] if alone else None,
+            cancelled_by=cancelled_by,
+            parent=parent,
+        )
         self._turns[context.tenant, writer.run] = turn
         self._begin(self._carried(turn, restarted=restarted))
 
@@ -173,20 +207,13 @@ class Runs:
             turn.published = turn.writer.durable
             turn.sync()
             if restarted:
-                turn.stage([RunResumed(cause="restart")])
+                turn.stage([RunResumed(cause="restart", carrier=turn.lease.id)])
             await carry_on(turn)
         finally:
             del self._turns[tenant, run]
             self._services.hub.leave(tenant, run)
         if turn.nudged and not turn.over and not turn.leaving:
-            await self._again(turn)
-
-    async def _again(self, before: Turn) -> None:
-        """Take a run up anew, as the log has it now: somebody wanted something of it while it was being let go."""
-        tenant, run = before.context.tenant, before.writer.run
-        await self.resume(tenant, run, before.context)
-        if before.cancelled_by and (turn := self._turns.get((tenant, run))):
-            turn.cancel(before.cancelled_by)
+            await self._wake(turn.context, run)  # somebody wanted something of it while it was being let go
 
 
 async def _guarded(work: Coroutine[None, None, None]) -> None:

@@ -81,6 +81,7 @@ class Progress:
         models: the model calls that gave an answer; `model_calls` are all that ended.
         active: time spent so far, without the time since `active_since` and without waiting for people or a restart.
         last_at: when the last event was written.
+        carrier: the lease under which it was last opened or taken up.
     """
 
     opened: RunOpened | None = None
@@ -103,6 +104,7 @@ class Progress:
     active: timedelta = timedelta()
     active_since: datetime | None = None
     last_at: datetime | None = None
+    carrier: str = ""
 
     @property
     def run(self) -> RunOpened:
@@ -150,6 +152,7 @@ def apply(progress: Progress, event: Event) -> None:
     match body:
         case RunOpened():
             progress.opened, progress.opened_at, progress.active_since = body, at, at
+            progress.carrier = body.carrier
         case RunParked():
             _pause(progress, at)
             progress.state = RunState.PARKED
@@ -157,6 +160,7 @@ def apply(progress: Progress, event: Event) -> None:
             if progress.state is RunState.RUNNING:
                 _pause(progress, progress.last_at or at)
             progress.state, progress.active_since = RunState.RUNNING, at
+            progress.carrier = body.carrier
         case CancelRequested():
             progress.cancelled = True
         case RunEnded():

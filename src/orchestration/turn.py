@@ -1,7 +1,7 @@
 """One run in the hands of this process: its writer, its state, and the content that it has touched."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from control import AgentFacts, AgentManifest, Budgets, Gate, Situation
@@ -9,6 +9,8 @@ from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label,
 from core.events import Body, RunEnded, RunState
 from data import RunWriter, Store, TenantData
 from models import ModelRouter
+from orchestration.carriers import Carriers, Lease
+from orchestration.driver import Driver
 from orchestration.live import Hub, Live
 from orchestration.metering import meter
 from orchestration.readers import Readers
@@ -29,8 +31,8 @@ class Services:
     agents: Mapping[str, AgentManifest]
     clock: Clock
     code_version: str
-    parked: Callable[[], None] = lambda: None
-    """Told when a run waits for a person, so that the inbox shows it at once."""
+    carriers: Carriers
+    driver: Driver
     hub: Hub = field(default_factory=Hub)
     readers: Readers = field(default_factory=Readers)
 
@@ -46,6 +48,7 @@ class Turn:
     Attributes:
         earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
         interrupt: the bound round the model call that is under way.
+        lease: under which this process carries the run.
         cancelled_by: who asked the run to end.
         nudged: something has happened that the run may have looked for too early: it looks again before it is let go.
         leaving: the process is about to stop: the run is left to the next one at the next step.
@@ -57,6 +60,7 @@ class Turn:
     agent: AgentManifest
     writer: RunWriter
     live: Live
+    lease: Lease
     progress: Progress = field(default_factory=Progress)
     applied: int = 0
     published: int = 0

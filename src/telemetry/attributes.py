@@ -37,6 +37,8 @@ class Attributes(TypedDict, total=False):
     route: str
     status: int
     server: str
+    store_operation: str
+    store_container: str
     # ours
     run: str
     step: int
@@ -77,6 +79,8 @@ NAMES: Mapping[str, str] = {
     "route": "http.route",
     "status": "http.response.status_code",
     "server": "server.address",
+    "store_operation": "db.operation.name",
+    "store_container": "db.collection.name",
     "port": "server.port",
     "service": "service.name",
     "version": "service.version",

@@ -2,7 +2,7 @@
 
 from typing import Literal, Unpack
 
-from core import ActionKind, Decision, Effect, TenantContext
+from core import ActionKind, Decision, Effect, TenantContext, TenantId
 from core.errors import Defect
 from core.events import RunKind, RunState, Usage
 from telemetry.attributes import Attributes, Value, passed
@@ -60,8 +60,21 @@ def meter_tool(
         current.exporting.instruments.tool_seconds.record(seconds, by)
 
 
+def meter_store(tenant: TenantId, *, operation: str, container: str, bytes_: int, charge: float) -> None:
+    """Count a request to a store that charges for it; what is for all tenants is the publisher's."""
+    if current.exporting is not None:
+        by = _of(tenant, store_operation=operation, store_container=container)
+        current.exporting.instruments.store_requests.add(1, by)
+        current.exporting.instruments.store_bytes.add(bytes_, by)
+        current.exporting.instruments.store_charge.add(charge, by)
+
+
 def _by(context: TenantContext, **attributes: Unpack[Attributes]) -> dict[str, Value]:
-    if not context.tenant:
+    return _of(context.tenant, **attributes)
+
+
+def _of(tenant: TenantId, **attributes: Unpack[Attributes]) -> dict[str, Value]:
+    if not tenant:
         raise Defect("A count has no tenant.", code="defect.telemetry")
-    fixed: dict[str, Value] = {"mandate.tenant": context.tenant, "mandate.environment": current.environment}
+    fixed: dict[str, Value] = {"mandate.tenant": tenant, "mandate.environment": current.environment}
     return fixed | passed(attributes, strict=current.strict)

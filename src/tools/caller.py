@@ -1,5 +1,6 @@
 """For whom a tool is called."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ class Caller:
 
     Attributes:
         deadline: the run's; a tool ends no later.
+        held: whether this process still holds the run; asked at the last moment before anything is sent.
     """
 
     tenant: TenantId
@@ -20,6 +22,7 @@ class Caller:
     correlation: str
     idempotency_key: str
     deadline: datetime
+    held: Callable[[], bool]
 
 
 def idempotency_key(run: RunId, step: int, call: int, arguments: str) -> str:

@@ -68,6 +68,7 @@ class Tool:
         reversible: the agent, or the person it acts for, can undo the effect.
         timeout: seconds.
         label: of what it returns, as declared.
+        ceiling: the most confidential that its arguments may be.
         template: the sentence for the approver; `consequence` fills it in.
     """
 
@@ -78,6 +79,7 @@ class Tool:
     parameters: Schema
     timeout: float
     label: Label
+    ceiling: Confidentiality
     template: str
     _model: type[BaseModel] = field(repr=False)
     _function: Function = field(repr=False)
@@ -142,6 +144,7 @@ def tool(
     facts: FactsOf = _no_facts,
     result_integrity: Integrity = Integrity.UNTRUSTED,
     result_confidentiality: Confidentiality = Confidentiality.CONFIDENTIAL,
+    ceiling: Confidentiality = Confidentiality.CONFIDENTIAL,
 ) -> Callable[[Function], Tool]:
     """Make a tool of an async function `(call: ToolCall, ...) -> Model | Refusal`.
 
@@ -153,6 +156,7 @@ def tool(
         facts: pure function from the arguments to what policies may decide on.
         result_integrity: trusted only if nothing that it returns was written by an outsider.
         result_confidentiality: how confidential what it returns is.
+        ceiling: the most confidential that it may be given.
 
     Raises:
         Defect: the signature, the docstring or the declaration breaks a rule of this folder.
@@ -172,6 +176,7 @@ def tool(
             parameters=object_schema(model),
             timeout=timeout,
             label=Label(integrity=result_integrity, confidentiality=result_confidentiality),
+            ceiling=ceiling,
             template=consequence,
             _model=model,
             _function=function,

@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from core import Json, canonical
-from core.errors import Defect, Forbidden, TooLarge, Unavailable
+from core.errors import Conflict, Defect, Forbidden, TooLarge, Unavailable
 from core.errors import Timeout as TimedOut
 from tools.caller import Caller
 
@@ -133,6 +133,7 @@ class EgressClient:
         """Make one request, once, and return the answer, whatever its status below 300 or from 400 on.
 
         Raises:
+            Conflict: another process may have taken the run over; not sent (`run.lease`).
             Forbidden: the address is not allowed (`egress.host`), or the answer points elsewhere (`egress.redirect`).
             Unavailable: certainly not sent (`egress.unreachable`), or perhaps (`egress.no_answer`).
             TooLarge: the answer is larger than 256 kB (`egress.size`).
@@ -145,6 +146,8 @@ class EgressClient:
         data = None if body is None else canonical(body)
         if data is not None:
             headers["content-type"] = "application/json"
+        if not self._caller.held():
+            raise Conflict("This process lost its hold on the run before the tool was called.", code="run.lease")
         async with (
             self._named_failures(),
             self._egress.session.request(

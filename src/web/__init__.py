@@ -18,7 +18,7 @@ from web.peers import PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
 from web.reshaping import Reshaped
 from web.service import create_service
-from web.service_tokens import AzureServiceTokens, ServiceTokens
+from web.service_tokens import AzureServiceTokens, ServiceTokens, make_credential
 from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
 from web.tokens import TokenValidator, VerifiedToken, bearer_token
 from web.transports import InProcess, Network, Transport
@@ -61,6 +61,7 @@ __all__ = [
     "event_bytes",
     "form_with_files",
     "install_problem_handlers",
+    "make_credential",
     "parse_last_event_id",
     "problem_response",
     "problem_responses",

@@ -76,11 +76,12 @@ class AzureServiceTokens:
     async def _open(self) -> "DefaultAzureCredential":
         async with self._opening:
             if self._credential is None:
-                self._credential = await asyncio.to_thread(_make_credential, self._client_id)
+                self._credential = await asyncio.to_thread(make_credential, self._client_id)
             return self._credential
 
 
-def _make_credential(client_id: str | None) -> "DefaultAzureCredential":
+def make_credential(client_id: str | None) -> "DefaultAzureCredential":
+    """Return the credential of a managed identity, for an SDK that fetches its tokens itself. Slow: for a thread."""
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - takes a second, so in a thread
 
     return DefaultAzureCredential(managed_identity_client_id=client_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from core import (
+    GENESIS,
     ActionKind,
     ApprovalId,
     Content,
@@ -33,6 +34,7 @@ from core.events import (
     Body,
     Citation,
     DecisionMade,
+    Event,
     ModelFinished,
     PassagesRetrieved,
     PassageUse,
@@ -42,6 +44,7 @@ from core.events import (
     RunParked,
     RunResumed,
     RunState,
+    Stored,
     ToolFinished,
     Usage,
     Versions,
@@ -125,6 +128,23 @@ def passage(
         readers=readers,
         owner=PrincipalId(owner),
     )
+
+
+def chain(context: TenantContext, run: RunId, bodies: Sequence[Body]) -> list[Stored]:
+    """Return events as they are written, without names in them, from the first of a run on."""
+    events: list[Stored] = []
+    for seq, body in enumerate(bodies, start=1):
+        event = Event(
+            tenant=context.tenant,
+            run=run,
+            seq=seq,
+            at="2026-01-01T00:00:00.000Z",
+            actor=context.principal.actor,
+            prev=events[-1].hash if events else GENESIS,
+            body=body,
+        )
+        events.append(Stored.seal(event))
+    return events
 
 
 def random_bodies(rng: random.Random) -> list[Body]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from control import MANY, AccessLog, TenantRecord, contexts, log_run, tenant_id
-from core import PUBLISHER, Actor, PrincipalKind, TenantContext, TenantId
+from control import MANY, AccessLog, TenantRecord, contexts, log_run
+from core import PUBLISHER, Actor, PrincipalKind, TenantContext, TenantId, derived_id
 from core.events import AccessRefused, RecordChanged, RunKind, RunOpened, Stored
 from data import Store, read_run
 from data.sqlite import open_store
@@ -35,7 +35,9 @@ def log(store: Store) -> AccessLog:
 
 
 def contoso() -> TenantContext:
-    return contexts.platform(TenantRecord(id=tenant_id("contoso"), name="Contoso", plan="team", region="local"), "test")
+    return contexts.platform(
+        TenantRecord(id=TenantId(derived_id("ten", "contoso")), name="Contoso", plan="team", region="local"), "test"
+    )
 
 
 async def refusals(store: Store, context: TenantContext, part: int = 0) -> list[Stored]:

@@ -19,6 +19,7 @@ from control import (
     Caller,
     ControlServices,
     Directory,
+    Erasures,
     Policies,
     ServiceCaller,
     TenantRecord,
@@ -26,16 +27,15 @@ from control import (
     contexts,
     create_app,
     log_run,
-    tenant_id,
 )
-from core import PUBLISHER, PrincipalId, Role, TenantContext
+from core import PUBLISHER, PrincipalId, Role, TenantContext, TenantId, derived_id
 from core.errors import Unauthenticated
 from core.events import AccessRefused, Body, RecordChanged, RunKind
 from data import Store, read_run
 from data.sqlite import open_store
 
-CONTOSO = TenantRecord(id=tenant_id("contoso"), name="Contoso", plan="team", region="local")
-FABRIKAM = TenantRecord(id=tenant_id("fabrikam"), name="Fabrikam", plan="team", region="local")
+CONTOSO = TenantRecord(id=TenantId(derived_id("ten", "contoso")), name="Contoso", plan="team", region="local")
+FABRIKAM = TenantRecord(id=TenantId(derived_id("ten", "fabrikam")), name="Fabrikam", plan="team", region="local")
 TIGHTER = '@id("no-mail") @lane("never") @reason("No mail.") forbid (principal, action, resource);'
 TID = "11111111-1111-4111-8111-111111111111"
 DAY = "2026-11-23"
@@ -127,6 +127,7 @@ async def api(tmp_path: Path, url: str) -> AsyncIterator[Api]:
             directory=directory,
             policies=Policies(environment="", clock=clock),
             access=AccessLog(store, clock, code="1"),
+            erasures=Erasures(store, clock),
             authenticate=authenticate,
             version="1",
         )
@@ -221,7 +222,7 @@ async def test_policies_can_be_checked_without_saving_them(api: Api) -> None:
 
 
 ADMIN_ONLY = [
-    ("POST", "/v1/tenants", {"reference": "x", "name": "X", "plan": "team", "region": "local"}),
+    ("POST", "/v1/tenants", {"id": derived_id("ten", "x"), "name": "X", "plan": "team", "region": "local"}),
     ("GET", "/v1/tenants", None),
     ("POST", "/v1/bindings", {"tenant": CONTOSO.id, "tid": TID}),
     ("GET", "/v1/bindings", None),
@@ -270,7 +271,13 @@ async def test_a_tenant_sees_itself(api: Api) -> None:
 
 
 async def test_the_publisher_takes_a_tenant_on_once(api: Api) -> None:
-    new = {"reference": "sub-1", "name": "Alderfinch", "plan": "team", "region": "local", "groups": {TID: "office"}}
+    new = {
+        "id": derived_id("ten", "sub-1"),
+        "name": "Alderfinch",
+        "plan": "team",
+        "region": "local",
+        "groups": {TID: "office"},
+    }
     first = await api.call("service:control.admin", "POST", "/v1/tenants", json=new)
     again = await api.call("service:control.admin", "POST", "/v1/tenants", json=new)
     other = await api.call("service:control.admin", "POST", "/v1/tenants", json={**new, "plan": "free"})
@@ -317,7 +324,10 @@ async def test_a_binding_that_makes_no_sense_is_refused(api: Api, change: dict[s
     refused = await api.call("service:control.admin", "POST", "/v1/bindings", json=body)
     assert (refused.status, refused.json["code"]) == (422, "request.invalid")
     unknown = await api.call(
-        "service:control.admin", "POST", "/v1/bindings", json={"tenant": tenant_id("nobody"), "tid": TID}
+        "service:control.admin",
+        "POST",
+        "/v1/bindings",
+        json={"tenant": TenantId(derived_id("ten", "nobody")), "tid": TID},
     )
     assert unknown.status == 404
 

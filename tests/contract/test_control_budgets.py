@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from control import Amount, Budgets, TenantRecord, contexts, tenant_id
+from control import Amount, Budgets, TenantRecord, contexts
 from control.budgets import SEEN_SECONDS
+from core import TenantId, derived_id
 from core.errors import BudgetSpent, Defect
 from data import Store, TenantData
 from data.sqlite import open_store
@@ -36,7 +37,7 @@ def clock() -> MovableClock:
 
 
 def of(store: Store, name: str = "contoso", plan: str = "team") -> TenantData:
-    record = TenantRecord(id=tenant_id(name), name=name, plan=plan, region="local")
+    record = TenantRecord(id=TenantId(derived_id("ten", name)), name=name, plan=plan, region="local")
     return store.tenant(contexts.platform(record, "test"))
 
 

@@ -17,16 +17,19 @@ from control import (
     TenantRecord,
     binding_key,
     contexts,
-    tenant_id,
 )
-from core import PUBLISHER, Role, TenantContext
+from core import PUBLISHER, Role, TenantContext, TenantId, derived_id
 from core.errors import Conflict, Defect, Forbidden, NotFound
 from data import Store
 from data.sqlite import open_store
 from web import VerifiedToken
 
 CONTOSO = TenantRecord(
-    id=tenant_id("contoso"), name="Contoso", plan="team", region="westeurope", groups={"entra-group": "support"}
+    id=TenantId(derived_id("ten", "contoso")),
+    name="Contoso",
+    plan="team",
+    region="westeurope",
+    groups={"entra-group": "support"},
 )
 TID = "11111111-1111-4111-8111-111111111111"
 
@@ -143,7 +146,7 @@ async def test_a_suspended_tenant_is_out_within_five_seconds(
 
 
 async def test_personal_accounts_share_a_tid_but_not_a_tenant(directory: Directory) -> None:
-    other = CONTOSO.model_copy(update={"id": tenant_id("person")})
+    other = CONTOSO.model_copy(update={"id": TenantId(derived_id("ten", "person"))})
     await directory.create_tenant(other)
     await directory.bind(PERSONAL_ACCOUNTS, other.id, oid="me")
     context = await directory.resolve(token(tenant_id=PERSONAL_ACCOUNTS, object_id="me"), correlation="c")
@@ -162,8 +165,8 @@ async def test_onboarding_can_be_repeated_but_not_changed(directory: Directory, 
     with pytest.raises(Conflict):
         await directory.create_tenant(CONTOSO.model_copy(update={"plan": "free"}))
     with pytest.raises(NotFound):
-        await directory.bind("44444444-4444-4444-8444-444444444444", tenant_id("nobody"))
-    other = CONTOSO.model_copy(update={"id": tenant_id("other")})
+        await directory.bind("44444444-4444-4444-8444-444444444444", TenantId(derived_id("ten", "nobody")))
+    other = CONTOSO.model_copy(update={"id": TenantId(derived_id("ten", "other"))})
     assert await directory.create_tenant(other)
     with pytest.raises(Conflict):
         await directory.bind(TID, other.id)

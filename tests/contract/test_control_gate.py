@@ -19,7 +19,6 @@ from control import (
     Situation,
     TenantRecord,
     contexts,
-    tenant_id,
 )
 from core import (
     ActionKind,
@@ -35,12 +34,14 @@ from core import (
     Role,
     RunId,
     SystemClock,
+    TenantId,
     canonical,
+    derived_id,
     new_id,
 )
 from core.errors import Conflict, Defect, PreconditionFailed, Unavailable, Unprocessable
 from core.events import Body, DecisionMade, RunKind, RunOpened, RunParked, Versions
-from data import RunWriter, Store, TenantData
+from data import RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
 
 AGENT = AgentFacts(
@@ -66,7 +67,7 @@ class Setting:
 
 @pytest.fixture
 async def setting(store: Store) -> Setting:
-    record = TenantRecord(id=tenant_id("contoso"), name="Contoso", plan="team", region="local")
+    record = TenantRecord(id=TenantId(derived_id("ten", "contoso")), name="Contoso", plan="team", region="local")
     context = contexts.from_directory(
         record, PrincipalId(new_id("prn")), roles=[Role.USER], groups=["support"], correlation="c"
     )
@@ -80,7 +81,8 @@ async def setting(store: Store) -> Setting:
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
-    own: Facts = {"effect": effect.value, "reversible": True, "untrusted_arguments": (), "calls_in_run": 0, **facts}
+    labels: Facts = {"untrusted_arguments": (), "arguments_rank": 1, "tool_ceiling": 2}
+    own: Facts = {"effect": effect.value, "reversible": True, "calls_in_run": 0, **labels, **facts}
     return ActionRequest(
         kind=ActionKind.CALL_TOOL,
         target=name,
@@ -120,7 +122,7 @@ async def test_each_request_gets_its_verdict_and_one_append_holds_them_all(setti
     assert isinstance(other, Refused)
     assert [ruling.lane for ruling in seen] == [Lane.AUTOMATIC, Lane.APPROVAL, Lane.NEVER]
 
-    events = await setting.data.log.read(setting.run.run)
+    events = await read_run(setting.data, setting.run.run)
     assert [stored.event.body.type for stored in events[1:]] == [
         "run_opened",
         "decision_made",

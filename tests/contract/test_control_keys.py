@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from control import ServiceKeyRecord, StoreKeys, TenantRecord, contexts, tenant_id
-from core import PrincipalId, new_id, timestamp
+from control import ServiceKeyRecord, StoreKeys, TenantRecord, contexts
+from core import PrincipalId, TenantId, derived_id, new_id, timestamp
 from data import Store
 from data.sqlite import open_store
 from web import AssertionSigner, AssertionVerifier, PublishedKey
@@ -41,7 +41,7 @@ async def test_what_one_process_signs_another_verifies(store: Store, clock: Mova
     await StoreKeys(store, clock).publish(signer.key)
     verifier = AssertionVerifier(audience="control", keys=StoreKeys(store, clock), clock=clock)
     context = contexts.from_directory(
-        TenantRecord(id=tenant_id("t"), name="T", plan="team", region="local"),
+        TenantRecord(id=TenantId(derived_id("ten", "t")), name="T", plan="team", region="local"),
         PrincipalId(new_id("prn")),
         roles=[],
         groups=["support"],

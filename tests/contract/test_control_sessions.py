@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from control import SessionRecord, Sessions, TenantRecord, contexts, csrf_token, tenant_id
+from control import SessionRecord, Sessions, TenantRecord, contexts, csrf_token
 from control.sessions import IDLE, LONGEST, MOST
-from core import PrincipalId, TenantContext, new_id
+from core import PrincipalId, TenantContext, TenantId, derived_id, new_id
 from core.errors import Unauthenticated, Unavailable
 from data import Store
 from web import Tokens
@@ -46,7 +46,7 @@ def tokens(number: int) -> Tokens:
 
 
 def somebody(tenant: str = "a") -> TenantContext:
-    record = TenantRecord(id=tenant_id(tenant), name=tenant, plan="team", region="local")
+    record = TenantRecord(id=TenantId(derived_id("ten", tenant)), name=tenant, plan="team", region="local")
     return contexts.from_directory(record, PrincipalId(new_id("prn")), roles=[], groups=[], correlation="c")
 
 

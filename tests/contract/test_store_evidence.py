@@ -15,9 +15,8 @@ async def test_every_chain_of_every_tenant_is_walked(store: Store) -> None:
         data = store.tenant(actors[tenant])
         await RunWriter(data, run, actor=data.context.principal.actor).append([opened(), step(), step()])
     verdicts = [verdict async for verdict in verify_all(store.platform)]
-    assert [(verdict.tenant, verdict.run) for verdict in verdicts] == runs
+    assert sorted((verdict.tenant, verdict.run) for verdict in verdicts) == runs
     assert all(verdict.ok and verdict.events == 3 for verdict in verdicts)
-    assert await store.platform.runs(after=runs[1], limit=2) == runs[2:4]
 
 
 async def test_one_run_is_verified_by_its_tenant_only(store: Store) -> None:

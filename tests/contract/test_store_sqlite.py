@@ -5,18 +5,19 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
-from store_samples import index, member, opened, passage, prompt, run_id, step
+from store_samples import index, member, opened, passage, permit, prompt, run_id, step, vector
 
-from core import DocumentId, SystemClock, TenantId
+from core import ActionKind, DocumentId, PrincipalId, SystemClock, TenantContext, TenantId
 from core.errors import Defect, Unavailable
-from data import Broken, RunWriter, verify_all, verify_one
-from data.sqlite import database, open_store
+from data import KNOWLEDGE, Broken, Hit, Query, Reader, RunWriter, Store, verify_all, verify_one
+from data.sqlite import database, open_store, passages
 from data.sqlite.connections import SCHEMA_VERSION, Connection, open_writer
 from data.sqlite.database import open_database
 from data.sqlite.ranking import Indexes
@@ -183,7 +184,7 @@ async def test_more_than_the_queue_holds_is_turned_away(path: Path, monkeypatch:
 async def test_who_waits_too_long_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BOUND_SECONDS", 0.05)
     async with open_database(path) as db:
-        store = SqliteStore(db, SystemClock())
+        store = SqliteStore(db, SystemClock(), {})
         hold = threading.Event()
         blocked = asyncio.create_task(db.write(lambda _: hold.wait(10)))
         with pytest.raises(Unavailable):
@@ -267,7 +268,7 @@ async def test_a_tenant_id_that_is_not_ours_never_becomes_a_table_name(path: Pat
         with pytest.raises(Defect) as refused:
             await index(store, context, [passage("words")])
         assert refused.value.code == "defect.tenant"
-        await store.platform.head()
+        await store.ready()
 
 
 async def test_the_index_searched_longest_ago_goes_when_memory_is_short(path: Path) -> None:
@@ -283,3 +284,40 @@ async def test_the_index_searched_longest_ago_goes_when_memory_is_short(path: Pa
         assert indexes.current(connection, tenants[0], 3) is not first
         assert indexes.current(connection, tenants[1], 3) is second
         assert indexes.current(connection, tenants[2], 3) is not third
+
+
+async def test_words_that_too_many_passages_hold_are_not_scored(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passages, "COMMON", 2)
+    async with open_store(path) as store:
+        context = member()
+        rare = passage("the harbour pilot")
+        await index(store, context, [passage("the tide"), passage("the tide table"), passage("the tide mill"), rare])
+        found = await search(store, context, "the harbour tide")
+        assert {hit.passage.id: hit.rank_text > 0 for hit in found}[rare.id]
+        assert sum(hit.rank_text > 0 for hit in found) == 1
+        assert sum(hit.rank_text > 0 for hit in await search(store, context, "the tide")) == 3  # the rarer of the two
+
+
+async def test_what_was_read_before_is_kept_and_what_is_gone_is_let_go(path: Path) -> None:
+    async with open_store(path) as store:
+        context = member()
+        first, second, third = (passage(f"page {number}") for number in ("one", "two", "three"))
+        await index(store, context, [first, second])
+        assert ids(await search(store, context, "page")) == {first.id, second.id}
+        await store.tenant(context).knowledge.remove(first.document)
+        closed = replace(second, readers=("directors",))
+        await index(store, context, [closed, third])
+        assert ids(await search(store, context, "page")) == {third.id}
+        await store.tenant(context).knowledge.remove(third.document)
+        assert ids(await search(store, context, "page")) == set()
+
+
+async def search(store: Store, context: TenantContext, text: str) -> Sequence[Hit]:
+    query = Query(text, ("manuals",), 10)
+    leave = permit(context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
+    reader = Reader(PrincipalId("usr_reader"), frozenset())
+    return await store.tenant(context).knowledge.search(leave, query, vector=vector(1.0, 0.0, 0.0), reader=reader)
+
+
+def ids(hits: Sequence[Hit]) -> set[str]:
+    return {hit.passage.id for hit in hits}

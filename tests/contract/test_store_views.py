@@ -10,7 +10,18 @@ from store_samples import member, opened, random_bodies, run_id, step
 from core import RunId, TenantContext, TenantId
 from core.errors import BadRequest
 from core.events import RunEnded, RunState
-from data import PROJECTIONS, RUNS, Projector, Row, RunSummary, RunWriter, Store, rebuild_differences
+from data import (
+    CHECKPOINT,
+    PROJECTIONS,
+    RUNS,
+    Projector,
+    Row,
+    RunSummary,
+    RunWriter,
+    Store,
+    read_run,
+    rebuild_differences,
+)
 
 
 def row(context: TenantContext, key: str, *, state: str = "running", owner: str = "usr_1", seq: int = 1) -> Row:
@@ -32,17 +43,33 @@ async def write_random_runs(store: Store, rng: random.Random, contexts: list[Ten
     await asyncio.gather(*(write() for _ in range(runs)))
 
 
-async def test_rows_and_checkpoint_are_written_together_and_never_go_back(store: Store) -> None:
+async def appended(store: Store, count: int = 1) -> list[str]:
+    """Append events of as many runs, and return the checkpoint behind each."""
+    checkpoints: list[str] = []
+    for _ in range(count):
+        context = member()
+        await RunWriter(store.tenant(context), run_id(), actor=context.principal.actor).append([opened()])
+        after = checkpoints[-1] if checkpoints else ""
+        checkpoints.append((await store.platform.feed(after=after)).checkpoint)
+    return checkpoints
+
+
+async def test_rows_never_go_back_and_a_checkpoint_is_where_reading_goes_on(store: Store) -> None:
     context, platform = member(), store.platform
-    await platform.project("p", view="v", rows=[row(context, "a", seq=5), row(context, "b", seq=5)], checkpoint=10)
-    await platform.project(
-        "p", view="v", rows=[row(context, "a", seq=5, state="x"), row(context, "b", seq=6, state="x")], checkpoint=8
-    )
-    assert await platform.checkpoint("p") == 10
+    first, second = await appended(store, 2)
+    await platform.project({"v": [row(context, "a", seq=5), row(context, "b", seq=5)]}, name="p", checkpoint=first)
+    assert await platform.checkpoint("p") == first
+    assert await platform.waiting("p") == 1
+    again = [row(context, "a", seq=5, state="x"), row(context, "b", seq=6, state="x")]
+    await platform.project({"v": again, "other": [row(context, "a")]}, name="p", checkpoint=second)
+    assert await platform.waiting("p") == 0
+    assert (await platform.feed(after=await platform.checkpoint("p"))).events == []
     views = store.tenant(context).views
     states = [found.state for key in ("a", "b") if (found := await views.get("v", key))]
     assert states == ["running", "x"]
-    assert await platform.checkpoint("q") == 0
+    assert len(await platform.rows("other", [(context.tenant, "a")])) == 1
+    assert await platform.checkpoint("q") == ""
+    assert (await platform.waiting("q"), await platform.waiting("q", limit=1)) == (2, 1)
 
 
 async def test_a_view_is_listed_newest_first_narrowed_and_paged(store: Store) -> None:
@@ -50,7 +77,7 @@ async def test_a_view_is_listed_newest_first_narrowed_and_paged(store: Store) ->
     rows = [
         row(context, f"{n:02}", owner=f"usr_{n % 2}", state="parked" if n % 3 == 0 else "running") for n in range(10)
     ]
-    await store.platform.project("p", view="v", rows=rows, checkpoint=1)
+    await store.platform.project({"v": rows}, name="p", checkpoint="")
     views = store.tenant(context).views
     found: list[Row] = []
     cursor = None
@@ -69,28 +96,36 @@ async def test_a_view_is_listed_newest_first_narrowed_and_paged(store: Store) ->
 
 async def test_views_are_closed_to_other_tenants(store: Store) -> None:
     mine, theirs = member(), member()
-    await store.platform.project("p", view="v", rows=[row(theirs, "a")], checkpoint=1)
+    await store.platform.project({"v": [row(theirs, "a")]}, name="p", checkpoint="")
     assert await store.tenant(mine).views.get("v", "a") is None
     assert (await store.tenant(mine).views.list("v")).items == []
 
 
-async def test_due_gives_all_tenants_rows_of_a_state_oldest_first(store: Store) -> None:
+async def test_due_gives_all_tenants_rows_of_a_state(store: Store) -> None:
     mine, theirs = member(), member()
     rows = [row(mine, "3"), row(theirs, "1"), row(mine, "2", state="parked"), row(mine, "0", state="completed")]
-    await store.platform.project("p", view="v", rows=rows, checkpoint=1)
-    await store.platform.project("o", view="other", rows=[row(mine, "x")], checkpoint=1)
-    assert [r.key for r in await store.platform.due("v", states=["running", "parked"])] == ["1", "2", "3"]
-    assert [r.key for r in await store.platform.due("v", states=["running"], limit=1)] == ["1"]
+    await store.platform.project({"v": rows, "other": [row(mine, "x")]}, name="p", checkpoint="")
+    assert {r.key async for r in store.platform.due("v", states=["running", "parked"])} == {"1", "2", "3"}
+    assert {r.key async for r in store.platform.due("v", states=["parked"])} == {"2"}
 
 
-async def test_reset_forgets_one_view(store: Store) -> None:
+async def test_what_goes_over_all_tenants_ends_only_when_nothing_is_left(store: Store) -> None:
+    tenants = [member() for _ in range(3)]
+    rows = [row(context, f"{n:04}") for context in tenants for n in range(400)]
+    await store.platform.project({"v": rows}, name="p", checkpoint="")
+    expected = {(r.tenant, r.key) for r in rows}
+    for found in (store.platform.scan("v"), store.platform.due("v", states=["running"])):
+        keys = [(r.tenant, r.key) async for r in found]
+        assert (len(keys), set(keys)) == (1200, expected)
+
+
+async def test_reset_forgets_one_view_and_has_the_log_read_anew(store: Store) -> None:
     context, platform = member(), store.platform
-    await platform.project("p", view="v", rows=[row(context, "a")], checkpoint=7)
-    await platform.project("o", view="other", rows=[row(context, "a")], checkpoint=7)
-    await platform.reset("p", view="v")
-    assert await platform.checkpoint("p") == 0
+    (checkpoint,) = await appended(store)
+    await platform.project({"v": [row(context, "a")], "other": [row(context, "a")]}, name="p", checkpoint=checkpoint)
+    await platform.reset("v")
+    assert await platform.checkpoint("p") == ""
     assert await platform.rows("v", [(context.tenant, "a")]) == []
-    assert await platform.checkpoint("o") == 7
     assert len(await platform.rows("other", [(context.tenant, "a")])) == 1
 
 
@@ -98,6 +133,7 @@ async def test_reset_forgets_one_view(store: Store) -> None:
 async def test_the_views_equal_their_rebuild_whatever_happened(store: Store, neighbour: Store, seed: int) -> None:
     rng = random.Random(seed)
     contexts = [member(), member()]
+    actors = {context.tenant: context for context in contexts}
     projectors = [Projector(store.platform), Projector(neighbour.platform)]
     for _ in range(4):
         await asyncio.gather(
@@ -107,13 +143,15 @@ async def test_the_views_equal_their_rebuild_whatever_happened(store: Store, nei
         )
     await asyncio.gather(*(projector.catch_up() for projector in projectors))
     assert await projectors[0].lag() == 0
-    before = await store.platform.scan(RUNS.view, limit=1000)
+    before = {row.key: row async for row in store.platform.scan(RUNS.view)}
     assert len(before) == 64
     for projection in PROJECTIONS:
         assert await rebuild_differences(store.platform, projection) == []
-        await store.platform.reset(projection.name, view=projection.view)
-    assert await projectors[0].catch_up() == await store.platform.head()
-    assert await store.platform.scan(RUNS.view, limit=1000) == before
+    for projection in PROJECTIONS:
+        await store.platform.reset(projection.view)
+    events = sum([len(await read_run(store.tenant(actors[t]), run)) async for t, run in store.platform.runs()])
+    assert await projectors[0].catch_up() == events
+    assert {row.key: row async for row in store.platform.scan(RUNS.view)} == before
 
 
 async def test_a_view_that_differs_from_its_rebuild_is_told(store: Store) -> None:
@@ -122,10 +160,10 @@ async def test_a_view_that_differs_from_its_rebuild_is_told(store: Store) -> Non
     await writer.append([opened(), step()])
     await Projector(store.platform).catch_up()
     stored = (await store.platform.rows(RUNS.view, [(context.tenant, writer.run)]))[0]
-    head = await store.platform.head()
     forged = replace(stored, seq=3, state="completed")
     stranger = row(context, "run_of_nobody")
-    await store.platform.project(RUNS.name, view=RUNS.view, rows=[forged, stranger], checkpoint=head)
+    checkpoint = await store.platform.checkpoint(CHECKPOINT)
+    await store.platform.project({RUNS.view: [forged, stranger]}, name=CHECKPOINT, checkpoint=checkpoint)
     different = await rebuild_differences(store.platform, RUNS)
     assert set(different) == {(context.tenant, writer.run), (TenantId(context.tenant), "run_of_nobody")}
 

@@ -85,6 +85,7 @@ class Desk:
             correlation="cor_a",
             idempotency_key="idem_a",
             deadline=SystemClock().now() + timedelta(minutes=1),
+            held=lambda: True,
         )
         permit = Permit(tenant=tenant, run=run, decision_seq=1, digest=digest)
         return await self.executor.execute(permit, tool, parsed, caller, read=TRUSTED)

@@ -98,6 +98,9 @@ def test_the_parts_are_measured(ran: Ran) -> None:
         assert ran.found["append"][level]["append_ms"]["median"] > 0
     assert ran.found["decision"]["policies_30"]["policies"] == 30
     assert 0 < ran.found["decision"]["policies_30"]["median_us"] <= ran.found["decision"]["policies_30"]["p99_us"]
+    searches = ran.found["retrieval"]["p1000"]
+    assert searches["passages"] == 1000
+    assert 0 < searches["search_ms"]["median"] <= searches["search_ms"]["p99"]
     assert 0 < ran.found["start_up"]["command_seconds"] < ran.found["start_up"]["seconds"]
 
 

@@ -15,6 +15,7 @@ from mandate.api import Run
 from mandate.local.stack import Stack
 
 SANDER, NOOR, JONAS = "sander@alderfinch.example", "noor@alderfinch.example", "jonas@alderfinch.example"
+MIA = "mia@alderfinch.example"
 GRETA, PAVEL = "greta@alderfinch.example", "pavel@quillmere.example"
 MAX_PAGE = 150_000
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -230,6 +231,20 @@ async def test_a_run_whose_log_was_changed_is_not_shown_but_named_as_broken(
         swap(stack, asked.run, "approval ", "automatic")
     await page.reload()
     await says(page, "events hold.")
+
+
+async def test_an_owner_says_what_was_done_about_a_flag(console: Console, client: SignIn) -> None:
+    sander = await client(SANDER)
+    run = (await sander.post("/v1/runs", {"agent": "support", "message": "How long is the warranty?"}))["run"]
+    await sander.post(f"/v1/runs/{run}/flags", {"kind": "wrong", "reason": "It is two years."})
+    page = await console(MIA, f"/runs/{run}")
+    await says(page, "It is two years.")
+    await page.get_by_label("What was done about it").fill("The page is corrected.")
+    await page.click("text=Close the flag")
+    await says(page, "The page is corrected.")
+    assert await page.get_by_label("What was done about it").count() == 0
+    reader = await console(SANDER, f"/runs/{run}")
+    await says(reader, "Dealt with")
 
 
 async def test_the_keyboard_alone_is_enough_to_decide(console: Console, client: SignIn) -> None:

@@ -6,10 +6,12 @@ from commands import mandate
 from mandate.local.stack import Stack
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("form", [(), ("--services",)], ids=["one process", "three processes"])
+@pytest.mark.timeout(260)
+@pytest.mark.parametrize(
+    "form", [(), ("--services",), ("--replicas", "2")], ids=["one process", "three processes", "two of each"]
+)
 async def test_every_promise_of_the_demo_holds(form: tuple[str, ...]) -> None:
-    finished = await mandate("demo", *form, seconds=180)
+    finished = await mandate("demo", *form, seconds=230)
     assert finished.code == 0, finished.output
     assert "0 FAIL, 0 not run" in finished.output
 

@@ -1,13 +1,15 @@
-"""What the back office says of the effects that reached it, and how it is made slow."""
+"""What the back office says of the effects that reached it, and how it and the model are made slow."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Literal
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict
 
 from core import TenantId
-from mandate.local.emulate import BACKOFFICE
+from mandate.local.emulate import BACKOFFICE, MODEL
 from mandate.local.stack import Stack
 from mandate.services import local_client_id
 
@@ -36,6 +38,16 @@ async def slow_down(stack: Stack, session: aiohttp.ClientSession, **seconds: flo
     await _call(stack, session, "POST", "/faults", body=seconds)
 
 
+@asynccontextmanager
+async def model_fault(stack: Stack, session: aiohttp.ClientSession, fault: str) -> AsyncGenerator[None]:
+    """Have the model endpoint misbehave for as long as the context lasts."""
+    await _call(stack, session, "POST", "/faults", body={"fault": fault}, of="model")
+    try:
+        yield
+    finally:
+        await _call(stack, session, "DELETE", "/faults", of="model")
+
+
 async def _call(
     stack: Stack,
     session: aiohttp.ClientSession,
@@ -43,14 +55,13 @@ async def _call(
     path: str,
     *,
     headers: Mapping[str, str] | None = None,
-    body: Mapping[str, float] | None = None,
+    body: Mapping[str, float] | Mapping[str, str] | None = None,
+    of: Literal["backoffice", "model"] = "backoffice",
 ) -> bytes:
-    token = await service_token(stack, session, "orchestration", BACKOFFICE)
+    token = await service_token(stack, session, "orchestration", {"backoffice": BACKOFFICE, "model": MODEL}[of])
     tls = ssl.create_default_context(cafile=str(stack.ca_file))
     sent = {"Authorization": f"Bearer {token}", **(headers or {})}
-    async with session.request(
-        method, f"{stack.address('backoffice')}{path}", headers=sent, json=body, ssl=tls
-    ) as answer:
+    async with session.request(method, f"{stack.address(of)}{path}", headers=sent, json=body, ssl=tls) as answer:
         assert answer.ok, await answer.text()
         return await answer.read()
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 import pytest
+from looking import STORE
 
 from mandate.local.seeding import seed
 from mandate.local.stack import Stack, free_port, running
@@ -17,7 +18,7 @@ _PHASES = pytest.StashKey[Counter[str]]()
 
 @pytest.fixture(scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("faults"), free_port())
+    stack = Stack(tmp_path_factory.mktemp("faults"), free_port(), store=STORE)
     async with running(stack):
         await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
         yield stack

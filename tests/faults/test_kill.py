@@ -13,6 +13,7 @@ import pytest
 from backoffice import Effect as Counted
 from backoffice import effects, slow_down
 from load import DECIDERS, OWNERS, Load, decide_all, in_state
+from looking import STORE, store_of
 
 from control import BudgetRecord
 from control.records import BUDGET_KEY
@@ -20,8 +21,7 @@ from core import Effect, Lane, Principal, PrincipalId, PrincipalKind, RunId, Ten
 from core.decisions import ActionKind
 from core.events import DecisionMade, RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored, ToolFinished
 from data import PROJECTIONS, Store, TenantData, read_run, rebuild_differences, verify_all
-from data.sqlite import open_store
-from mandate.demo.host import copy_store
+from mandate.local.kept import copy_store, open_kept
 from mandate.local.stack import Stack
 from mandate.local.world import load_companies
 from mandate.settings import ROOT
@@ -50,7 +50,7 @@ async def test_kill_9_at_random_moments(
     for number in range(KILLS):
         await slow_down(stack, session, stall_before=chance.uniform(0, 0.1), stall_after=chance.uniform(0, 0.15))
         await load.go(chance.uniform(0.3, 2.0), stack.kill_product)
-        await asyncio.to_thread(copy_store, stack.folder, tmp_path / str(number))
+        await asyncio.to_thread(copy_store, stack.folder, tmp_path / str(number), stack.store)
         phases.update(await phases_of(tmp_path / str(number)))
         await stack.start_product()
         await all_rest(load)
@@ -58,7 +58,7 @@ async def test_kill_9_at_random_moments(
     counted = {tenant: await effects(stack, session, tenant) for tenant in TENANTS}
     await stack.kill_product()
     try:
-        async with open_store(stack.folder / "mandate.db") as store:
+        async with store_of(stack) as store:
             runs = {tenant: await runs_of(store, tenant) for tenant in TENANTS}
             for run, (tenant, _) in load.runs.items():
                 assert run in runs[tenant], f"{run} was acknowledged and is lost"
@@ -93,7 +93,7 @@ async def nothing_waits(load: Load) -> None:
 
 async def phases_of(folder: Path) -> list[str]:
     """Return behind which event each unfinished run stood, in a copy of the store of a process that was killed."""
-    async with open_store(folder / "mandate.db") as store:
+    async with open_kept(folder, STORE) as store:
         logs = [log for tenant in TENANTS for log in (await runs_of(store, tenant)).values()]
         return [phase(log[-1]) for log in logs if not fold(log).ended]
 
@@ -106,14 +106,11 @@ def phase(last: Stored) -> str:
 async def runs_of(store: Store, tenant: TenantId) -> dict[RunId, list[Stored]]:
     """Return the logs of a tenant's turns and ingestions."""
     found: dict[RunId, list[Stored]] = {}
-    after: tuple[TenantId, RunId] | None = tenant, RunId("")
-    while page := [run for run in await store.platform.runs(after=after) if run[0] == tenant]:
-        after = page[-1]
-        for _, run in page:
-            log = await read_run(data_of(store, tenant), run)
-            opened = log[0].event.body
-            if isinstance(opened, RunOpened) and opened.kind in (RunKind.TURN, RunKind.INGESTION):
-                found[run] = log
+    for run in [run async for owner, run in store.platform.runs() if owner == tenant]:
+        log = await read_run(data_of(store, tenant), run)
+        opened = log[0].event.body
+        if isinstance(opened, RunOpened) and opened.kind in (RunKind.TURN, RunKind.INGESTION):
+            found[run] = log
     return found
 
 

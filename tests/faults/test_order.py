@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from looking import STORE
 from test_kill import data_of
 
 from core import RunId
@@ -37,6 +38,7 @@ class Call:
     remote: int = 0
 
 
+@pytest.mark.skipif(STORE != "sqlite", reason="tool unfit: what a database elsewhere writes is not seen here")
 async def test_a_decision_is_on_disk_before_its_effect_and_a_run_before_its_acknowledgement(
     stack: Stack, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter
 
 import aiohttp
+from looking import store_of
 from test_kill import data_of
 
 from control import Amount, BudgetRecord
 from control.records import BUDGET_KEY
 from core import ConversationId, RunId, new_id
 from core.events import RunState
-from data.sqlite import open_store
 from mandate.client import Client
 from mandate.local.stack import Stack
 from mandate.people import company_of, sign_in
@@ -76,7 +76,7 @@ async def test_a_conversation_outlives_a_kill_between_its_record_and_its_next_ru
     first = await elif_.post("/v1/runs", GREETING)
     conversation = ConversationId(str(first["conversation"]))
     await stack.kill_product()
-    async with open_store(stack.folder / "mandate.db") as store:
+    async with store_of(stack) as store:
         records = data_of(store, company_of(ELIF).tenant).records
         found = await records.get(ConversationRecord, conversation)
         assert found
@@ -96,7 +96,7 @@ async def test_money_set_aside_for_a_call_that_a_kill_prevented_is_free_when_the
     elif_ = await sign_in(session, stack.url, ELIF)
     run = (await elif_.ask("POST", "/v1/runs", REFUND)).body["run"]
     await stack.kill_product()
-    async with open_store(stack.folder / "mandate.db") as store:
+    async with store_of(stack) as store:
         records = data_of(store, company_of(ELIF).tenant).records
         found = await records.get(BudgetRecord, BUDGET_KEY)
         assert found

@@ -56,6 +56,14 @@ class Attack:
         """Whether a thing is named that is there, and only not the attacker's; a collection can be made anew."""
         return self.kind.startswith("path id") and not self.operation.makes
 
+    @property
+    def refusals(self) -> tuple[int, ...]:
+        """What it may be answered: 403 where it is the publisher's alone, 422 to a form that lacks fields."""
+        if self.operation.service == "control":
+            return (403, 404)
+        unseen = self.operation.method == "POST" and not self.operation.bodies and len(self.operation.form) == 1
+        return (404, 422) if unseen else (404,)
+
 
 def attacks(operation: Operation, own: Supply, foreign: Supply, numbers: Iterator[int]) -> Iterator[Attack]:
     """Yield everything that is tried with the attacker's own credentials; `numbers` make ids that nobody has."""

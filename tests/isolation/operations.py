@@ -27,6 +27,8 @@ IDS = {
     "collection": "collection",
     "collections": "collection",
     "readers": "group",
+    "person": "prn",
+    "erasure": "era",
     "tenant": "ten",
 }
 """Names of parameters that are ids of something of a tenant's, and of what."""
@@ -56,6 +58,7 @@ NO_IDS = {
     "tid": "of Entra, in an endpoint for the publisher alone",
     "oid": "of Entra, in an endpoint for the publisher alone",
     "title": "a person's words",
+    "confirm": "what a person types again, to be sure",
     "purpose": "a person's words",
     "text": "a person's words",
     "message": "a person's words",

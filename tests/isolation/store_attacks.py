@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from store_samples import index, member, opened, passage, permit, prompt, vector
 
@@ -44,7 +44,7 @@ def record_of(kind: str) -> type["Anything"]:
 
 class Anything(Record):
     kind: ClassVar[str] = "anything"
-    text: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ async def fill(store: Store, held_kinds: Sequence[str]) -> Held:
     etags = {kind: await data.records.put("the-key", record_of(kind)(text=WORDS), etag=None) for kind in held_kinds}
     rows = {view.view: row_of(context, view.view, run) for view in PROJECTIONS}
     for view, row in rows.items():
-        await store.platform.project(f"of-{view}", view=view, rows=[row], checkpoint=1)
+        await store.platform.project({view: [row]}, name=f"of-{view}", checkpoint="1")
     return Held(context, run, writer.events, content, found, etags, rows)
 
 
@@ -104,6 +104,8 @@ async def outcome(attempt: Attempt) -> str:
     except MandateError as error:
         return error.code
     items = getattr(got, "items", got)
+    if attempt.store.startswith("records") and isinstance(items, list):  # the store makes a few of its own accord
+        items = [item for item in cast("list[object]", items) if WORDS in repr(item)]
     if attempt.expected == "own":
         return "own"
     return "nothing" if items in (None, 0, False) or items in ([], ()) else f"got {got}"
@@ -140,6 +142,9 @@ def _on_content(data: TenantData, held: Held) -> Iterator[Attempt]:
     other = replace(held.content, data=b"other", key=b"other")
     yield Attempt("content", "get", "another's reference", lambda: content.get(ref), "not_found")
     yield Attempt("content", "matches", "another's bytes", lambda: content.matches(ref, held.content.data))
+    yield Attempt("content", "key", "another's id", lambda: content.key(ref.id))
+    yield Attempt("content", "list", "all", content.list)
+    yield Attempt("content", "list", "another's owner", lambda: content.list(owner=held.content.owner))
     yield Attempt("content", "erase", "another's id", lambda: content.erase([ref.id]))
     yield Attempt("content", "put", "under another's id, twice", lambda: _twice(content.put, [other]), "own")
 

@@ -56,7 +56,7 @@ async def turn(runs: Runs, services: Services, context: TenantContext, message: 
 async def test_incident_10_a_model_says_for_which_tenant_it_acts(
     runs: Runs, services: Services, served: Product, both: list[Tenant], host: Host
 ) -> None:
-    """No tool asks for a tenant, what a model adds of one is refused, and a hijacked one finds none of another's orders."""
+    """No tool asks for a tenant, what a model adds of one is refused, and a hijacked one finds none of another's."""
     victim, attacker = both
     for tool in services.registry.offers(served.host.agents["support"].tools):
         found = services.registry.get(tool.name)
@@ -145,7 +145,7 @@ async def test_incident_12_a_tool_ran_before_the_run_failed_and_runs_again(
         assert (await ended(services, context, run)).state is RunState.OUTCOME_UNKNOWN
         return
     for _ in range(2):
-        await runs.resume(context.tenant, run, context)
+        await runs.look(context, run)
         await at_rest(runs, services)
     assert (await ended(services, context, run)).state is RunState.OUTCOME_UNKNOWN
     assert await host.effects(tenant.id) == done

@@ -26,7 +26,6 @@ from control import (
     Sessions,
     TenantRecord,
     contexts,
-    tenant_id,
 )
 from control.access import log_run
 from control.policy_text import publisher_text
@@ -39,6 +38,7 @@ from core import (
     SystemClock,
     TenantContext,
     TenantId,
+    derived_id,
     new_id,
 )
 from core.errors import Conflict, Defect, Forbidden
@@ -63,6 +63,10 @@ def both() -> Both:
     """One person of each of two tenants, who happen to have the same id."""
     first, second = member(), member()
     return first, replace(second, principal=first.principal)
+
+
+def tenant_id(name: str) -> TenantId:
+    return TenantId(derived_id("ten", "of a test", name))
 
 
 # Who belongs to which tenant

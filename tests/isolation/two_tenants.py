@@ -29,7 +29,7 @@ from mandate import serve
 from mandate.client import Client, File
 from mandate.compose import Host, compose, open_host
 from mandate.local.seeding import seed
-from mandate.local.stack import Part, Stack, free_port
+from mandate.local.stack import Stack, free_port
 from mandate.local.world import Company, load_companies
 from mandate.people import sign_in
 from mandate.services import NAMES, Name, Services
@@ -62,7 +62,7 @@ class Emulators(Stack):
         return Path(os.environ.get("MANDATE_CA_FILE", super().ca_file))
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[str, ...]:
         return ()
 
 
@@ -165,7 +165,9 @@ async def emulators(folder: Path, root: Path) -> AsyncGenerator[Emulators]:
 async def product(stack: Stack) -> AsyncGenerator[Product]:
     """Serve the product from this process, as `mandate serve all` does."""
     async with AsyncExitStack() as ends:
-        host = await ends.enter_async_context(open_host(Settings()))
+        settings = Settings()
+        identity = Services.load(settings.root / "environments").services[NAMES[-1]].identity
+        host = await ends.enter_async_context(open_host(settings, identity))
         servers: list[serve._Server] = []
         group = await ends.enter_async_context(asyncio.TaskGroup())
         for name in NAMES:
@@ -260,7 +262,8 @@ async def _live(tenant: Tenant) -> None:
         assert parked["state"] == "parked", parked
     await tenant.owner.post("/v1/search", {"text": f"{canary} warranty"})
     file = File(f"{canary}.html", "text/html", f"<h1>The {canary}</h1><p>A {canary} is kept dry.</p>".encode())
-    await tenant.owner.upload("/v1/documents", file, {"collection": tenant.vault})
+    _, gone = [await tenant.owner.upload("/v1/documents", file, {"collection": tenant.vault}) for _ in range(2)]
+    await tenant.owner.ask("DELETE", f"/v1/documents/{gone['document']}")
 
 
 async def settled(store: Store) -> None:
@@ -270,11 +273,12 @@ async def settled(store: Store) -> None:
 
 async def quiet(product: Product) -> None:
     """Wait until nothing is under way in either tenant: no run, no record of a refusal, no view behind."""
+    platform, after = product.store.platform, ""
     async with asyncio.timeout(30):
-        while await product.store.platform.due(RUNS.view, states=[RunState.RUNNING]):  # noqa: ASYNC110 - runs in other tasks
+        while [row async for row in platform.due(RUNS.view, states=[RunState.RUNNING])]:  # noqa: ASYNC110 - other tasks
             await asyncio.sleep(0.05)
-        head = -1
-        while head != (head := await product.store.platform.head()):
+        while (page := await platform.feed(after=after, limit=5000)).events:
+            after = page.checkpoint
             await settled(product.store)
             await asyncio.sleep(0.3)
 

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from babel import Locale
 
-from control import SessionLine, TenantRecord, contexts, tenant_id
-from core import PrincipalId, Role, new_id
+from control import SessionLine, TenantRecord, contexts
+from core import PrincipalId, Role, TenantId, derived_id, new_id
 from interaction.console.formats import Reader
 from interaction.console.navigation import entries
 from interaction.console.rendering import environment
@@ -34,9 +34,9 @@ class Tags(HTMLParser):
 
 
 def drawn(template: str, **values: object) -> str:
-    tenant = TenantRecord(id=tenant_id("t"), name=HOSTILE, plan="team", region="local")
+    tenant = TenantRecord(id=TenantId(derived_id("ten", "t")), name=HOSTILE, plan="team", region="local")
     me = contexts.from_directory(tenant, PrincipalId(new_id("prn")), roles=Role, groups=[HOSTILE], correlation="c")
-    shared = {"me": me, "person": HOSTILE, "organisation": HOSTILE, "menu": entries(me), "counts": {"approvals": 12}}
+    shared = {"me": me, "person": HOSTILE, "organisation": HOSTILE, "menu": entries(me), "waiting": {"approvals": 12}}
     reader = Reader(Locale("en"), UTC, NOON, "EUR")
     shared |= {"path": f"/{HOSTILE}", "csrf": "token", "theme": "", "reader": reader, "environment": "local"}
     return environment().get_template(template).render({**shared, **values})

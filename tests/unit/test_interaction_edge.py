@@ -14,11 +14,12 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from interaction_samples import ANNA, BEN, REGISTRY, START, Tale, answered, asked, member
 
 from control import NOBODY, AccessLog, AgentManifest, Directory, Sessions
-from core import Actor, Role, RunId, TenantContext, derived_id
+from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
-from data import RawEvent, Store, verify_one
+from data import NAME_KEY, NameKey, RawEvent, Store, Versioned, verify_one
 from interaction import InteractionDependencies, PlanRates, Rate, RateLimits, create_app
+from orchestration import Eraser
 from web import OpenIdClient, TokenValidator, VerifiedToken
 
 TALE = answered(asked())
@@ -72,7 +73,7 @@ class Access(AccessLog):
 
 @dataclass
 class Shelf:
-    """A tenant that holds one run: its log, its content, and no records."""
+    """A tenant that holds one run: its log, its content, and of records the key of its names."""
 
     tale: Tale
     context: TenantContext
@@ -89,7 +90,9 @@ class Shelf:
     async def read(self, run: RunId, *, after: int = 0, limit: int = 1000) -> list[Stored]:
         return self.tale.events[after : after + limit] if run == self.tale.run else []
 
-    async def get(self, found: object, key: str = "") -> bytes | None:
+    async def get(self, found: object, key: str = "") -> bytes | Versioned[NameKey] | None:
+        if found is NameKey:
+            return Versioned(NAME_KEY, NameKey(key="00" * KEY_BYTES), "e")
         return None if key else await self.tale.fetch(cast("Any", found))
 
 
@@ -159,6 +162,7 @@ class Edge:
                 control=self.peer,
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 registry=REGISTRY,
+                eraser=cast("Eraser", None),  # nobody here erases anything
                 clock=Frozen(),
                 version="1",
                 verify=verify_one,
@@ -223,7 +227,7 @@ QUESTION = {"agent": "helper", "message": "How long?"}
 async def test_a_stream_comes_byte_for_byte_with_the_run_s_address_and_closes_behind() -> None:
     edge = Edge()
     answer = await send(edge.app, "POST", "/v1/runs", body=QUESTION, accept="text/event-stream", idempotency_key="k")
-    run = derived_id("run", ANNA.tenant, ANNA.principal.id, "k")
+    run = Names(bytes(KEY_BYTES)).derived_id("run", ANNA.tenant, ANNA.principal.id, "k")
     assert answer.status == 200
     assert answer.pieces == list(PIECES)
     assert (answer.headers["location"], answer.headers["mandate-run"]) == (f"/v1/runs/{run}", run)

@@ -1,15 +1,13 @@
 """Who may read a run, and which run a request is about."""
 
-import re
-
 import pytest
 from interaction_samples import ANNA, BEN, Tale, answered, asked, member, parked, resolved
 
-from core import ID_PATTERN, Role, TenantContext, TenantId, derived_id
+from core import Role, TenantContext
 from core.errors import BadRequest, Forbidden, RateLimited
 from core.events import RunEnded, RunState
 from data import Page
-from interaction import PlanRates, Rate, RateLimits, may_read_run, run_for
+from interaction import PlanRates, Rate, RateLimits, may_read_run
 from interaction.paging import chosen_page, newest_first
 
 CARL = member("carl", Role.APPROVER)
@@ -42,15 +40,6 @@ def test_an_approver_reads_a_run_while_they_can_decide_in_it_and_once_they_have(
     tale: Tale, reader: TenantContext, may: bool
 ) -> None:
     assert may_read_run(reader, tale.events) is may
-
-
-def test_the_same_key_is_the_same_run_for_the_same_person_of_the_same_tenant_only() -> None:
-    elsewhere = member("anna", Role.USER, tenant=TenantId(derived_id("ten", "south")))
-    runs = [run_for(ANNA, "k"), run_for(BEN, "k"), run_for(elsewhere, "k"), run_for(ANNA, "l"), run_for(ANNA, None)]
-    assert run_for(ANNA, "k") == runs[0]
-    assert len(set(runs)) == len(runs)
-    assert run_for(ANNA, None) != run_for(ANNA, None)
-    assert all(re.fullmatch(ID_PATTERN, run) for run in runs)
 
 
 def test_who_asks_too_fast_is_told_when_to_come_back_and_takes_nothing_from_colleagues() -> None:

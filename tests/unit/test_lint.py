@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mandate.lint import check, check_source
-from mandate.lint.handles import PLATFORM
+from mandate.lint.handles import UNBOUND
 from mandate.lint.statements import TABLES
 from mandate.settings import ROOT
 
@@ -41,6 +41,7 @@ BAD = [
     ("tenant-from-request", "control/routes/x.py", "class NewPolicy(BaseModel):\n    tenant: str"),
     ("tenant-handle", "interaction/routes/x.py", "rows = await deps.store.platform.rows('runs', keys)"),
     ("tenant-handle", "orchestration/x.py", "platform = self._store.platform"),
+    ("tenant-handle", "interaction/x.py", "await deps.store.governed.bar(tenant)"),
     ("tenant-handle", "control/x.py", "import apsw"),
     ("tenant-handle", "data/x.py", "from apsw import Connection"),
     ("tenant-handle", "orchestration/x.py", "from azure.cosmos.aio import CosmosClient"),
@@ -75,7 +76,7 @@ GOOD = [
     ("control/routes/x.py", "class TenantView(BaseModel):\n    tenant: str"),
     ("interaction/x.py", "value = request.headers.get('user-agent')"),
     ("interaction/routes/x.py", "data = deps.store.tenant(me)\nother = sys.platform"),
-    (next(iter(PLATFORM)), "platform = self._store.platform"),
+    (next(iter(UNBOUND)), "platform = self._store.platform"),
     ("data/sqlite/x.py", "import apsw\nsql = 'SELECT data FROM events WHERE tenant = ? AND run = ?'"),
     ("data/sqlite/x.py", "sql = 'INSERT INTO content (tenant, id) VALUES (?, ?)'"),
     ("data/sqlite/x.py", "sql = 'SELECT position FROM checkpoints WHERE name = ?'"),
@@ -126,4 +127,6 @@ def test_the_tables_of_tenants_are_those_of_the_schema() -> None:
 
 
 def test_who_is_declared_to_use_the_platform_does() -> None:
-    assert [file for file in PLATFORM if ".platform" not in Path(SRC / file).read_text()] == []
+    assert [
+        file for file in UNBOUND if not re.search(r"store\.(platform|governed)", Path(SRC / file).read_text())
+    ] == []

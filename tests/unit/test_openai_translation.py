@@ -178,7 +178,7 @@ async def test_an_answer_has_the_text_of_all_its_steps_and_cites_where_each_mark
     cited = [annotation.url_citation for annotation in completion.choices[0].message.annotations]
     assert [text[citation.start_index : citation.end_index] for citation in cited] == ["[1]", "[1]"]
     assert {citation.title for citation in cited} == {"Refunds"}
-    assert all(citation.url.startswith(f"{URL}/v1/documents/doc_") for citation in cited)
+    assert all(citation.url.startswith(f"{URL}/knowledge/documents/doc_") for citation in cited)
     assert response_of(told, None).output[0].content[0].text == text
     assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (20, 10)
 

@@ -53,7 +53,6 @@ from data import (
     RUNS,
     USES,
     ApprovalSummary,
-    FeedItem,
     FlagSummary,
     Row,
     RunSummary,
@@ -105,28 +104,25 @@ def resolved(approval: str) -> ApprovalResolved:
     )
 
 
-def feed(*bodies: Body, run: RunId = RUN) -> list[FeedItem]:
+def feed(*bodies: Body, run: RunId = RUN) -> list[Stored]:
     """Return a feed of one run: opened by the requester, everything else done by the agent, a second apart."""
     return [
-        FeedItem(
-            seq,
-            Stored.seal(
-                Event(
-                    tenant=TENANT,
-                    run=run,
-                    seq=seq,
-                    at=f"2026-01-01T00:00:{seq:02}.000Z",
-                    actor=REQUESTER if seq == 1 else AGENT,
-                    prev=GENESIS,
-                    body=body,
-                )
-            ),
+        Stored.seal(
+            Event(
+                tenant=TENANT,
+                run=run,
+                seq=seq,
+                at=f"2026-01-01T00:00:{seq:02}.000Z",
+                actor=REQUESTER if seq == 1 else AGENT,
+                prev=GENESIS,
+                body=body,
+            )
         )
         for seq, body in enumerate(bodies, start=1)
     ]
 
 
-def views(*pages: list[FeedItem]) -> tuple[dict[Key, Row], dict[Key, Row]]:
+def views(*pages: list[Stored]) -> tuple[dict[Key, Row], dict[Key, Row]]:
     runs: dict[Key, Row] = {}
     approvals: dict[Key, Row] = {}
     for page in pages:
@@ -257,7 +253,7 @@ USED = feed(
 )
 
 
-def uses(*pages: list[FeedItem]) -> dict[Key, Row]:
+def uses(*pages: list[Stored]) -> dict[Key, Row]:
     runs: dict[Key, Row] = {}
     rows: dict[Key, Row] = {}
     for page in pages:

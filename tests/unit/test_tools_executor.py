@@ -56,6 +56,7 @@ CALLER = Caller(
     correlation="cor_a",
     idempotency_key="idem_a",
     deadline=SystemClock().now() + timedelta(hours=1),
+    held=lambda: True,
 )
 UNTRUSTED = Label(integrity=Integrity.UNTRUSTED, confidentiality=Confidentiality.CONFIDENTIAL)
 
@@ -365,3 +366,20 @@ async def test_a_broken_tool_is_logged_for_the_tenant_that_it_was_called_for(
     await run(egress, make(Effect.READ), "break")
     assert [record.__dict__["mandate"]["tenant"] for record in caplog.records] == [CALLER.tenant]
     assert "private words" not in str(caplog.records[0].__dict__["mandate"])
+
+
+async def test_a_process_that_lost_its_hold_on_the_run_while_it_got_a_token_sends_nothing(
+    peer: Peer, egress: Egress
+) -> None:
+    hold = {"held": True}
+
+    async def slow_token(scope: str) -> str:
+        hold["held"] = False
+        return scope
+
+    slow = Egress(egress.session, [Origin.parse(peer.url, scope="backoffice")], slow_token)
+    caller = replace(CALLER, held=lambda: hold["held"])
+    outcome = await run(slow, make(Effect.WRITE), f"{peer.url}/ok", caller=caller)
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "run.lease"
+    assert not peer.seen

@@ -1,5 +1,6 @@
 """What each run used: folded from its events, each once, however often and by however many it is done."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import given
@@ -24,8 +25,8 @@ from test_interaction_timeline import (
 )
 
 from core import ActionKind, Lane
-from core.events import ApprovalResolved, Body, RunEnded, RunKind, RunResumed, RunState, Usage
-from data import USAGE, FeedItem, Row, RunUsage
+from core.events import ApprovalResolved, Body, RunEnded, RunKind, RunResumed, RunState, Stored, Usage
+from data import USAGE, Row, RunUsage
 from data.projections import Key, events_by_key, fold_page
 
 PINNED = OPENED.model_copy(
@@ -51,11 +52,7 @@ STORY: list[tuple[int, Body]] = [
 ]
 
 
-def feed(tale: Tale) -> list[FeedItem]:
-    return [FeedItem(stored.event.seq, stored) for stored in tale.events]
-
-
-def folded(*pages: list[FeedItem]) -> dict[Key, Row]:
+def folded(*pages: Sequence[Stored]) -> dict[Key, Row]:
     rows: dict[Key, Row] = {}
     for page in pages:
         fold_page(USAGE, rows, events_by_key(USAGE, page, {}), {})
@@ -63,7 +60,7 @@ def folded(*pages: list[FeedItem]) -> dict[Key, Row]:
 
 
 def used(*told: tuple[int, Body]) -> RunUsage:
-    (row,) = folded(feed(run(*told))).values()
+    (row,) = folded(run(*told).events).values()
     return RunUsage.model_validate_json(row.body)
 
 
@@ -90,20 +87,20 @@ def test_a_denied_approval_is_counted_as_denied() -> None:
 
 def test_logs_of_a_day_use_nothing() -> None:
     for kind in (RunKind.ACCESS, RunKind.ADMIN):
-        assert folded(feed(run((0, OPENED.model_copy(update={"kind": kind})), (5, ENDED)))) == {}
-    assert folded(feed(run((0, MODEL), (5, ANSWERED)))) == {}
+        assert folded(run((0, OPENED.model_copy(update={"kind": kind})), (5, ENDED)).events) == {}
+    assert folded(run((0, MODEL), (5, ANSWERED)).events) == {}
 
 
 @given(cuts=st.sets(st.integers(1, len(STORY) - 1)), back=st.integers(0, 20))
 def test_nothing_is_counted_twice_however_the_feed_is_cut_and_repeated(cuts: set[int], back: int) -> None:
-    history = feed(run(*STORY))
+    history = run(*STORY).events
     edges = [0, *sorted(cuts), len(history)]
     assert folded(*(history[max(0, start - back) : end] for start, end in pairwise(edges))) == folded(history)
 
 
 @given(tale=histories())
 def test_usage_and_waterfall_tell_the_same_of_any_run(tale: Tale) -> None:
-    (row,) = folded(feed(tale)).values()
+    (row,) = folded(tale.events).values()
     usage, timeline = RunUsage.model_validate_json(row.body), line(tale)
     total = Usage(tool_calls=usage.tool_calls)
     for of_model in usage.models.values():

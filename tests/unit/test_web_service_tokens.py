@@ -38,7 +38,7 @@ class Provider:
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     provider = Provider()
-    monkeypatch.setattr("web.service_tokens._make_credential", provider.open)
+    monkeypatch.setattr("web.service_tokens.make_credential", provider.open)
     return provider
 
 

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from control.callers import ControlServices, member, publisher, services
-from control.directory import tenant_id
 from control.records import PERSONAL_ACCOUNTS, TenantRecord
 from core import ID_PATTERN, TenantContext, TenantId
+from core.errors import Conflict
 from web import problem_responses
 
 router = APIRouter(prefix="/v1", tags=["tenants"])
@@ -46,13 +46,13 @@ class NewTenant(BaseModel):
     """A tenant to take on.
 
     Attributes:
-        reference: the publisher's own, such as the subscription's id; the same reference is the same tenant.
+        id: minted by the publisher once, and kept with its subscription: the same id is the same tenant.
         groups: Entra group object id to the name that readers of documents go by.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    reference: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+    id: _TenantId
     name: _Name
     plan: _Slug
     region: _Slug
@@ -97,6 +97,11 @@ class BindingPage(BaseModel):
     cursor: str | None
 
 
+class ErasureTold(BaseModel):
+    erasure: str
+    tenant: TenantId
+
+
 @router.get("/tenants/current", responses=problem_responses(401, 403, 404, 503))
 async def current_tenant(context: Annotated[TenantContext, Depends(member)], deps: Services) -> TenantView:
     """Return the caller's own tenant."""
@@ -106,7 +111,7 @@ async def current_tenant(context: Annotated[TenantContext, Depends(member)], dep
 @router.post("/tenants", responses={201: {"model": TenantView}} | problem_responses(401, 403, 409, 413, 422, 503))
 async def create_tenant(context: Publisher, new: NewTenant, deps: Services, response: Response) -> TenantView:
     """Take a tenant on: 201 if it is new, 200 if it was there with the same settings. Publisher only."""
-    record = TenantRecord(id=tenant_id(new.reference), **new.model_dump(exclude={"reference"}))
+    record = TenantRecord(**new.model_dump())
     if await deps.directory.create_tenant(record):
         response.status_code = 201
         await deps.access.admin(context, record.kind, record.id, "1")
@@ -146,6 +151,18 @@ async def list_bindings(_: Publisher, deps: Services, cursor: Cursor = None, lim
     return BindingPage(
         items=[BindingView(key=item.key, tenant=item.value.tenant) for item in page.items], cursor=page.cursor
     )
+
+
+@router.post("/tenants/{tenant}/erasure", status_code=202, responses=problem_responses(401, 403, 404, 409, 422, 503))
+# mandate: allow[tenant-from-request] - only the publisher's own services may, and say of whom
+async def erase_tenant(context: Publisher, tenant: _TenantId, deps: Services) -> ErasureTold:
+    """Have a tenant erased with all that it has here; its id is never good again. Publisher only."""
+    await deps.directory.tenant(tenant)
+    if any(held.held for held in await deps.store.governed.held(tenant)):
+        raise Conflict("A legal hold keeps some of this. Release it first.", code="hold.active")
+    await deps.access.admin(context, "tenant", tenant, "erased")
+    record = await deps.erasures.request(tenant, "tenant", tenant, context.principal.actor)
+    return ErasureTold(erasure=record.id, tenant=tenant)
 
 
 def _view(record: TenantRecord) -> TenantView:

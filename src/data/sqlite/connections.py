@@ -9,9 +9,11 @@ import apsw
 
 from core.errors import Defect, Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 5_000
 _SCHEMA = Path(__file__).with_name("schema.sql")
+_SINCE_2 = "CREATE TABLE barred"
+"""Where the part of the schema begins that files of version 1 do not have."""
 _OUTSIDE = (
     apsw.BusyError,
     apsw.CantOpenError,
@@ -91,8 +93,9 @@ def _make_schema(connection: Connection) -> None:
             "start the newer version that wrote it, or choose another data folder.",
             code="dependency.store_format",
         )
-    if version == 0:
-        connection.execute(_SCHEMA.read_text("utf-8"))
+    if version < SCHEMA_VERSION:
+        schema = _SCHEMA.read_text("utf-8")
+        connection.execute(schema[schema.index(_SINCE_2) :] if version == 1 else schema)
         connection.pragma("user_version", SCHEMA_VERSION)
     connection.execute("COMMIT")
 

@@ -36,6 +36,7 @@ class _Job:
     work: Work[object]
     future: "asyncio.Future[object]"
     due: float
+    alone: bool = False
     result: object = None
     error: Exception | None = None
 
@@ -57,6 +58,10 @@ class Database:
             Timeout: no answer within the bound; whether it was written is not known.
         """
         return await self._writer.run(work)
+
+    async def maintain(self, work: Work[T]) -> T:
+        """Run `work` on the connection that writes, outside of any transaction. Raises as `write` does."""
+        return await self._writer.run(work, alone=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection that only reads.
@@ -103,11 +108,11 @@ class _Threads:
         for thread in self._threads:
             thread.start()
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], *, alone: bool = False) -> T:
         if self._closed or len(self._waiting) >= WAITING:
             raise Unavailable("The store is busy; try again in a moment.", code="dependency.store", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(work, future, self._loop.time() + BOUND_SECONDS)  # pyright: ignore[reportArgumentType] - the job fulfils it with what its own work returned
+        job = _Job(work, future, self._loop.time() + BOUND_SECONDS, alone)  # pyright: ignore[reportArgumentType] - the job fulfils it with what its own work returned
         self._waiting[job] = None
         self._watch = self._watch or self._loop.call_later(BOUND_SECONDS, self._give_up)
         self.jobs.put(job)
@@ -151,10 +156,14 @@ def _read_one_by_one(connection: Connection, threads: _Threads) -> None:
 
 
 def _write_groups(connection: Connection, threads: _Threads) -> None:
-    while (first := threads.jobs.get()) is not None:
+    later: list[_Job] = []  # one that must be alone, found while others were done
+    while (first := later.pop() if later else threads.jobs.get()) is not None:
         group = [first]
         try:
-            _commit(connection, group, threads.jobs)
+            if first.alone:
+                _do(first, connection)
+            else:
+                _commit(connection, group, threads.jobs, later)
         except Exception as error:  # noqa: BLE001 - the group's outcome, whatever it is, belongs to those who wait
             for job in group:
                 job.error = job.error or as_ours(error)
@@ -162,7 +171,7 @@ def _write_groups(connection: Connection, threads: _Threads) -> None:
     connection.close()
 
 
-def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_Job | None]) -> None:
+def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_Job | None], later: list[_Job]) -> None:
     """Do the group, and who comes until it is done, in one transaction: one wait for the disk, no outcome before."""
     with _transaction(connection):
         for job in group:
@@ -171,8 +180,8 @@ def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_
             if not connection.in_transaction:  # SQLite itself has given up, as it does when the disk is full
                 raise job.error or apsw.AbortError()
             connection.execute("ROLLBACK TO job; RELEASE job" if job.error else "RELEASE job")
-            if len(group) < GROUP and (another := _waiting(jobs)):
-                group.append(another)
+            if len(group) < GROUP and not later and (another := _waiting(jobs)):
+                (later if another.alone else group).append(another)
 
 
 def _waiting(jobs: queue.SimpleQueue[_Job | None]) -> _Job | None:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from itertools import islice
 
-from core import ActionKind, DocumentId, Json, Permit, TenantContext
-from core.errors import Defect
-from data.knowledge import KNOWLEDGE, Hit, Passage, Query, Reader, indexing
+from core import DocumentId, Permit, TenantContext
+from data.knowledge import Hit, Passage, Query, Reader
+from data.ranking import DEPTH, Access, fuse, spend_to_index, spend_to_search
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
+from data.sqlite.governed import refuse_barred
 from data.sqlite.passages import (
     bump_version,
     find_passage,
@@ -17,13 +18,10 @@ from data.sqlite.passages import (
     remove_passages,
     write_passage,
 )
-from data.sqlite.ranking import Access, Indexes, fuse
+from data.sqlite.ranking import Indexes
 
 CHUNK = 50
 """Passages written in one go, so that a large document does not keep other writers waiting."""
-
-DEPTH = 50
-"""How far down each of the two rankings is read before they are fused."""
 
 
 class SqliteKnowledge:
@@ -33,12 +31,10 @@ class SqliteKnowledge:
         self._indexes = indexes
 
     async def index(self, permit: Permit, passages: Sequence[Passage]) -> None:
-        collections = {passage.collection for passage in passages}
-        if len(collections) != 1:
-            raise Defect("Passages are indexed into one collection at a time.", code="defect.index")
-        self._spend(permit, ActionKind.INGEST, collections.pop(), indexing(passages))
+        spend_to_index(permit, self._tenant, passages)
 
         def write(connection: Connection, chunk: Sequence[Passage]) -> None:
+            refuse_barred(connection, self._tenant)
             for passage in chunk:
                 write_passage(connection, self._tenant, passage)
             bump_version(connection, self._tenant)
@@ -48,7 +44,7 @@ class SqliteKnowledge:
             await self._database.write(lambda connection, chunk=chunk: write(connection, chunk))
 
     async def search(self, permit: Permit, query: Query, *, vector: bytes, reader: Reader) -> Sequence[Hit]:
-        self._spend(permit, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
+        spend_to_search(permit, self._tenant, query)
         depth = max(DEPTH, query.limit)
 
         def work(connection: Connection) -> Sequence[Hit]:
@@ -89,8 +85,3 @@ class SqliteKnowledge:
 
     def _matched(self, connection: Connection, query: Query, number: int) -> tuple[str, ...]:
         return matched_words(connection, self._tenant, query.text, number) if query.explain else ()
-
-    def _spend(self, permit: Permit, kind: ActionKind, target: str, arguments: Json) -> None:
-        if permit.tenant != self._tenant:
-            raise Defect("A permit of another tenant was presented.", code="defect.permit_mismatch")
-        permit.spend(kind, target, arguments)

@@ -1,16 +1,29 @@
 """Run log and content: an append writes both, the content first."""
 
-import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pydantic import ValidationError
-
-from core import GENESIS, Clock, Content, ContentId, ContentRef, RunId, TenantContext, TenantId, commitment, timestamp
-from core.errors import Conflict, Defect, NotFound, TooLarge
+from core import (
+    GENESIS,
+    Clock,
+    Confidentiality,
+    Content,
+    ContentClass,
+    ContentId,
+    ContentRef,
+    PrincipalId,
+    RunId,
+    TenantContext,
+    TenantId,
+    timestamp,
+)
+from core.errors import Conflict, Defect, NotFound
 from core.events import Stored
-from data.ports import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, RawEvent
+from data.believing import check_append, commits, may_be_refused, parse
+from data.cursors import decode_cursor, encode_cursor
+from data.ports import Page, Piece, RawEvent
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
+from data.sqlite.governed import expiry, is_held, refuse_barred, refuse_held
 
 RawRow = tuple[int, bytes, str]
 
@@ -22,13 +35,15 @@ class SqliteRunLog:
         self._clock = clock
 
     async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
-        _check(events, self._tenant)
+        check_append(events, self._tenant)
         run, first = events[0].event.run, events[0].event
         at = timestamp(self._clock.now())
 
         def work(connection: Connection) -> None:
             if _head(connection, self._tenant, run) != (first.seq - 1, first.prev):
                 raise Conflict("Somebody else has written to this run; read it again.", code="conflict.sequence")
+            if content or may_be_refused(events):
+                refuse_barred(connection, self._tenant)
             insert_content(connection, self._tenant, content, at)
             connection.executemany(
                 "INSERT INTO events (tenant, run, seq, hash, data) VALUES (?, ?, ?, ?, ?)",
@@ -51,10 +66,13 @@ class SqliteRunLog:
 
 
 class SqliteContentStore:
-    def __init__(self, database: Database, context: TenantContext, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, context: TenantContext, clock: Clock, retention: Mapping[ContentClass, int]
+    ) -> None:
         self._database = database
         self._tenant = context.tenant
         self._clock = clock
+        self._retention = retention
 
     async def put(self, content: Sequence[Content]) -> None:
         at = timestamp(self._clock.now())
@@ -65,16 +83,17 @@ class SqliteContentStore:
         if found is None:
             raise NotFound("This content is not there any more.")
         key, data = found
-        if not _commits(ref, key, data):
+        if not commits(ref, key, data):
             raise Defect("Stored content is not what the log says it is.", code="defect.commitment")
         return data
 
     async def matches(self, ref: ContentRef, data: bytes) -> bool:
         found = await self._database.read(lambda connection: self._find(connection, ref.id))
-        return found is not None and _commits(ref, found[0], data)
+        return found is not None and commits(ref, found[0], data)
 
     async def erase(self, ids: Sequence[ContentId]) -> int:
         def work(connection: Connection) -> int:
+            refuse_held(connection, self._tenant, ids)
             erased = 0
             for id_ in ids:
                 connection.execute("DELETE FROM content WHERE tenant = ? AND id = ?", (self._tenant, id_))
@@ -83,18 +102,49 @@ class SqliteContentStore:
 
         return await self._database.write(work)
 
+    async def list(
+        self, *, owner: PrincipalId | None = None, cursor: str | None = None, limit: int = 500
+    ) -> Page[Piece]:
+        condition, values = ("AND owner = ?", (owner,)) if owner else ("", ())
+        after = decode_cursor(cursor, 1)[0] if cursor else ""
+        sql = (
+            "SELECT id, kind, owner, confidentiality, at, length(data) FROM content"  # noqa: S608 - no value is in the text
+            f" WHERE tenant = ? {condition} AND id > ? ORDER BY id LIMIT ?"
+        )
+
+        def work(connection: Connection) -> Page[Piece]:
+            found = list(connection.execute(sql, (self._tenant, *values, after, limit + 1)))
+            pieces = [
+                Piece(id_, ContentClass(kind), whose, Confidentiality(level), at, size)
+                for id_, kind, whose, level, at, size in found[:limit]
+            ]
+            return Page(pieces, encode_cursor(pieces[-1].id) if len(found) > limit else None)
+
+        return await self._database.read(work)
+
+    async def key(self, id_: ContentId) -> bytes | None:
+        found = await self._database.read(lambda connection: self._find(connection, id_))
+        return found[0] if found else None
+
     def _find(self, connection: Connection, id_: ContentId) -> tuple[bytes, bytes] | None:
-        return connection.execute(
-            "SELECT key, data FROM content WHERE tenant = ? AND id = ?", (self._tenant, id_)
+        found: tuple[bytes, bytes, str, str] | None = connection.execute(
+            "SELECT key, data, kind, at FROM content WHERE tenant = ? AND id = ?", (self._tenant, id_)
         ).fetchone()
+        if found is None:
+            return None
+        key, data, kind, at = found
+        before = expiry(connection, self._tenant, kind, self._retention, self._clock)
+        return None if at < before and not is_held(connection, self._tenant, id_) else (key, data)
 
 
 def insert_content(connection: Connection, tenant: TenantId, content: Sequence[Content], at: str) -> None:
     """Write content that is new; the same content once more changes nothing.
 
     Raises:
-        Conflict: the id is taken by something else.
+        Conflict: the id is taken by something else, or its owner is erased.
     """
+    if content:
+        refuse_barred(connection, tenant, [item.owner for item in content])
     for item in content:
         connection.execute(
             "INSERT INTO content (tenant, id, kind, owner, confidentiality, at, key, data)"
@@ -119,46 +169,8 @@ def raw_rows(connection: Connection, tenant: TenantId, run: RunId, after: int, l
     )
 
 
-def parse(data: bytes, expected_hash: str) -> Stored:
-    """Read a stored event back.
-
-    Raises:
-        Defect: the bytes are not those that were written (code `defect.chain`).
-    """
-    try:
-        stored = Stored.parse(data)
-    except ValidationError:
-        stored = None  # its message would quote the bytes
-    if stored is None or stored.hash != expected_hash:
-        raise Defect("A stored event has been changed; verify the evidence to see which.", code="defect.chain")
-    return stored
-
-
 def _head(connection: Connection, tenant: TenantId, run: RunId) -> tuple[int, str]:
     head: tuple[int, str] | None = connection.execute(
         "SELECT seq, hash FROM events WHERE tenant = ? AND run = ? ORDER BY seq DESC LIMIT 1", (tenant, run)
     ).fetchone()
     return head or (0, GENESIS)
-
-
-def _check(events: Sequence[Stored], tenant: TenantId) -> None:
-    if not events:
-        raise Defect("An append needs an event.", code="defect.append")
-    if len(events) > MAX_APPEND_EVENTS or sum(len(stored.data) for stored in events) > MAX_APPEND_BYTES:
-        raise TooLarge(f"At most {MAX_APPEND_EVENTS} events and {MAX_APPEND_BYTES} bytes go into one append.")
-    previous = None
-    for stored in events:
-        event = stored.event
-        if event.tenant != tenant:
-            raise Defect("An event of another tenant was refused.", code="defect.tenant")
-        if previous and (event.run, event.seq, event.prev) != (
-            previous.event.run,
-            previous.event.seq + 1,
-            previous.hash,
-        ):
-            raise Defect("The events of an append must follow one another in one run.", code="defect.append")
-        previous = stored
-
-
-def _commits(ref: ContentRef, key: bytes, data: bytes) -> bool:
-    return hmac.compare_digest(commitment(key, data), ref.commitment)

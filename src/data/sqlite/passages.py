@@ -13,10 +13,11 @@ from core import ID_PATTERN, PUBLISHER, DocumentId, Label, PrincipalId, TenantId
 from core.errors import Defect
 from core.labels import Confidentiality, Integrity
 from data.knowledge import Passage
+from data.ranking import words_of
 from data.sqlite.connections import Connection
 
-MAX_TERMS = 32
-"""Words of a question that are searched for."""
+COMMON = 2_000
+"""A word that more passages of a tenant hold is not looked for; if all are such, the rarest alone is."""
 
 _TENANT = re.compile(rf"{ID_PATTERN}|{PUBLISHER}")
 _COLUMNS = "id, document, collection, ordinal, heading, text, vector, integrity, confidentiality, readers, owner"
@@ -49,6 +50,15 @@ def remove_passages(connection: Connection, tenant: TenantId, document: Document
     return _delete(connection, tenant, "document = ? AND ordinal >= ?", (document, keep))
 
 
+def drop_passages(connection: Connection, tenant: TenantId) -> int:
+    """Remove all of a tenant's passages and its full-text table, and return how many there were."""
+    connection.execute("DELETE FROM passages WHERE tenant = ?", (tenant,))
+    dropped = connection.changes()
+    connection.execute(f"DROP TABLE IF EXISTS {_full_text(tenant)}")
+    bump_version(connection, tenant)
+    return dropped
+
+
 def bump_version(connection: Connection, tenant: TenantId) -> None:
     """Tell all who hold the tenant's passages in memory that they have changed."""
     connection.execute(
@@ -78,10 +88,10 @@ def numbered_passage(connection: Connection, tenant: TenantId, number: int) -> P
 
 def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[int]:
     """Yield the numbers of the passages that hold any of the text's words, best first."""
-    table, query = _full_text(tenant), words_query(text)
-    if query and _exists(connection, table):
+    table, words = _full_text(tenant), words_of(text)
+    if words and _exists(connection, table):
         sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"  # noqa: S608 - `_full_text` has checked it
-        for (number,) in connection.execute(sql, (query,)):
+        for (number,) in connection.execute(sql, (_any_of(_telling(connection, table, words)),)):
             yield number
 
 
@@ -89,17 +99,25 @@ def matched_words(connection: Connection, tenant: TenantId, text: str, number: i
     """Return which of the words that are searched for the passage holds, in any of their forms."""
     table = _full_text(tenant)
     sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - `_full_text` has checked it
-    return tuple(word for word in _words(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
+    return tuple(word for word in words_of(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
 
 
-def words_query(text: str) -> str:
-    """Return an FTS5 query for any of the first words of `text`; quoted, so that none is taken for an operator."""
-    return " OR ".join(f'"{word}"' for word in _words(text))
+def _telling(connection: Connection, table: str, words: Sequence[str]) -> Sequence[str]:
+    """Return the words without those that are so common that scoring all who hold them takes long and says little."""
+    telling = [word for word in words if _count(connection, table, word, COMMON + 1) <= COMMON]
+    return telling or [min(words, key=lambda word: _count(connection, table, word, -1))]
 
 
-def _words(text: str) -> list[str]:
-    words = dict.fromkeys(match.group().casefold() for match in re.finditer(r"\w+", text))
-    return list(words)[:MAX_TERMS]
+def _count(connection: Connection, table: str, word: str, most: int) -> int:
+    """Return how many passages hold a word; no more than `most` are counted, unless that is -1."""
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"  # noqa: S608 - `_full_text` has checked it
+    count: int = connection.execute(sql, (_any_of([word]), most)).fetchone()[0]
+    return count
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """Return an FTS5 query for any of the words; quoted, so that none is taken for an operator."""
+    return " OR ".join(f'"{word}"' for word in words)
 
 
 def _full_text(tenant: TenantId) -> str:

@@ -1,13 +1,10 @@
-"""Who may read which passage, and how two rankings become one."""
+"""The tenants' indexes that are held in memory."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core import Confidentiality, TenantId
-from data.knowledge import Passage, Reader, rank_score
+from core import TenantId
 from data.sqlite.connections import Connection
 from data.sqlite.passages import version_of
 
@@ -17,25 +14,6 @@ if TYPE_CHECKING:
 MAX_CACHED_BYTES = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What decides who may read a passage. Few differ, so each is asked once and not per passage."""
-
-    collection: str
-    owner: str
-    readers: frozenset[str]
-    confidentiality: Confidentiality
-
-    @classmethod
-    def of(cls, passage: Passage) -> "Access":
-        return cls(passage.collection, passage.owner, frozenset(passage.readers), passage.label.confidentiality)
-
-    def readable(self, reader: Reader) -> bool:
-        if self.confidentiality.rank > reader.ceiling.rank:
-            return False
-        return not self.readers or not self.readers.isdisjoint(reader.groups) or self.owner == reader.principal
-
-
 class Indexes:
     """The tenants' indexes that searches hold in memory; the one searched longest ago goes when there is too much."""
 
@@ -43,6 +21,11 @@ class Indexes:
         self._max_bytes = max_bytes
         self._held: OrderedDict[tuple[TenantId, int], Index] = OrderedDict()
         self._lock = threading.Lock()
+
+    def clear(self) -> None:
+        """Forget all; searches read anew."""
+        with self._lock:
+            self._held.clear()
 
     def current(self, connection: Connection, tenant: TenantId, dimension: int) -> "Index":
         """Return the index as of the connection's snapshot, read from disk if anybody has written since."""
@@ -54,26 +37,10 @@ class Indexes:
             if held and held.version == version:
                 self._held.move_to_end(key)
                 return held
-        index = load_index(connection, tenant, version, dimension)
+        index = load_index(connection, tenant, version, dimension, held)
         with self._lock:
             self._held[key] = index
             self._held.move_to_end(key)
             while len(self._held) > 1 and sum(i.matrix.nbytes for i in self._held.values()) > self._max_bytes:
                 self._held.popitem(last=False)
         return index
-
-
-def fuse(by_vector: Sequence[int], by_text: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Fuse two rankings by reciprocal rank (Cormack, Clarke and Buettcher 2009).
-
-    Returns:
-        Number, score in millionths, rank by vector and by text (0 where not found that way), best first.
-    """
-    vector_ranks = {number: rank for rank, number in enumerate(by_vector, start=1)}
-    text_ranks = {number: rank for rank, number in enumerate(by_text, start=1)}
-    fused = [
-        (number, rank_score(vector_ranks.get(number, 0)) + rank_score(text_ranks.get(number, 0)))
-        for number in vector_ranks | text_ranks
-    ]
-    fused.sort(key=lambda item: (-item[1], item[0]))
-    return [(number, score, vector_ranks.get(number, 0), text_ranks.get(number, 0)) for number, score in fused]

@@ -4,10 +4,11 @@ import secrets
 
 from core import TenantContext
 from core.errors import PreconditionFailed
+from data.cursors import decode_cursor, encode_cursor
 from data.ports import Page, R, Record, Versioned
 from data.sqlite.connections import Connection
-from data.sqlite.cursors import decode_cursor, encode_cursor
 from data.sqlite.database import Database
+from data.sqlite.governed import refuse_barred
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -31,6 +32,7 @@ class SqliteRecords:
         new, body = secrets.token_hex(8), value.model_dump_json()
 
         def work(connection: Connection) -> str:
+            refuse_barred(connection, self._tenant)
             if etag is None:
                 connection.execute(
                     "INSERT INTO records (tenant, kind, key, etag, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",

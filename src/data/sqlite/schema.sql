@@ -78,3 +78,26 @@ CREATE TABLE checkpoints (
   name     TEXT    NOT NULL PRIMARY KEY,
   position INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Who was erased: nothing of them is written any more. Person is empty where it is the whole tenant.
+CREATE TABLE barred (
+  tenant TEXT NOT NULL,
+  person TEXT NOT NULL,
+  PRIMARY KEY (tenant, person)
+) STRICT, WITHOUT ROWID;
+
+-- Days for which a tenant keeps a class of content, where it differs from what the store was opened with.
+CREATE TABLE retention (
+  tenant TEXT    NOT NULL,
+  kind   TEXT    NOT NULL,
+  days   INTEGER NOT NULL,
+  PRIMARY KEY (tenant, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Content that must not go: of a person, a piece by its id, or '*' for all.
+CREATE TABLE holds (
+  tenant  TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  name    TEXT NOT NULL,
+  PRIMARY KEY (tenant, subject, name)
+) STRICT, WITHOUT ROWID;

@@ -1,15 +1,16 @@
 """The SQLite store, put together."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import Clock, SystemClock, TenantContext
+from core import Clock, ContentClass, SystemClock, TenantContext
 from core.errors import Timeout, Unavailable
 from data.ports import Store
 from data.sqlite.connections import SCHEMA_VERSION
 from data.sqlite.database import Database, open_database
+from data.sqlite.governed import SqliteGoverned
 from data.sqlite.knowledge import SqliteKnowledge
 from data.sqlite.log import SqliteContentStore, SqliteRunLog
 from data.sqlite.platform import SqlitePlatform
@@ -29,17 +30,19 @@ class SqliteTenantData:
 
 
 class SqliteStore:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, retention: Mapping[ContentClass, int]) -> None:
         self._database = database
         self._clock = clock
+        self._retention = retention
         self._indexes = Indexes()
         self._platform = SqlitePlatform(database)
+        self._governed = SqliteGoverned(database, clock, self._indexes, retention)
 
     def tenant(self, context: TenantContext) -> SqliteTenantData:
         return SqliteTenantData(
             context=context,
             log=SqliteRunLog(self._database, context, self._clock),
-            content=SqliteContentStore(self._database, context, self._clock),
+            content=SqliteContentStore(self._database, context, self._clock, self._retention),
             records=SqliteRecords(self._database, context),
             knowledge=SqliteKnowledge(self._database, context, self._indexes),
             views=SqliteViews(self._database, context),
@@ -49,9 +52,13 @@ class SqliteStore:
     def platform(self) -> SqlitePlatform:
         return self._platform
 
+    @property
+    def governed(self) -> SqliteGoverned:
+        return self._governed
+
     async def ready(self) -> None:
         try:
-            await self._platform.head()
+            await self._database.read(lambda connection: connection.pragma("user_version"))
             # Writes the number that is there already: nothing changes, yet it takes the lock and reaches the disk.
             await self._database.write(lambda connection: connection.pragma("user_version", SCHEMA_VERSION))
         except Timeout as error:
@@ -59,8 +66,12 @@ class SqliteStore:
 
 
 @asynccontextmanager
-async def open_store(path: Path, *, clock: Clock | None = None) -> AsyncGenerator[Store]:
+async def open_store(
+    path: Path, *, clock: Clock | None = None, retention: Mapping[ContentClass, int] | None = None
+) -> AsyncGenerator[Store]:
     """Open the store in the file at `path`, which is made if it is not there; its folder must be.
+
+    `retention` says for how many days content of a class stays; what it does not name stays until it is erased.
 
     Up to a few processes may have the same file open. On leaving the context everything submitted is on disk.
 
@@ -68,4 +79,4 @@ async def open_store(path: Path, *, clock: Clock | None = None) -> AsyncGenerato
         Unavailable: the file cannot be opened, or a newer version of the product wrote it.
     """
     async with open_database(path) as database:
-        yield SqliteStore(database, clock or SystemClock())
+        yield SqliteStore(database, clock or SystemClock(), retention or {})

@@ -1,6 +1,6 @@
 """A tenant's passages in memory, as one matrix: which the reader may read, and which of them are nearest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import orjson
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from core import Confidentiality, TenantId
 from data.knowledge import Reader
+from data.ranking import Access
 from data.sqlite.connections import Connection
-from data.sqlite.ranking import Access
 
 Mask = NDArray[np.bool_]
 
@@ -35,6 +35,24 @@ class Index:
     comparable: Mask
     matrix: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, dimension: int) -> "Index":
+        none, nowhere = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.intp)
+        matrix = np.zeros((0, dimension), dtype=np.float32)
+        return cls(0, none, {}, [], nowhere, np.zeros(0, dtype=np.bool_), matrix)
+
+    def only(self, there: NDArray[np.int64]) -> "Index":
+        """Return the same without the passages that are not there any more; `places` are left to be made anew."""
+        keep = np.isin(self.numbers, there)
+        return replace(
+            self,
+            numbers=self.numbers[keep],
+            access_of=self.access_of[keep],
+            comparable=self.comparable[keep],
+            matrix=self.matrix[keep],
+            places={},
+        )
+
     def allowed(self, reader: Reader, collections: frozenset[str]) -> Mask:
         """Return which passages `reader` may read in `collections`."""
         answers = [access.collection in collections and access.readable(reader) for access in self.access]
@@ -58,26 +76,37 @@ class Index:
         return bool(allowed[self.places[number]])
 
 
-def load_index(connection: Connection, tenant: TenantId, version: int, dimension: int) -> Index:
+def load_index(connection: Connection, tenant: TenantId, version: int, dimension: int, held: Index | None) -> Index:
+    """Read the tenant's passages; of those that `held` has, only whether they are still there.
+
+    A passage never changes under its number, and numbers are never given twice.
+    """
+    there = [number for (number,) in connection.execute("SELECT number FROM passages WHERE tenant = ?", (tenant,))]
+    before = (held or Index.empty(dimension)).only(np.array(there, dtype=np.int64))
+    known = int(held.numbers.max(initial=0)) if held else 0
     found: list[tuple[int, bytes, str, str, str, str]] = list(
         connection.execute(
-            "SELECT number, vector, collection, owner, readers, confidentiality FROM passages WHERE tenant = ?",
-            (tenant,),
+            "SELECT number, vector, collection, owner, readers, confidentiality FROM passages"
+            " WHERE tenant = ? AND number > ?",
+            (tenant, known),
         )
     )
-    numbers = [number for number, *_ in found]
-    accesses: dict[tuple[str, str, str, str], int] = {}
-    access_of = [accesses.setdefault((c, o, r, k), len(accesses)) for _, _, c, o, r, k in found]
+    accesses = {access: place for place, access in enumerate(before.access)}
+    access_of = [
+        accesses.setdefault(Access(c, o, frozenset(orjson.loads(r)), Confidentiality(k)), len(accesses))
+        for _, _, c, o, r, k in found
+    ]
     comparable = np.array([dimension > 0 and len(vector) == 4 * dimension for _, vector, *_ in found], dtype=np.bool_)
     matrix = np.zeros((len(found), dimension), dtype=np.float32)
     for place in np.flatnonzero(comparable).tolist():
         matrix[place] = np.frombuffer(found[place][1], dtype="<f4")
+    numbers = np.concatenate([before.numbers, np.array([number for number, *_ in found], dtype=np.int64)])
     return Index(
         version=version,
-        numbers=np.array(numbers, dtype=np.int64),
-        places={number: place for place, number in enumerate(numbers)},
-        access=[Access(c, o, frozenset(orjson.loads(r)), Confidentiality(k)) for c, o, r, k in accesses],
-        access_of=np.array(access_of, dtype=np.intp),
-        comparable=comparable,
-        matrix=matrix,
+        numbers=numbers,
+        places={number: place for place, number in enumerate(numbers.tolist())},
+        access=list(accesses),
+        access_of=np.concatenate([before.access_of, np.array(access_of, dtype=np.intp)]),
+        comparable=np.concatenate([before.comparable, comparable]),
+        matrix=np.concatenate([before.matrix, matrix]),
     )

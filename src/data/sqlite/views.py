@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import orjson
 
 from core import RunId, TenantContext, TenantId
+from data.cursors import decode_cursor, encode_cursor
 from data.ports import Page, Row
 from data.sqlite.connections import Connection
-from data.sqlite.cursors import decode_cursor, encode_cursor
 from data.sqlite.database import Database
 
 _COLUMNS = "tenant, key, sort, owner, state, run, seq, body"

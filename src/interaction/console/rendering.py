@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from control import Session
 from core import TenantContext
+from core.errors import Defect
 from interaction.console import assets, formats
 from interaction.console.markdown import render_markdown
 from interaction.console.navigation import counts, entries
@@ -55,8 +56,14 @@ class Page:
         self._deps = deps
 
     async def show(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
-        """Return a page. `values` are the template's own; see `_shared` for what it has besides."""
+        """Return a page. `values` are the template's own; see `_shared` for what it has besides.
+
+        Raises:
+            Defect: a name of the template's own is taken already.
+        """
         shared = await self._shared()
+        if taken := shared.keys() & values.keys():
+            raise Defect(f"Every page has these names already: {', '.join(sorted(taken))}.", code="defect.page")
         html = environment().get_template(template).render({**shared, **values})
         return HTMLResponse(html, status, headers=HEADERS)
 
@@ -75,7 +82,7 @@ class Page:
             "person": token.name if token else "",
             "organisation": (await deps.directory.tenant(me.tenant)).name if me else "",
             "menu": entries(me) if me else [],
-            "counts": await counts(me, deps) if me else {},
+            "waiting": await counts(me, deps) if me else {},
             "path": self._request.url.path,
             "csrf": session.csrf if session else "",
             "theme": theme if theme in THEMES else "",

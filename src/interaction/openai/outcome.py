@@ -68,7 +68,9 @@ class Outcome:
         return [self._citation(match, source) for match, source in found if source]
 
     def _citation(self, match: re.Match[str], source: CitedSource) -> UrlCitation:
-        url = f"{self.public_url}/v1/documents/{source.document}/text#{source.passage}"
+        ordinal = source.passage.rpartition(".")[2]
+        page = f"{self.public_url}/knowledge/documents/{source.document}"
+        url = f"{page}?passage={ordinal}#passage-{ordinal}"
         return UrlCitation(start_index=match.start(), end_index=match.end(), title=source.heading, url=url)
 
 

@@ -24,12 +24,13 @@ class AgentList(Told):
 
 
 class AgentTool(Told):
-    """`reversible` says whether the effect can be undone."""
+    """`reversible` says whether the effect can be undone, `confidentiality_ceiling` what it may be given at most."""
 
     name: str
     description: str
     effect: Effect
     reversible: bool
+    confidentiality_ceiling: Confidentiality
 
 
 class AgentOwner(Told):
@@ -124,6 +125,12 @@ def register_entry(agent: AgentManifest, deps: InteractionDependencies) -> Agent
 def _tools(agent: AgentManifest, deps: InteractionDependencies) -> list[AgentTool]:
     found = [tool for name in agent.tools if (tool := deps.registry.get(name))]
     return [
-        AgentTool(name=tool.name, description=tool.description, effect=tool.effect, reversible=tool.reversible)
+        AgentTool(
+            name=tool.name,
+            description=tool.description,
+            effect=tool.effect,
+            reversible=tool.reversible,
+            confidentiality_ceiling=tool.ceiling,
+        )
         for tool in found
     ]

@@ -4,7 +4,7 @@ import orjson
 from fastapi import APIRouter, Response
 
 from core import DocumentId, Role, RunId, TenantContext
-from core.errors import Forbidden
+from core.errors import Conflict, Forbidden
 from data import USES, Store, UseSummary
 from interaction.answers import Told, answer, described, problems
 from interaction.authority import Me, User, oversees
@@ -12,7 +12,7 @@ from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import Cursor, DocumentPath, IdempotencyKey, Limit, no_such, run_for
 from interaction.routes.documents import LONGEST_INGESTION, Prefer, readable_document, waits
 from interaction.routes.runs import lag
-from orchestration import DocumentRecord, erase_document
+from orchestration import DocumentRecord
 
 router = APIRouter(prefix="/v1/documents/{document}", tags=["documents"])
 
@@ -38,7 +38,7 @@ class UsePage(Told):
 async def delete_document(document: DocumentPath, me: User, deps: Deps) -> Response:
     """Erase a document for good: its text, its file, their keys, its passages. The document's owner; admin, owner.
 
-    What was answered from it before stays, without its words: citations show that it was erased.
+    What runs were shown of it goes too, and answers that cite it; that there were such stays in the evidence.
     """
     await erase(me, deps, document)
     return Response(status_code=204)
@@ -50,10 +50,13 @@ async def erase(me: TenantContext, deps: InteractionDependencies, document: Docu
     Raises:
         NotFound: there is none for them.
         Forbidden: it is somebody else's.
+        Conflict: a legal hold keeps it (`hold.active`).
     """
     await own_or_administered(deps.store, me, document)
     await deps.access.admin(me, DocumentRecord.kind, document, "erased")
-    await erase_document(deps.store.tenant(me), document)
+    erased = await deps.eraser.erase(me.tenant, "document", document, me.principal.actor)
+    if erased.waits:
+        raise Conflict("A legal hold keeps this document. It goes when the hold is released.", code=erased.waits)
 
 
 _ANSWERS = {
@@ -70,7 +73,7 @@ async def reindex_document(
 
     The document's owner; admin, owner; as policy says.
     """
-    run, wait = run_for(me, key), waits(prefer)
+    run, wait = await run_for(deps.store.tenant(me), key), waits(prefer)
     await index_again(me, deps, document, run=run, wait=wait)
     return answer(Reindexed(document=document, run=run), 200 if wait else 202, {"Mandate-Run": run})
 

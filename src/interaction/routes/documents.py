@@ -117,7 +117,7 @@ async def add_document(
     Roles: user, approver, admin, owner; policy decides for which collections.
     """
     wait = waits(prefer)
-    view = await take_in(me, deps, body, run=run_for(me, key), wait=wait)
+    view = await take_in(me, deps, body, run=await run_for(deps.store.tenant(me), key), wait=wait)
     headers = {"Location": f"/v1/documents/{view.document}", "Mandate-Run": view.run}
     return answer(view, 201 if wait else 202, headers)
 

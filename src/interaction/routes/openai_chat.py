@@ -52,7 +52,7 @@ async def create_chat_completion(
     """
     named = conversation or _named(body)
     prompt = prompt_of(agent_of(deps, body.model), body.turns(), named)
-    turn = turn_of(prompt, run_for(me, key))
+    turn = turn_of(prompt, await run_for(deps.store.tenant(me), key))
     if body.stream:
         return await streamed(deps, me, turn, lambda opened: _teller(opened, usage=body.wants_usage))
     opened, outcome = await answered(deps, me, turn)

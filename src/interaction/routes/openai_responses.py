@@ -34,7 +34,7 @@ async def create_response(body: NewResponse, me: User, deps: Deps, key: Idempote
     """
     agent = agent_of(deps, body.model)
     prompt = prompt_of(agent, body.turns(), await _conversation(deps, me, body))
-    turn = turn_of(prompt, run_for(me, key))
+    turn = turn_of(prompt, await run_for(deps.store.tenant(me), key))
     if body.stream:
         return await streamed(deps, me, turn, _teller)
     begun, outcome = await answered(deps, me, turn)

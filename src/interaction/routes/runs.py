@@ -88,7 +88,7 @@ async def start_run(body: NewRun, me: User, deps: Deps, request: Request, key: I
     is written. Otherwise the answer comes when the run has ended or waits for a person.
     """
     as_stream = wants_stream(request.headers)
-    run = run_for(me, key)
+    run = await run_for(deps.store.tenant(me), key)
     turn = await turn_of(deps, me, body, run)
     headers = started_headers(run)
     if as_stream:

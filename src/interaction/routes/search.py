@@ -70,7 +70,7 @@ _FOUND = TypeAdapter(list[Found])
 @router.post("", responses=described(SearchResult, 402, 404, 409, 413, 415, 422, 504))
 async def search(body: NewSearch, me: User, deps: Deps, key: IdempotencyKey = None) -> Response:
     """Search the documents that you may read. Roles: user, approver, admin, owner."""
-    return answer(await found(me, deps, body, run_for(me, key)))
+    return answer(await found(me, deps, body, await run_for(deps.store.tenant(me), key)))
 
 
 async def found(me: TenantContext, deps: InteractionDependencies, body: NewSearch, run: RunId) -> SearchResult:

@@ -7,7 +7,7 @@ from pathlib import Path
 import uvloop
 from pydantic import BaseModel
 
-from control import TenantRecord, contexts, tenant_id
+from control import TenantRecord, contexts
 from core import (
     ActionKind,
     Content,
@@ -20,6 +20,7 @@ from core import (
     Role,
     RunId,
     TenantContext,
+    TenantId,
     new_id,
 )
 from core.events import Body, DecisionMade, ModelFinished, Proposal, ToolFinished, Usage
@@ -59,7 +60,7 @@ async def measure(order: Order) -> Figures:
 
 def throw_away_context() -> TenantContext:
     """Return authority over a tenant that exists in a temporary store alone."""
-    record = TenantRecord(id=tenant_id("bench"), name="Bench", plan="team", region="westeurope")
+    record = TenantRecord(id=TenantId(new_id("ten")), name="Bench", plan="team", region="westeurope")
     return contexts.from_directory(record, _OWNER, roles=[Role.USER], groups=[], correlation="bench")
 
 

@@ -71,6 +71,8 @@ def _facts(number: int) -> Facts:
         "effect": "read",
         "reversible": True,
         "untrusted_arguments": (),
+        "arguments_rank": 1,
+        "tool_ceiling": 2,
         "calls_in_run": number,
     }
 

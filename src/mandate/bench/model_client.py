@@ -2,7 +2,6 @@
 
 import ssl
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,15 +9,15 @@ import aiohttp
 import uvloop
 from pydantic import BaseModel
 
-from control import ActionRequest, AgentFacts, Gate, Granted, Policies, Situation
-from core import ActionKind, Label, Permit, RunId, SystemClock, new_id
+from control import ActionRequest, AgentFacts
+from core import ActionKind, Permit, SystemClock, new_id
 from core.errors import Defect
-from core.events import RunKind, RunOpened, Versions
-from data import RunWriter, TenantData
+from data import TenantData
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.asked import first_call, second_call
 from mandate.bench.figures import Figures, spread
+from mandate.bench.permits import permits_for
 from mandate.bench.programs import read_order, tell
 from mandate.settings import ROOT
 from models import Adapter, Catalogue, ChatRequest, ChatResult, ModelRouter
@@ -73,28 +72,15 @@ async def _batch(router: ModelRouter, data: TenantData, turns: int) -> float:
     for _ in range(turns):
         first = first_call(f"Look up order A-20417 for caller {new_id('caller')}.")
         requests += [first, second_call(first)]
-    permits = await _permits(data, requests)
+    asked = [
+        ActionRequest(ActionKind.CALL_MODEL, request.logical, 1, request.fingerprint(), {"tokens_in_run": 0})
+        for request in requests
+    ]
+    permits = await permits_for(data, AgentFacts(name="support"), asked)
     began = time.process_time()
     for request, permit in zip(requests, permits, strict=True):
         await _call(router, request, permit)
     return (time.process_time() - began) / turns
-
-
-async def _permits(data: TenantData, requests: Sequence[ChatRequest]) -> list[Permit]:
-    """Have the gate decide, as ever: nobody else makes a permit."""
-    run = RunWriter(data, RunId(new_id("run")), actor=data.context.principal.actor)
-    await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="bench"))])
-    gate = Gate(policies=Policies(environment="", clock=_CLOCK), environment="local")
-    verdicts = await gate.authorize(
-        run,
-        AgentFacts(name="support"),
-        [
-            ActionRequest(ActionKind.CALL_MODEL, request.logical, 1, request.fingerprint(), {"tokens_in_run": 0})
-            for request in requests
-        ],
-        situation=Situation(label=Label(), budget_left_micros=1, entitled=True),
-    )
-    return [verdict.permit for verdict in verdicts if isinstance(verdict, Granted)]
 
 
 async def _call(router: ModelRouter, request: ChatRequest, permit: Permit) -> None:

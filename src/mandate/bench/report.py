@@ -65,6 +65,14 @@ def _parts(found: Figures, azure: Figures) -> Table:
         assert isinstance(figures, dict)
         time = f"{figures['median_us']} / {figures['p99_us']} µs"
         table.add_row(f"decision by {figures['policies']} policies", time)
+    for figures in _part(found, "retrieval").values():
+        assert isinstance(figures, dict)
+        times = f"{_pair(figures, 'search_ms')} ms; the first after a write {figures['first_search_ms']} ms"
+        table.add_row(f"search in {figures['passages']:,} passages, synthetic vectors", times)
+    for name, figures in _part(found, "cosmos").items() if "cosmos" in found else ():
+        assert isinstance(figures, dict)
+        sorts = ", ".join(f"{operation} {times}" for operation, times in _part(figures, "operations").items())
+        table.add_row(f"{name} on Cosmos DB", f"{figures['requests']} requests, {figures['kilobytes']} KB: {sorts}")
     start = _part(found, "start_up")
     table.add_row("product ready, with data there", f"{start['seconds']} s")
     table.add_row("`mandate version`", f"{start['command_seconds']} s")

@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from core.errors import Unavailable
-from mandate.bench import appends, decisions, model_client, passthrough
+from mandate.bench import appends, cosmos, decisions, model_client, passthrough, retrieval
 from mandate.bench.asked import first_call
 from mandate.bench.figures import Figures, spread
 from mandate.bench.load import Kind, Level, compare, failures, measure
@@ -41,10 +41,16 @@ class Plan:
     append_seconds: float
     decisions: int
     client_batches: int
+    passages: tuple[int, ...]
+    searches: int
+    cosmos_turns: int
+    """Of each kind on Cosmos DB; 0 for none, since a product of its own has to be set up for them."""
 
 
-FULL = Plan((Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, 10)
-QUICK = Plan((Level(1, 4, 8), Level(16, 2, 32)), 1, 0.5, 1000, 3)
+FULL = Plan(
+    (Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, 10, (1_000, 10_000, 100_000), 200, 20
+)
+QUICK = Plan((Level(1, 4, 8), Level(16, 2, 32)), 1, 0.5, 1000, 3, (1_000,), 50, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,12 @@ async def _measured(folder: Path, plan: Plan) -> Figures:
     order = appends.Order(folder=folder, seconds=plan.append_seconds, appenders=levels)
     found["append"] = await result_of("appends", order)
     found["decision"] = await result_of("decisions", decisions.Order(decisions=plan.decisions))
+    _say("Searches ...")
+    searches = retrieval.Order(folder=folder, sizes=plan.passages, searches=plan.searches)
+    found["retrieval"] = await result_of("retrieval", searches)
+    if plan.cosmos_turns:
+        _say("What turns ask of Cosmos DB ...")
+        found["cosmos"] = await cosmos.asked(folder / "cosmos", plan.cosmos_turns)
     return found
 
 

@@ -1,22 +1,22 @@
-"""What only the host of a product can do: cut its power, count effects, order faults, tamper with its disk."""
+"""What only the host of a product can do: cut its power, count effects, order faults."""
 
 import asyncio
-import shutil
 import ssl
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
-import apsw  # mandate: allow[tenant-handle] - a copy of the whole file, and a byte in it changed, to show what follows
 import orjson
 from pydantic import BaseModel, ConfigDict
 
 from core import Json, TenantId
 from mandate.demo.report import expect
-from mandate.local.emulate import BACKOFFICE, MODEL
-from mandate.local.stack import Emulator, Stack
+from mandate.local.emulate import BACKOFFICE, COSMOS, MODEL
+from mandate.local.stack import Emulator, Stack, StoreKind
 from mandate.services import local_client_id
 
 VERIFY_SECONDS = 60.0
@@ -56,6 +56,10 @@ class Host:
         finally:
             await self._emulator("DELETE", "model", "/faults")
 
+    async def asked_of_cosmos(self, what: Literal["counts", "bytes"]) -> Counter[str]:
+        """Return what the emulator of Cosmos DB has been asked since it started, by operation."""
+        return Counter(orjson.loads(await self._emulator("GET", "cosmos", f"/_emulator/{what}")))
+
     async def cut_power(self) -> None:
         """Kill the product as `kill -9` does, and start it again over what is on disk."""
         await self.stack.kill_product()
@@ -65,8 +69,9 @@ class Host:
         self, method: str, name: Emulator, path: str, body: Json = None, *, tenant: str | None = None
     ) -> bytes:
         """Call an emulator as the orchestration service may, and return what it said."""
-        audience = {"model": MODEL, "backoffice": BACKOFFICE}[name]
-        headers = {"Authorization": f"Bearer {await self._token(audience)}"}
+        audience = {"model": MODEL, "backoffice": BACKOFFICE, "cosmos": COSMOS}[name]
+        token = await self._token(audience)
+        headers = {"Authorization": f"type=aad&ver=1.0&sig={token}" if name == "cosmos" else f"Bearer {token}"}
         if tenant:
             headers["X-Mandate-Tenant"] = tenant
         url = f"{self.stack.address(name)}{path}"
@@ -90,32 +95,11 @@ class Host:
             return orjson.loads(raw)["access_token"]
 
 
-def copy_store(folder: Path, copy: Path) -> None:
-    """Copy the store of a product that is stopped. Blocking."""
-    copy.mkdir()
-    for file in folder.glob("mandate.db*"):
-        shutil.copy2(file, copy)
-
-
-def tamper(folder: Path, run: str, seq: int, old: str, new: str) -> int:
-    """Rewrite one stored event past the product, as who owns the disk could; return how many rows changed. Blocking."""
-    connection = apsw.Connection(str(folder / "mandate.db"))
-    try:
-        connection.execute(  # pyright: ignore[reportUnknownMemberType] - a type that its stubs do not resolve
-            "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?, ?) AS BLOB)"
-            " WHERE run = ? AND seq = ? AND instr(CAST(data AS TEXT), ?) > 0",
-            (old, new, run, seq, old),
-        )
-        return connection.changes()
-    finally:
-        connection.close()
-
-
-async def verify_evidence(folder: Path) -> tuple[int, str]:
+async def verify_evidence(folder: Path, store: StoreKind) -> tuple[int, str]:
     """Run `mandate evidence verify` on a store, and return its exit code and all that it printed, in one line."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "mandate", "evidence", "verify", "--folder", str(folder)),
+        *("-m", "mandate", "evidence", "verify", "--folder", str(folder), "--store", store),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -3,9 +3,10 @@
 import asyncio
 
 from mandate.api import EventPage, Verification
-from mandate.demo.host import copy_store, tamper, verify_evidence
+from mandate.demo.host import verify_evidence
 from mandate.demo.report import expect
 from mandate.demo.story import Story
+from mandate.local.kept import copy_store, tamper
 
 
 async def every_run_verifies(story: Story) -> str:
@@ -26,13 +27,13 @@ async def tampering_is_found(story: Story) -> str:
     page = EventPage.model_validate(await (await story.person("elif")).get(f"/v1/runs/{run}/events"))
     seq = next(event.seq for event in page.items if event.type == "approval_resolved")
     await host.stack.stop()
-    folder, copy = host.stack.folder, host.stack.folder / "tampered"
-    await asyncio.to_thread(copy_store, folder, copy)
-    changed = await asyncio.to_thread(tamper, copy, run, seq, '"approved"', '"denied"')
+    folder, copy, store = host.stack.folder, host.stack.folder / "tampered", host.stack.store
+    await asyncio.to_thread(copy_store, folder, copy, store)
+    changed = await asyncio.to_thread(tamper, copy, store, run, seq, '"approved"', '"denied"')
     expect(changed == 1, f"{changed} events were rewritten")
-    code, told = await verify_evidence(copy)
+    code, told = await verify_evidence(copy, store)
     expect(code == 1 and run in told and f"event {seq}:" in told, f"exit {code}: {told}")
-    original, also_told = await verify_evidence(folder)
+    original, also_told = await verify_evidence(folder, store)
     expect(original == 0, f"the untouched store: exit {original}: {also_told}")
     return f"the copy: {told}; the original: {also_told}"
 

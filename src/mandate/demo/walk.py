@@ -17,7 +17,7 @@ from mandate.demo.host import Host
 from mandate.demo.report import Report, Step
 from mandate.demo.story import Story
 from mandate.local.seeding import seed
-from mandate.local.stack import Stack, free_port, running
+from mandate.local.stack import Stack, StoreKind, free_port, running
 from mandate.local.world import Company, load_companies
 from mandate.services import Services
 from mandate.settings import ROOT
@@ -36,11 +36,13 @@ console = Console(highlight=False)
 LOG_LINES = 12
 
 
-async def demo(*, separate: bool, url: str) -> int:
+async def demo(*, separate: bool, replicas: int, store: StoreKind, url: str) -> int:
     """Take every step of the story, and print whether each promise holds.
 
     Args:
-        separate: run the product of its own as three processes rather than one.
+        separate: run each service of the product of its own as a process.
+        replicas: of each, if they are separate.
+        store: where the data goes.
         url: drive this product instead; what needs its host is named as not run.
 
     Returns:
@@ -54,7 +56,8 @@ async def demo(*, separate: bool, url: str) -> int:
         if url:
             await _walk(report, Story(url.rstrip("/"), session, companies, None))
         else:
-            async with _own_product(list(companies.values()), separate=separate) as stack:
+            own = _own_product(list(companies.values()), separate=separate, replicas=replicas, store=store)
+            async with own as stack:
                 await _walk(report, Story(stack.url, session, companies, Host(stack, session)))
     return report.close(time.monotonic() - began)
 
@@ -83,11 +86,13 @@ def _quietly(name: str, done: int, total: int) -> None:
 
 
 @asynccontextmanager
-async def _own_product(companies: list[Company], *, separate: bool) -> AsyncGenerator[Stack]:
+async def _own_product(
+    companies: list[Company], *, separate: bool, replicas: int, store: StoreKind
+) -> AsyncGenerator[Stack]:
     """Give a product in a throw-away folder, on free ports, with both companies in it; nothing of it is left."""
     with tempfile.TemporaryDirectory(prefix="mandate-demo-") as folder:
-        stack = Stack(Path(folder), free_port(), separate=separate)
-        console.print(f"Starting a product of its own, as {'three processes' if separate else 'one process'} ...")
+        stack = Stack(Path(folder), free_port(), separate=separate, replicas=replicas, store=store)
+        console.print(f"Starting a product of its own; its processes: {', '.join(stack.parts)} ...")
         began = time.monotonic()
         async with _telling_why(stack), running(stack):
             started = time.monotonic()

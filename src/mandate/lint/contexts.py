@@ -86,5 +86,5 @@ def _is_request_bag(node: ast.expr) -> bool:
 def _is_given(source: Source, model: ast.ClassDef) -> bool:
     """Return whether a model is what callers send; in `control/routes` it is unless its name says that it is told."""
     bases = {ast.unparse(base) for base in model.bases}
-    told = model.name.endswith(("View", "Page"))
+    told = model.name.endswith(("View", "Page", "Told"))
     return bool(bases & {"Given", "_Body"}) or (source.within("control/routes/") and "BaseModel" in bases and not told)

@@ -7,14 +7,17 @@ from mandate.lint.sources import Finding, Source
 
 RULE = "tenant-handle"
 
-PLATFORM = {
+UNBOUND = {
+    "control/routes/tenants.py": "has a tenant erased, for the publisher",
+    "interaction/routes/erasures.py": "asks whether anything of the caller's tenant is held",
+    "orchestration/erasing.py": "erases all of one tenant",
     "interaction/changes.py": "tells all who listen, each of their own tenant",
     "interaction/routes/runs.py": "says how far the views are behind, which is one number",
-    "orchestration/driver.py": "finds the runs of all tenants that somebody must carry on",
+    "orchestration/erasure.py": "brings the views up to date, from which it is read where a document was used",
+    "orchestration/store_driver.py": "finds the runs of all tenants that somebody must carry on",
     "mandate/compose.py": "gives it to the projector",
-    "mandate/evidence.py": "verifies the chains of all tenants, for the operator on the machine",
 }
-"""Who may use `store.platform`, which is bound to no tenant, and for what."""
+"""Who may use `store.platform` and `store.governed`, which are bound to no tenant, and for what."""
 
 DRIVERS = {
     "apsw": "data/sqlite/",
@@ -25,7 +28,7 @@ DRIVERS = {
 """The packages that speak to a database, and the one adapter of each."""
 
 _PLATFORM = (
-    "`store.platform` is bound to no tenant. Use `store.tenant(context)`, or declare this file in"
+    "`store.platform` and `store.governed` are bound to no tenant. Use `store.tenant(context)`, or declare this file in"
     " mandate/lint/handles.py with the reason."
 )
 _DRIVER = "A database is spoken to by its adapter alone, which puts the tenant into each statement: use `store.tenant`."
@@ -35,7 +38,7 @@ def past_the_handle(source: Source) -> Iterator[Finding]:
     """Yield where data is reached other than through a tenant's handle."""
     for node in ast.walk(source.tree):
         match node:
-            case ast.Attribute(attr="platform", value=store) if _is_store(store) and not _may(source):
+            case ast.Attribute(attr="platform" | "governed", value=store) if _is_store(store) and not _may(source):
                 yield source.finding(node, RULE, _PLATFORM)
             case ast.Import(names=names):
                 yield from (source.finding(node, RULE, _DRIVER) for name in names if _is_foreign(source, name.name))
@@ -50,7 +53,7 @@ def _is_store(node: ast.expr) -> bool:
 
 
 def _may(source: Source) -> bool:
-    return source.file in PLATFORM or source.within("data/", "mandate/bench/", "mandate/demo/")
+    return source.file in UNBOUND or source.within("data/", "mandate/bench/", "mandate/demo/")
 
 
 def _is_foreign(source: Source, module: str) -> bool:

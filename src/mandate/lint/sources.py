@@ -1,8 +1,9 @@
 """A source file as the rules see it, and what they find."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,14 @@ def called(call: ast.Call) -> str:
             return ""
 
 
-def text_of(node: ast.expr) -> str | None:
+def text_of(node: ast.expr, constants: Mapping[str, str] = MappingProxyType({})) -> str | None:
     """Return a text that stands in the code; of an f-string what is fixed, with `{}` for the rest."""
     match node:
         case ast.Constant(value=str(text)):
             return text
+        case ast.FormattedValue(value=ast.Name(id=name)) if name in constants:
+            return constants[name]
         case ast.JoinedStr(values=parts):
-            return "".join(text_of(part) or "{}" for part in parts)
+            return "".join(text_of(part, constants) or "{}" for part in parts)
         case _:
             return None

@@ -1,14 +1,16 @@
 """`mandate emulate`: one emulator as a process of its own. Each refuses to start outside `local`."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 import uvicorn
+import yaml
 from starlette.types import ASGIApp
 
 from core import SystemClock
@@ -27,8 +29,12 @@ if TYPE_CHECKING:
 
 MODEL = "https://cognitiveservices.azure.com"
 BACKOFFICE = "api://backoffice"
+COSMOS = "https://127.0.0.1"
+"""The SDK asks for a token for the account's host, without its port."""
 
-AUDIENCES: Mapping[str, str] = {"models.user": MODEL, "backoffice.call": BACKOFFICE}
+DATABASE = "mandate"
+
+AUDIENCES: Mapping[str, str] = {"models.user": MODEL, "backoffice.call": BACKOFFICE, "store.readwrite": COSMOS}
 """Roles of `services.yaml` on what is not ours, and the audience of tokens for it."""
 
 EMBEDDINGS = ROOT / ".mandate" / "embeddings"
@@ -48,6 +54,18 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
         case "backoffice":
             async with _only(settings, BACKOFFICE, "backoffice.call") as authorize:
                 await _serve(_backoffice(authorize, folder, load_companies(settings.root)), port, folder)
+        case "cosmos":
+            async with _only(settings, COSMOS, "store.readwrite") as authorize:
+                await _cosmos(authorize, settings, port, folder)
+
+
+async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
+    """Serve at each port what is at the ports behind it, in turns, until the process is told to stop."""
+    from emulators.ingress import create_app  # noqa: PLC0415 - each process imports its own emulator only
+
+    async with asyncio.TaskGroup() as group:
+        for port, behind in routes.items():
+            group.create_task(_serve(create_app([f"http://127.0.0.1:{replica}" for replica in behind]), port))
 
 
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
@@ -128,6 +146,20 @@ def _backoffice(authorize: Authorize, folder: Path, companies: Sequence[Company]
     )
 
 
+async def _cosmos(authorize: Authorize, settings: Settings, port: int, folder: Path) -> None:
+    """Serve the store with its containers in it: in Azure a template makes them, and roles on data may not."""
+    from emulators import cosmos  # noqa: PLC0415 - each process imports its own emulator only
+
+    async def data_only(token: str) -> bool:
+        await authorize(token)
+        return False
+
+    declared = yaml.safe_load((settings.root / "environments" / "containers.yaml").read_text())
+    async with cosmos.CosmosEmulator(folder / "cosmos.db", authorize=data_only) as emulator:
+        await emulator.provision(DATABASE, declared["containers"])
+        await _serve(emulator, port, folder, cosmos.DroppingProtocol)
+
+
 @asynccontextmanager
 async def _only(settings: Settings, audience: str, role: str) -> AsyncGenerator[Authorize]:
     """Give a check that lets in only services with a token for `audience` and the app role `role`."""
@@ -148,7 +180,12 @@ async def _only(settings: Settings, audience: str, role: str) -> AsyncGenerator[
         yield authorize
 
 
-async def _serve(app: ASGIApp, port: int, folder: Path | None = None) -> None:
+async def _serve(
+    app: ASGIApp,
+    port: int,
+    folder: Path | None = None,
+    protocol: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+) -> None:
     """Serve over HTTPS, with a certificate of the local authority, where a folder is given that has one."""
     certificate, key = LocalAuthority.open(folder / "authority").issue(["127.0.0.1"]) if folder else (None, None)
     config = uvicorn.Config(
@@ -156,7 +193,7 @@ async def _serve(app: ASGIApp, port: int, folder: Path | None = None) -> None:
         host="127.0.0.1",
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         ws="none",
         access_log=False,
         log_config=uvicorn_log_config(),

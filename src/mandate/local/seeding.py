@@ -47,7 +47,7 @@ async def _onboard(session: aiohttp.ClientSession, stack: Stack, services: Servi
     token = await operator_token(session, stack, services)
     about = company.about
     tenant: Json = {
-        "reference": f"demo-{about.slug}",
+        "id": company.tenant,
         "name": about.name,
         "plan": about.plan,
         "region": about.region,

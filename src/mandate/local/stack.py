@@ -1,4 +1,4 @@
-"""The processes of a laptop: three emulators and the product, in one process group, each ended with its parent."""
+"""The processes of a laptop: the emulators and the product, in one process group, each ended with its parent."""
 
 import asyncio
 import os
@@ -19,8 +19,9 @@ from emulators.authority import LocalAuthority
 from mandate.services import NAMES, Name
 from mandate.settings import ROOT
 
-Emulator = Literal["identity", "model", "backoffice"]
-Part = Emulator | Name | Literal["product"]
+Emulator = Literal["identity", "model", "backoffice", "cosmos"]
+
+StoreKind = Literal["sqlite", "cosmos"]
 
 EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice")
 START_SECONDS = 60.0
@@ -34,17 +35,21 @@ class Stack:
     Attributes:
         folder: where data, certificates and logs are.
         port: the one port for people.
-        separate: the product as three processes rather than one.
+        separate: each service as a process of its own rather than the product as one.
+        replicas: so many processes of each service, if they are separate, behind one address.
+        store: a file, or the emulator of Cosmos DB.
         extra: more environment for the product, such as another model endpoint.
     """
 
     folder: Path
     port: int
     separate: bool = False
+    replicas: int = 1
+    store: StoreKind = "sqlite"
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
     ports: dict[str, int] = field(default_factory=dict[str, int])
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    processes: dict[Part, asyncio.subprocess.Process] = field(default_factory=dict[Part, asyncio.subprocess.Process])
+    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict[str, asyncio.subprocess.Process])
 
     @property
     def url(self) -> str:
@@ -55,12 +60,22 @@ class Stack:
         return self.folder / "authority" / "ca.pem"
 
     @property
-    def parts(self) -> tuple[Part, ...]:
-        """The processes of the product."""
-        return tuple[Part, ...](NAMES) if self.separate else ("product",)
+    def emulators(self) -> tuple[Emulator, ...]:
+        return (*EMULATORS, "cosmos") if self.store == "cosmos" else EMULATORS
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The processes of the product: `product`, or `orchestration`, or `orchestration-1` and so on."""
+        if not self.separate:
+            return ("product",)
+        return tuple(replica for name in NAMES for replica in self.replicas_of(name))
+
+    def replicas_of(self, name: Name) -> tuple[str, ...]:
+        """The processes of a service that is separate."""
+        return (name,) if self.replicas == 1 else tuple(f"{name}-{n}" for n in range(1, self.replicas + 1))
 
     def address(self, part: Emulator | Name) -> str:
-        scheme = "https" if part in ("model", "backoffice") else "http"
+        scheme = "https" if part in ("model", "backoffice", "cosmos") else "http"
         return f"{scheme}://127.0.0.1:{self.ports[part]}"
 
     async def start(self) -> None:
@@ -72,32 +87,47 @@ class Stack:
         os.environ.setdefault("MANDATE_ENVIRONMENT", "local")  # anything else set there stops the emulators
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(LocalAuthority.open, self.folder / "authority")
-        for name in (*EMULATORS, *NAMES):
+        for name in (*self.emulators, *NAMES, *self.parts):
             self.ports.setdefault(name, self.port if name == "interaction" else free_port())
-        await asyncio.gather(self.start_product(), *(self.start_emulator(name) for name in EMULATORS))
+        emulators = [self.start_emulator(name) for name in self.emulators]
+        if self.store == "cosmos":  # the product looks for its store at once
+            await asyncio.gather(*emulators)
+            await self.start_product()
+        else:
+            await asyncio.gather(self.start_product(), *emulators)
+        if self.replicas > 1:
+            await self._start_ingress()
 
     async def start_emulator(self, name: Emulator) -> None:
         await self._spawn(name, "emulate", name, "--port", str(self.ports[name]), "--folder", str(self.folder))
         await self._answers(name, f"{self.address(name)}/healthz")
 
     async def start_product(self) -> None:
-        for part in self.parts:
-            await self.start_part(part)
+        for parts in [self.replicas_of(name) for name in NAMES] if self.separate else [self.parts]:
+            await asyncio.gather(*(self.start_part(part) for part in parts))
 
-    async def start_part(self, part: Part) -> None:
-        names = NAMES if part == "product" else (part,)
-        ports = [f"--port={name}={self.ports[name]}" for name in names if name in NAMES]
-        await self._spawn(part, "serve", "all" if part == "product" else part, *ports)
-        for name in names:
-            if name in NAMES:
-                await self._answers(part, f"{self.address(name)}/readyz")
+    async def start_part(self, part: str) -> None:
+        service, _, instance = part.partition("-")
+        ports = {name: self.ports[name] for name in NAMES} if part == "product" else {service: self.ports[part]}
+        given = [f"--port={name}={port}" for name, port in ports.items()]
+        await self._spawn(part, "serve", "all" if part == "product" else service, *given, instance=instance or "1")
+        for port in ports.values():
+            await self._answers(part, f"http://127.0.0.1:{port}/readyz")
+
+    async def _start_ingress(self) -> None:
+        """Put each service's replicas behind its address."""
+        behind = {name: [str(self.ports[part]) for part in self.replicas_of(name)] for name in NAMES}
+        given = [f"{self.ports[name]}={','.join(ports)}" for name, ports in behind.items()]
+        await self._spawn("ingress", "ingress", *given)
+        for name in NAMES:
+            await self._answers("ingress", f"{self.address(name)}/readyz")
 
     async def kill_product(self) -> None:
         """End the product as a power cut would: no signal that it could see."""
         for part in self.parts:
             await self.kill(part)
 
-    async def kill(self, part: Part) -> None:
+    async def kill(self, part: str) -> None:
         process = self.processes.pop(part)
         with suppress(ProcessLookupError):
             process.kill()
@@ -116,9 +146,9 @@ class Stack:
                 process.kill()
                 await process.wait()
 
-    async def wait(self) -> Part:
+    async def wait(self) -> str:
         """Return the first part that ends by itself."""
-        tasks: dict[asyncio.Task[int], Part] = {
+        tasks: dict[asyncio.Task[int], str] = {
             asyncio.create_task(process.wait()): part for part, process in self.processes.items()
         }
         try:
@@ -128,10 +158,10 @@ class Stack:
                 task.cancel()
         return tasks[done.pop()]
 
-    def log_file(self, part: Part) -> Path:
+    def log_file(self, part: str) -> Path:
         return self.folder / "logs" / f"{part}.log"
 
-    async def _spawn(self, part: Part, *arguments: str) -> None:
+    async def _spawn(self, part: str, *arguments: str, instance: str = "") -> None:
         log = self.log_file(part)
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as output:
@@ -143,7 +173,7 @@ class Stack:
                 stdin=asyncio.subprocess.PIPE,  # closes when this process ends, however it ends
                 stdout=output,
                 stderr=output,
-                env=self._environment(),
+                env={**self._environment(), "MANDATE_INSTANCE": instance},
             )
 
     def _environment(self) -> dict[str, str]:
@@ -154,7 +184,10 @@ class Stack:
             **kept,
             "MANDATE_ENVIRONMENT": "local",
             "MANDATE_SUPERVISED": "1",
-            "MANDATE_STORE": str(self.folder / "mandate.db"),
+            "MANDATE_STORE": (
+                f"{self.address('cosmos')}/mandate" if self.store == "cosmos" else str(self.folder / "mandate.db")
+            ),
+            "MANDATE_ERASURE_JOURNAL": str(self.folder / "erasures.jsonl"),
             "MANDATE_IDENTITY_ISSUER": f"{self.url}/identity/{{tid}}/v2.0",
             "MANDATE_IDENTITY_JWKS": f"{self.address('identity')}/common/discovery/v2.0/keys",
             "MANDATE_FRONT_IDENTITY": self.address("identity"),
@@ -172,7 +205,7 @@ class Stack:
             **self.extra,
         }
 
-    async def _answers(self, part: Part, url: str) -> None:
+    async def _answers(self, part: str, url: str) -> None:
         """Wait until `url` answers 200; the certificate is checked by those who use it, not by this probe."""
         loop = asyncio.get_running_loop()
         end = loop.time() + START_SECONDS

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mandate import DEFAULT_URL
 from mandate.local.seeding import seed
-from mandate.local.stack import Stack, running
+from mandate.local.stack import Stack, StoreKind, running
 from mandate.local.world import Company, load_companies
 from mandate.services import Services
 from mandate.settings import ROOT
@@ -21,10 +21,10 @@ from mandate.settings import ROOT
 console = Console()
 
 
-async def up(folder: Path, port: int, *, separate: bool) -> int:
+async def up(folder: Path, port: int, *, separate: bool, replicas: int, store: StoreKind) -> int:
     """Start, set up, say where to go, and stay until the person or a part of the product ends it."""
     began = time.monotonic()
-    stack = Stack(folder, port, separate=separate)
+    stack = Stack(folder, port, separate=separate, replicas=replicas, store=store)
     companies = load_companies(ROOT)
     console.print("Starting the product and its emulators ...")
     async with running(stack):
@@ -67,14 +67,19 @@ async def _stay(stack: Stack) -> int:
     asked = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, asked.set)
-    ended = asyncio.create_task(stack.wait())
-    stop = asyncio.create_task(asked.wait())
+    while part := await _ended(stack, asked):
+        console.print(f"[red]{part} ended by itself.[/red] Its log: {stack.log_file(part)}")
+        if stack.replicas == 1 or part not in stack.parts:
+            return 1
+        await stack.start_part(part)  # as the platform does with a replica
+    console.print("Stopping ...")
+    return 0
+
+
+async def _ended(stack: Stack, asked: asyncio.Event) -> str:
+    """Return which part ended by itself; nothing once the person asks for the end."""
+    ended, stop = asyncio.create_task(stack.wait()), asyncio.create_task(asked.wait())
     done, pending = await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    if stop in done:
-        console.print("Stopping ...")
-        return 0
-    part = ended.result()
-    console.print(f"[red]{part} ended by itself.[/red] Its log: {stack.log_file(part)}")
-    return 1
+    return "" if stop in done else ended.result()

@@ -8,8 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from control import tenant_id
-from core import Confidentiality, Integrity, Role, TenantId
+from core import ID_PATTERN, Confidentiality, Integrity, Role, TenantId
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
 
@@ -45,6 +44,7 @@ class Collection(_Strict):
 class _File(_Strict):
     name: str
     slug: Slug
+    id: Annotated[TenantId, StringConstraints(pattern=rf"^{ID_PATTERN}$")]
     entra_tenant_id: str
     plan: str
     region: str
@@ -63,14 +63,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """One demo company. `tenant` is the id that onboarding gives it."""
+    """One demo company. `tenant` is the id under which it is onboarded."""
 
     folder: Path
     about: _File
 
     @property
     def tenant(self) -> TenantId:
-        return tenant_id(f"demo-{self.about.slug}")
+        return self.about.id
 
     @property
     def admin(self) -> User:

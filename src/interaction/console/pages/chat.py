@@ -85,7 +85,7 @@ async def look_for_conversations(request: Request, me: Me, deps: Deps, page: Pag
 async def send_message(request: Request, me: User, deps: Deps) -> Response:
     """Send a message, and see what came of it. Roles: user, approver, admin, owner."""
     asked = await form_of(request, _Asked)
-    run = run_for(me, asked.key)
+    run = await run_for(deps.store.tenant(me), asked.key)
     try:
         body = NewRun.model_validate(asked.model_dump(exclude={"key"}))
         await finished_turn(deps, me, await turn_of(deps, me, body, run), within=_LONGEST_WAIT)

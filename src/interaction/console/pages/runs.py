@@ -2,29 +2,31 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import StringConstraints
 
-from core import RunId, TenantContext
+from core import Role, RunId, TenantContext
 from core.errors import Defect, Forbidden
 from core.events import RunKind, RunState, Stored
 from data import RUNS, RunSummary, Views
 from interaction.answers import problems
-from interaction.authority import Me, oversees
+from interaction.authority import Admin, Me, oversees
+from interaction.console.forms import form_of
 from interaction.console.navigation import Entry
 from interaction.console.rendering import PageView
 from interaction.console.run_events import GROUPS, Group, event_lines, group_of
 from interaction.console.waterfall_bars import bars_of
 from interaction.decisions import text_of
 from interaction.dependencies import Deps, InteractionDependencies
-from interaction.parameters import After, Cursor, RunPath
+from interaction.parameters import After, Cursor, FlagPath, RunPath
 from interaction.people import names_in
 from interaction.reading import readable_run, verifiable_run
+from interaction.routes.flags import Resolution
 from interaction.routes.run_evidence import explained, verified
 from interaction.run_view import view_run
 from interaction.timeline import timeline_of
-from orchestration import fetcher, flags_of
+from orchestration import fetcher, flags_of, resolve_flag
 
 router = APIRouter(prefix="/runs", tags=["console"], default_response_class=HTMLResponse)
 
@@ -36,6 +38,8 @@ MOST_READS = 4
 
 EVENTS = 200
 """On one page of a timeline."""
+
+_SEE_OTHER = 303
 
 Whose = Literal["mine", "all"]
 
@@ -120,6 +124,15 @@ async def waterfall_page(run: RunPath, me: Me, deps: Deps, page: PageView) -> Re
     return await page.show("run_waterfall.html", 200, **shared, timeline=timeline, bars=bars_of(timeline.spans))
 
 
+@router.post("/{run}/flags/{flag}", responses={303: {"description": "To the run"}, **problems(404, 409, 413, 422, 504)})
+async def resolve_page(run: RunPath, flag: FlagPath, me: Admin, deps: Deps, request: Request) -> Response:
+    """Say by a form what was done about a flag: `reason`. Roles: owner, admin."""
+    await readable_run(deps.store, me, run)
+    said = await form_of(request, Resolution)
+    await resolve_flag(deps.store.tenant(me), deps.clock, run, flag, said.reason)
+    return RedirectResponse(f"/runs/{run}#flags", _SEE_OTHER)
+
+
 async def _readable(me: TenantContext, deps: InteractionDependencies, run: RunId) -> list[Stored] | None:
     """Return a run's events; None if they are not as they were written, and `me` may know.
 
@@ -147,6 +160,7 @@ async def _shared(me: TenantContext, deps: InteractionDependencies, events: list
         "run": view,
         "agent": deps.agents.get(view.agent),
         "chain": await verified(me, deps, view.run),
+        "may_resolve": me.has(Role.OWNER, Role.ADMIN),
         "flags": [
             {
                 "flag": flag,

@@ -1,0 +1,31 @@
+"""Leave for what the bench does to parts by themselves: the gate decides, as ever; nobody else makes a permit."""
+
+from collections.abc import Sequence
+
+from control import ActionRequest, AgentFacts, Gate, Granted, Policies, Situation
+from core import Label, Permit, RunId, SystemClock, new_id
+from core.errors import Defect
+from core.events import RunKind, RunOpened, Versions
+from data import RunWriter, TenantData
+
+_SITUATION = Situation(label=Label(), budget_left_micros=1, entitled=True)
+_MOST = 50
+"""Of one append, which holds a hundred events at most."""
+
+
+async def permits_for(data: TenantData, agent: AgentFacts, requests: Sequence[ActionRequest]) -> list[Permit]:
+    """Return a permit for each request.
+
+    Raises:
+        Defect: policy does not let the bench do what it is about to do.
+    """
+    run = RunWriter(data, RunId(new_id("run")), actor=data.context.principal.actor)
+    await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="bench"))])
+    gate = Gate(policies=Policies(environment="", clock=SystemClock()), environment="local")
+    permits: list[Permit] = []
+    for start in range(0, len(requests), _MOST):
+        verdicts = await gate.authorize(run, agent, requests[start : start + _MOST], situation=_SITUATION)
+        permits += [verdict.permit for verdict in verdicts if isinstance(verdict, Granted)]
+    if len(permits) != len(requests):
+        raise Defect("Policy refused what the bench is to measure.", code="defect.bench")
+    return permits

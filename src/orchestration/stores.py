@@ -1,0 +1,183 @@
+"""Every place that keeps something of a tenant: how it is kept apart, how it is taken away, how it is erased.
+
+This list is what erasing walks through (`orchestration.erasure`), in this order, and what the build compares with the
+code: a kind of record, a table or a cache that is not in here fails it (`tests/unit/test_store_registry.py`).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from control.erasures import Subject
+from orchestration import erasing
+from orchestration.erasing import Erasing
+
+Step = Callable[[Erasing], Awaitable[int]]
+"""Erases what the store has of the subject, and returns how much that was. Done again, it finds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataStore:
+    """One place.
+
+    Attributes:
+        places: what in the code belongs to it: `table:<name>`, `record:<kind>`, `memory:<file>:<attribute>`.
+        isolates: how one tenant is kept from another's.
+        exports: what of it is in a tenant's archive, or why nothing is.
+        keeps: why nothing is erased where `erases` has no step for a subject.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    isolates: str
+    exports: str
+    erases: Mapping[Subject, Step] = field(default_factory=dict[Subject, Step])
+    keeps: str = ""
+
+
+_BY_TENANT = "the tenant is in every statement"
+_MINTED = "ids that we minted and numbers only"
+
+STORES = (
+    DataStore(
+        name="log",
+        places=("table:events", "container:events"),
+        isolates=_BY_TENANT,
+        exports="every event, as it is on disk",
+        erases={"tenant": erasing.end_runs, "person": erasing.end_runs},
+        keeps="events hold no content; names in them go with the tenant's key. Runs under way are ended",
+    ),
+    DataStore(
+        name="knowledge",
+        places=("table:passages", "table:passage_versions", "table:search_", "container:passages"),
+        isolates=f"{_BY_TENANT}, and each has a full-text table of its own",
+        exports="not by itself: it is made from the documents",
+        erases={"tenant": erasing.all_knowledge, "document": erasing.passages_of_document},
+        keeps="documents are their organisation's, not the person's who brought them",
+    ),
+    DataStore(
+        name="content",
+        places=("table:content", "table:holds", "table:retention", "container:content"),
+        isolates=_BY_TENANT,
+        exports="every piece, with its key",
+        erases={
+            "tenant": erasing.all_content,
+            "person": erasing.content_of_person,
+            "document": erasing.content_of_document,
+        },
+    ),
+    DataStore(
+        name="records",
+        places=(
+            "table:records",
+            "container:records",
+            *(f"record:{kind}" for kind in ("approval", "budget", "collection", "conversation", "document", "member")),
+            *(f"record:{kind}" for kind in ("name_key", "person", "policy", "cancellation")),
+        ),
+        isolates=_BY_TENANT,
+        exports="every record but the keys of processes",
+        erases={
+            "tenant": erasing.all_records,
+            "person": erasing.records_of_person,
+            "document": erasing.record_of_document,
+        },
+    ),
+    DataStore(
+        name="directory",
+        places=("record:tenant", "record:binding"),
+        isolates="in the publisher's tenant, found by id or by a verified identity only",
+        exports="the tenant's own entry",
+        erases={"tenant": erasing.directory_entries},
+        keeps="names organisations, neither people nor documents",
+    ),
+    DataStore(
+        name="sessions",
+        places=("record:session",),
+        isolates="found by a secret that only the browser has; tokens are sealed under it",
+        exports="nothing: they open doors and hold no data",
+        erases={"tenant": erasing.sessions, "person": erasing.sessions},
+        keeps="hold nothing of documents",
+    ),
+    DataStore(
+        name="views",
+        places=("table:view_rows", "table:checkpoints", "container:views", "record:checkpoint"),
+        isolates=_BY_TENANT,
+        exports="not by itself: it is made from the log",
+        keeps="rebuilt from the log, and like it without content or names",
+    ),
+    DataStore(
+        name="erasures",
+        places=("record:erasure", "record:open_erasure", "table:barred"),
+        isolates="the tenant is the beginning of the key",
+        exports="the tenant's own, with their receipts",
+        keeps="what makes sure that nothing comes back: ids that we minted only",
+    ),
+    DataStore(
+        name="processes",
+        places=("record:service_key", "record:carrier", "record:wake"),
+        isolates="the publisher's: public keys and leases of our own processes, and which run one shall look at",
+        exports=f"nothing: {_MINTED}",
+        keeps=_MINTED,
+    ),
+    DataStore(
+        name="vectors in memory",
+        places=("memory:data/sqlite/ranking.py:Indexes._held",),
+        isolates="one index for each tenant",
+        exports="not by itself: it is made from the passages",
+        keeps="dropped by the process that erases; elsewhere not used after the next search, which sees the change",
+    ),
+    DataStore(
+        name="caches",
+        places=(
+            "memory:control/directory.py:Directory._tenants",
+            "memory:control/directory.py:Directory._members",
+            "memory:control/policy_store.py:Policies._cache",
+            "memory:control/keys.py:StoreKeys._cache",
+            "memory:control/cache.py:Cache._entries",
+            "memory:web/tokens.py:TokenValidator._verified",
+        ),
+        isolates="the key has the tenant, or is a hash of the caller's own token",
+        exports="not by itself: copies of records, and of tokens",
+        keeps="not used after five seconds, and forgotten a minute after; a token's claims when others take the room",
+    ),
+    DataStore(
+        name="live runs",
+        places=(
+            "memory:orchestration/live.py:Hub._runs",
+            "memory:orchestration/live.py:Live.known",
+            "memory:orchestration/runs.py:Runs._turns",
+        ),
+        isolates="tenant and run are the key",
+        exports="not by itself: what is said there is in the log and the content",
+        keeps="a run that is ended by an erasure is let go of at its next step, which is refused",
+    ),
+    DataStore(
+        name="counters",
+        places=(
+            "memory:control/access.py:AccessLog._logs",
+            "memory:control/access.py:AccessLog._refusals",
+            "memory:control/access.py:AccessLog._free_at",
+            "memory:control/budgets.py:Budgets._known",
+            "memory:control/budgets.py:Budgets._owed",
+            "memory:control/budgets.py:Budgets._seen",
+            "memory:control/budgets.py:Budgets._batches",
+            "memory:control/batches.py:Batches._queues",
+            "memory:data/cosmos/governed.py:Decided._known",
+            "memory:data/cosmos/log.py:Heads._known",
+            "memory:interaction/changes.py:Changes._listeners",
+            "memory:interaction/changes.py:Changes._streams",
+            "memory:web/limits.py:RateLimiter._buckets",
+            "memory:web/nonces.py:SeenNonces._forget_at",
+        ),
+        isolates="the tenant is in the key",
+        exports=f"nothing: {_MINTED}",
+        keeps=_MINTED,
+    ),
+    DataStore(
+        name="telemetry",
+        places=("memory:telemetry/tracing.py:spans", "memory:telemetry/records.py:log records"),
+        isolates="each span, metric and line names its tenant",
+        exports=f"nothing: {_MINTED}",
+        keeps=f"{_MINTED}; kept for as long as whoever collects it keeps it",
+    ),
+)
+"""In the order in which an erasure goes through them."""

@@ -1,0 +1,155 @@
+"""Large content in Blob Storage, tried on Azurite: Microsoft's own emulator, from npm."""
+
+import asyncio
+import hashlib
+import shutil
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jwt
+import pytest
+from azure.storage.blob.aio import ContainerClient
+from cosmos_emulated import AnyToken
+from store_places import CosmosPlace, emulated
+from store_samples import member, prompt
+
+from core import Content, ContentClass, PrincipalId
+from core.errors import Defect, NotFound, Unavailable
+from data.cosmos import CosmosStore, calls
+from data.cosmos.content import INLINE_BYTES
+from emulators.authority import LocalAuthority
+
+AZURITE = Path(__file__).with_name("azurite")
+ACCOUNT = "devstoreaccount1"
+LARGE = INLINE_BYTES + 1
+
+
+@dataclass(frozen=True)
+class World:
+    store: CosmosStore
+    place: CosmosPlace
+    blobs: ContainerClient
+
+
+@pytest.fixture(scope="session")
+async def azurite_folder(pytestconfig: pytest.Config) -> Path:
+    """A folder with Azurite in it, kept between runs as long as its pins are the same."""
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"tool missing: {tool}")
+    cache = pytestconfig.cache
+    assert cache is not None
+    lock = hashlib.sha256((AZURITE / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = cache.mkdir(f"azurite-{lock}")
+    for file in AZURITE.iterdir():
+        shutil.copy2(file, folder)
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        process = await asyncio.create_subprocess_exec(*npm, cwd=folder, stdout=asyncio.subprocess.PIPE)
+        assert await asyncio.wait_for(process.wait(), 110) == 0
+    return folder
+
+
+@pytest.fixture
+async def azurite(azurite_folder: Path, tmp_path: Path) -> AsyncGenerator[tuple[str, Path]]:
+    """Run it with HTTPS and tokens, and give its address and the authority to trust."""
+    authority = LocalAuthority.open(tmp_path / "authority")
+    certificate, key = authority.issue(["127.0.0.1"])
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        azurite_folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js",
+        *("--blobHost", "127.0.0.1", "--blobPort", "0", "--location", tmp_path / "azurite"),
+        *("--oauth", "basic", "--cert", certificate, "--key", key, "--skipApiVersionCheck", "--disableTelemetry"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            while b"successfully listens" not in (line := await process.stdout.readline()):
+                assert line, "Azurite did not start"
+        yield f"{line.decode().split()[-1]}/{ACCOUNT}", authority.ca_file
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def world(azurite: tuple[str, Path], tmp_path: Path) -> AsyncGenerator[World]:
+    url, ca_file = azurite
+    token = AnyToken(made_up_token())
+    async with emulated(tmp_path / "cosmos") as (plain, _):
+        place = CosmosPlace(replace(plain.account, credential=token, blobs=url, ca_file=str(ca_file)))
+        async with (
+            place.open() as store,
+            ContainerClient(url, "content", token, connection_verify=str(ca_file)) as blobs,
+        ):
+            yield World(store, place, blobs)
+
+
+def made_up_token() -> str:
+    """Return a token of the form that Azurite looks for; it checks no signature."""
+    now = int(time.time())
+    claims = {
+        "aud": "https://storage.azure.com",
+        "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
+        "iat": now - 60,
+        "nbf": now - 60,
+        "exp": now + 3600,
+    }
+    return jwt.encode(claims, "of no consequence, but long enough", algorithm="HS256")
+
+
+def large(fill: bytes = b"x", size: int = LARGE) -> Content:
+    return Content.new(fill * size, kind=ContentClass.DOCUMENT, owner=PrincipalId("usr_1"))
+
+
+async def names(world: World) -> list[str]:
+    return [name async for name in world.blobs.list_blob_names()]
+
+
+async def test_only_large_content_is_a_blob_and_in_its_tenants_folder(world: World) -> None:
+    context = member()
+    data = world.store.tenant(context)
+    contents = [large(), large(b"y", 5_000_000), large(b"z", INLINE_BYTES), prompt()]
+    await data.content.put(contents)
+    await data.content.put(contents)
+    assert [await data.content.get(content.ref) for content in contents] == [content.data for content in contents]
+    stored = await names(world)
+    assert len(stored) == 2
+    assert all(name.startswith(f"{context.tenant}/") for name in stored)
+    with pytest.raises(NotFound):
+        await world.store.tenant(member()).content.get(contents[0].ref)
+    assert world.store.usage.requests["put", "blobs"] >= 4
+
+
+async def test_erasing_leaves_no_blob(world: World) -> None:
+    data, content = world.store.tenant(member()), large()
+    await data.content.put([content])
+    assert await data.content.erase([content.ref.id]) == 1
+    assert await names(world) == []
+    with pytest.raises(NotFound):
+        await data.content.get(content.ref)
+    assert await data.content.erase([content.ref.id]) == 0
+
+
+async def test_a_blob_that_was_changed_or_is_gone_is_no_content(world: World) -> None:
+    data, contents = world.store.tenant(member()), [large(), large()]
+    await data.content.put(contents)
+    first, second = sorted(await names(world))
+    await world.blobs.upload_blob(first, b"y" * LARGE, overwrite=True)
+    await world.blobs.delete_blob(second)
+    for content in contents:
+        with pytest.raises(Defect):
+            await data.content.get(content.ref)
+    assert await data.content.erase([content.ref.id for content in contents]) == 2
+
+
+async def test_a_storage_account_that_is_away_is_said_to_be(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "BOUND_SECONDS", 1.0)
+    away = CosmosPlace(replace(world.place.account, blobs="https://127.0.0.1:1/nobody", make=False))
+    async with away.open() as store:
+        with pytest.raises(Unavailable):
+            await store.tenant(member()).content.put([large()])
+        await store.tenant(member()).content.put([prompt()])
