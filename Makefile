@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 help:
 	@echo "make up      run the product on this machine, with two demo companies"
 	@echo "make test    pass the tests"
-	@echo "make check   lint, format, types, layering"
+	@echo "make check   lint, format, types, layering, tenants and permits"
 	@echo "make demo    walk through the whole story and check every step"
 	@echo "make bench   measure"
 
@@ -40,6 +40,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	$(BIN)/python -m mandate.lint
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -101,6 +101,7 @@ class Budgets:
     async def _commit(self, tenant: TenantId, changes: Sequence[_Change]) -> None:
         changes = [*self._owed.pop(tenant, ()), *changes]
         for _ in range(_ATTEMPTS):
+            # mandate: equal[key] - what is known is a guess: its ETag decides whether it is the tenant's, and current
             known = self._known.pop(tenant, None)
             before, etag = await self._current(changes[0].data, known)
             after = _apply(before, changes)
@@ -114,6 +115,7 @@ class Budgets:
                 # Another process was faster, so progress is made; not to fall over each other again, wait a little.
                 await asyncio.sleep(random.uniform(0, 0.005))  # noqa: S311 - spreads retries, guards nothing
                 continue
+            # mandate: equal[key] - the same
             self._known[tenant] = Versioned(BUDGET_KEY, after, new)
             self._seen[tenant] = self._clock.now(), after
             return

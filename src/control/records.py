@@ -194,4 +194,7 @@ BUDGET_KEY = "current"
 
 def binding_key(tid: str, oid: str) -> str:
     """Return the key of an identity's binding: the organisation, or the person where the account is personal."""
-    return f"person/{tid}/{oid}" if tid == PERSONAL_ACCOUNTS else f"org/{tid}"
+    if tid == PERSONAL_ACCOUNTS:
+        # mandate: equal[key] - all of these have one and the same `tid`
+        return f"person/{tid}/{oid}"
+    return f"org/{tid}"

@@ -22,6 +22,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from control import AccessLog, AssertedCall, Calls, Directory, contexts
 from core import ApprovalId, ConversationId, DocumentId, RunId, TenantId
+from core.errors import NotFound
 from data import Projector, RunWriter
 from orchestration.chunking import title_of
 from orchestration.erasure import Eraser
@@ -155,8 +156,10 @@ async def start(body: StartBody, call: Call, runs: TheRuns, http: Request) -> Re
 
 
 @router.get("/runs/{run}/events")
-async def follow(run: RunId, after: int, call: Call, runs: TheRuns) -> Response:
+async def follow(run: RunId, after: int, call: Call, runs: TheRuns, services: TheServices) -> Response:
     """Follow a run from behind event number `after` until it ends; a parked run is followed on."""
+    if not await services.store.tenant(call.context).log.read(run, limit=1):
+        raise NotFound("There is no such run.")
     return EventStreamResponse(runs.follow(call.context, run, after=after, until_parked=False, seconds=STREAM_SECONDS))
 
 

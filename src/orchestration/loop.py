@@ -8,7 +8,7 @@ import logging
 import re
 from typing import assert_never
 
-from core import parse_timestamp
+from core import Effect, parse_timestamp
 from core.errors import BudgetSpent, Conflict, MandateError, Unavailable
 from core.events import (
     AnswerGiven,
@@ -72,10 +72,17 @@ async def _carry_on(turn: Turn) -> None:
     except BudgetSpent as error:
         turn.end(RunState.LIMIT_REACHED, error.code)
     except MandateError as error:
-        turn.end(RunState.FAILED, error.code)
+        turn.end(_broken(turn), error.code)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, the run ends in a named state
         log(logging.ERROR, "A run broke off", context=turn.context, error=error, run=turn.writer.run)
-        turn.end(RunState.FAILED, "defect")
+        turn.end(_broken(turn), "defect")
+
+
+def _broken(turn: Turn) -> RunState:
+    """Return how a run ends that cannot go on: inside an effect nobody can say whether it happened."""
+    pending = turn.progress.pending
+    inside = pending and pending.in_flight and turn.services.effect_of(pending.tool) is not Effect.READ
+    return RunState.OUTCOME_UNKNOWN if inside else RunState.FAILED
 
 
 async def _advance(turn: Turn) -> bool:

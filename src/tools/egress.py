@@ -128,6 +128,7 @@ class EgressClient:
         self._caller = caller
         self.maybe_sent = False
 
+    # mandate: allow[effect-permit] - the executor, which has spent the permit, makes one for each call
     async def request(self, method: Method, url: str, *, body: Json = None) -> EgressResponse:
         """Make one request, once, and return the answer, whatever its status below 300 or from 400 on.
 

@@ -287,6 +287,7 @@ async def test_the_publisher_takes_a_tenant_on_once(api: Api) -> None:
     binding = {"tenant": first.json["id"], "tid": TID}
     bound = [await api.call("service:control.admin", "POST", "/v1/bindings", json=binding) for _ in range(2)]
     assert [answer.status for answer in bound] == [201, 200]
+    assert {answer.json["tenant"] for answer in bound} == {first.json["id"]}
     elsewhere = await api.call("service:control.admin", "POST", "/v1/bindings", json={**binding, "tenant": CONTOSO.id})
     assert (elsewhere.status, elsewhere.json["code"]) == (409, "conflict.binding")
     person = await api.call(
@@ -295,6 +296,7 @@ async def test_the_publisher_takes_a_tenant_on_once(api: Api) -> None:
     assert person.status == 201
     listed = await api.call("service:control.admin", "GET", "/v1/bindings")
     assert [item["key"] for item in listed.json["items"]] == [f"org/{TID}", f"person/{PERSONAL_ACCOUNTS}/{TID}"]
+    assert {item["tenant"] for item in listed.json["items"]} == {first.json["id"]}
     changes = await api.log(contexts.publisher("test"), RunKind.ADMIN)
     assert [body.kind for body in changes if isinstance(body, RecordChanged)] == ["tenant", "binding", "binding"]
     assert TID not in str(changes)

@@ -1,11 +1,9 @@
 """What the design says of the code itself, checked on the code itself."""
 
-import ast
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import get_args
@@ -27,57 +25,6 @@ SRC = ROOT / "src"
 PACKAGES = {path.name for path in SRC.iterdir() if (path / "__init__.py").exists()}
 GOLDEN = ROOT / "tests" / "unit" / "golden" / "v1"
 REFERENCE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
-
-
-@cache
-def trees() -> list[tuple[str, ast.Module]]:
-    return [(path.relative_to(SRC).as_posix(), ast.parse(path.read_text())) for path in SRC.rglob("*.py")]
-
-
-def called(call: ast.Call) -> str:
-    """Return the last name of what is called: `Permit` for `Permit(...)` and for `core.Permit(...)`."""
-    function = call.func
-    return (
-        function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
-    )
-
-
-def makers(name: str) -> set[str]:
-    """Return the files that call `name`, or that could under another name."""
-    found: set[str] = set()
-    for file, tree in trees():
-        for node in ast.walk(tree):
-            makes = isinstance(node, ast.Call) and called(node) == name
-            renames = (
-                isinstance(node, ast.alias) and node.name.split(".")[-1] == name and node.asname not in (None, name)
-            )
-            inherits = isinstance(node, ast.ClassDef) and any(
-                isinstance(b, ast.Name) and b.id == name for b in node.bases
-            )
-            if makes or renames or inherits:
-                found.add(file)
-    return found
-
-
-def test_only_the_gate_makes_permits() -> None:
-    assert makers("Permit") == {"control/gate.py"}
-
-
-def test_tenant_contexts_are_made_in_one_place() -> None:
-    assert makers("TenantContext") == {"control/contexts.py"}
-
-
-def test_nobody_moves_a_context_to_another_tenant_or_principal() -> None:
-    moved = [
-        (file, node.lineno)
-        for file, tree in trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and not file.startswith("emulators/")
-        and called(node) in ("replace", "__replace__", "__setattr__")
-        and {"tenant", "principal", None} & {keyword.arg for keyword in node.keywords}
-    ]
-    assert moved == []
 
 
 def test_no_installed_distribution_owns_a_file_under_one_of_our_names() -> None:

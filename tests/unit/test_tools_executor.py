@@ -360,6 +360,14 @@ async def test_concurrent_calls_keep_their_tenants_apart(peer: Peer, egress: Egr
     assert all(path == f"/{tenant}" for path, tenant in seen)
 
 
+async def test_a_broken_tool_is_logged_for_the_tenant_that_it_was_called_for(
+    peer: Peer, egress: Egress, caplog: pytest.LogCaptureFixture
+) -> None:
+    await run(egress, make(Effect.READ), "break")
+    assert [record.__dict__["mandate"]["tenant"] for record in caplog.records] == [CALLER.tenant]
+    assert "private words" not in str(caplog.records[0].__dict__["mandate"])
+
+
 async def test_a_process_that_lost_its_hold_on_the_run_while_it_got_a_token_sends_nothing(
     peer: Peer, egress: Egress
 ) -> None:

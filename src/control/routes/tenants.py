@@ -71,7 +71,8 @@ class OrganisationBinding(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    tenant: _TenantId
+    tenant: _TenantId  # mandate: allow[tenant-from-request] - only the publisher's own services bind identities
+    # mandate: allow[tenant-from-request] - it is the identity that is bound, as the Marketplace names it
     tid: Annotated[_Uuid, AfterValidator(_organisation), Field(json_schema_extra={"not": {"const": PERSONAL_ACCOUNTS}})]
 
 
@@ -80,7 +81,7 @@ class PersonBinding(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    tenant: _TenantId
+    tenant: _TenantId  # mandate: allow[tenant-from-request] - only the publisher's own services bind identities
     oid: _Uuid
 
 
@@ -153,6 +154,7 @@ async def list_bindings(_: Publisher, deps: Services, cursor: Cursor = None, lim
 
 
 @router.post("/tenants/{tenant}/erasure", status_code=202, responses=problem_responses(401, 403, 404, 409, 422, 503))
+# mandate: allow[tenant-from-request] - only the publisher's own services may, and say of whom
 async def erase_tenant(context: Publisher, tenant: _TenantId, deps: Services) -> ErasureTold:
     """Have a tenant erased with all that it has here; its id is never good again. Publisher only."""
     await deps.directory.tenant(tenant)

@@ -192,6 +192,7 @@ class Items:
     ) -> tuple[list[Document], str | None]:
         async def attempt() -> tuple[list[Document], str | None]:
             headers: list[Mapping[str, str]] = []
+            # mandate: allow[tenant-statement] - what is asked over all tenants, by the platform alone
             pages = self._proxy.query_items(
                 sql,
                 parameters=_named(**parameters),

@@ -18,6 +18,7 @@ BATCH = 500
 _CHECKPOINTS = 50
 _PAUSE_SECONDS = 0.1
 
+# mandate: allow[tenant-statement] - it is part of statements on `c`, whose tenant they name
 _HELD = "EXISTS (SELECT 1 FROM holds WHERE tenant = c.tenant AND subject IN ('*', c.owner, c.id))"
 
 _TALLIES = (

@@ -129,15 +129,12 @@ def _exists(connection: Connection, table: str) -> bool:
 
 
 def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequence[str | int]) -> int:
-    where = f"tenant = ? AND {which}"
-    found: list[tuple[int, str, str]] = list(
-        connection.execute(f"SELECT number, heading, text FROM passages WHERE {where}", (tenant, *values))  # noqa: S608 - our text
-    )
+    sql = f"DELETE FROM passages WHERE tenant = ? AND {which} RETURNING number, heading, text"  # noqa: S608 - our text
+    deleted: list[tuple[int, str, str]] = list(connection.execute(sql, (tenant, *values)))
     table = _full_text(tenant)
-    for row in found:
+    for row in deleted:
         connection.execute(f"INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', ?, ?, ?)", row)  # noqa: S608 - `_full_text` has checked it
-        connection.execute("DELETE FROM passages WHERE number = ?", row[:1])
-    return len(found)
+    return len(deleted)
 
 
 def _select(connection: Connection, which: str, values: tuple[str, str | int]) -> Passage | None:

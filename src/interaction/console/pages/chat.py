@@ -156,9 +156,7 @@ async def source_page(
     conversation: ConversationPath, run: RunPath, number: Number, me: Me, deps: Deps, page: PageView
 ) -> Response:
     """Show a passage that an answer cites, as the agent read it. Who may read the conversation."""
-    record = (await readable_conversation(deps.store, me, conversation)).value
-    if run not in (*record.runs, *record.replaced):
-        raise no_such("run")
+    await _check_place(deps, me, conversation, run)
     opened = await opened_source(deps.store.tenant(me), run, number)
     return await page.show("source.html", opened=opened, conversation=conversation, run=run)
 
@@ -166,6 +164,7 @@ async def source_page(
 @router.post("/conversations/{conversation}/exchanges/{run}/stop", responses={**_MOVED, **problems(404, 409)})
 async def stop_run(conversation: ConversationPath, run: RunPath, me: User, deps: Deps) -> Response:
     """End what the agent does for you. Roles: user, approver, admin, owner."""
+    await _check_place(deps, me, conversation, run)
     await cancel_run(run, me, deps)
     return _to(conversation, run)
 
@@ -173,6 +172,7 @@ async def stop_run(conversation: ConversationPath, run: RunPath, me: User, deps:
 @router.post("/conversations/{conversation}/exchanges/{run}/flags", responses={**_MOVED, **problems(404, 409, 422)})
 async def flag_exchange(conversation: ConversationPath, run: RunPath, request: Request, me: Me, deps: Deps) -> Response:
     """Say what is wrong with an answer. Who may read the run."""
+    await _check_place(deps, me, conversation, run)
     await flag_run(run, await form_of(request, NewFlag), me, deps)
     return _to(conversation, run)
 
@@ -200,6 +200,15 @@ async def _about(deps: InteractionDependencies, me: TenantContext, record: Conve
         "owner": await names_in(data)(record.owner),
         "flag_kinds": list(FlagKind),
     }
+
+
+async def _check_place(
+    deps: InteractionDependencies, me: TenantContext, conversation: ConversationId, run: RunId
+) -> None:
+    """Raise `NotFound` unless the caller may read the conversation, and the run is one of it."""
+    record = (await readable_conversation(deps.store, me, conversation)).value
+    if run not in (*record.runs, *record.replaced):
+        raise no_such("run")
 
 
 def _editing(exchanges: list[Exchange]) -> Exchange | None:

@@ -110,6 +110,7 @@ async def change_collection(
     collection: CollectionPath, me: Admin, deps: Deps, page: PageView, request: Request
 ) -> Response:
     """Change a collection. Roles: admin, owner."""
+    await shelf_of(me, deps, collection)
     return await _saved(me, deps, page, request, collection)
 
 

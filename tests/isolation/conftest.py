@@ -1,0 +1,58 @@
+"""One product with two tenants for all tests of this folder."""
+
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from seen_data import Matrix
+from two_tenants import Product, Tenant, beside, emulators, fill, product, share, write_root
+
+_MATRIX = pytest.StashKey[Matrix]()
+
+WORLD = "MANDATE_ISOLATION_WORLD"
+"""Where emulators run already that can be shared: what `emulated_world` writes."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_MATRIX] = {}
+
+
+@pytest.fixture
+def matrix(pytestconfig: pytest.Config) -> Matrix:
+    return pytestconfig.stash[_MATRIX]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for attacked, counts in config.stash[_MATRIX].items():
+        terminalreporter.section(f"{counts.total()} attacks refused: {attacked}")
+        for kind, count in sorted(counts.items()):
+            terminalreporter.line(f"{count:6} {kind}")
+
+
+@pytest.fixture(scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Product, list[Tenant]]]:
+    root, folder = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("isolated")
+    if given := os.environ.get(WORLD):
+        async with beside(Path(given), folder) as found:
+            yield found
+        return
+    write_root(root)
+    async with emulators(folder, root) as stack, product(stack) as running:
+        yield running, await fill(running)
+
+
+@pytest.fixture
+async def shared_world(served: Product, both: list[Tenant], tmp_path: Path) -> Path:
+    """Return where other processes find the emulators that run now, and a copy of the data."""
+    return await share(served, both, tmp_path / "world.json")
+
+
+@pytest.fixture(scope="session")
+def served(world: tuple[Product, list[Tenant]]) -> Product:
+    return world[0]
+
+
+@pytest.fixture(scope="session")
+def both(world: tuple[Product, list[Tenant]]) -> list[Tenant]:
+    return world[1]

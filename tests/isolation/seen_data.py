@@ -1,0 +1,68 @@
+"""What a tenant has, read past the product from the file itself; and what of it may never be seen elsewhere."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import apsw
+import orjson
+
+from core import ID_PATTERN, TenantId
+from data.sqlite.connections import Connection
+
+ID = re.compile(ID_PATTERN)
+
+Matrix = dict[str, Counter[str]]
+"""How often each kind of attack was refused, by what was attacked."""
+
+Dump = dict[str, list[tuple[object, ...]]]
+
+
+def dump(database: Path, tenant: TenantId) -> Dump:
+    """Return every row of the tenant in every table, those of its full-text table included."""
+    connection = cast("Connection", apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY))
+    try:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {table: rows for table in sorted(tables) if (rows := _rows(connection, table, tenant))}
+    finally:
+        connection.close()
+
+
+def _rows(connection: Connection, table: str, tenant: TenantId) -> list[tuple[object, ...]]:
+    columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+    if "tenant" in columns:
+        return sorted(connection.execute(f'SELECT * FROM "{table}" WHERE tenant = ?', (tenant,)), key=repr)
+    if table.startswith(f"search_{tenant}_"):  # the shadow tables in which FTS5 keeps a tenant's words
+        return sorted(connection.execute(f'SELECT * FROM "{table}"'), key=repr)
+    return []
+
+
+def ids_in(data: Dump, *others: Dump) -> set[str]:
+    """Return every id that occurs in `data` and in none of `others`."""
+    found = set(ID.findall(_text(data)))
+    return found.difference(*(ID.findall(_text(other)) for other in others))
+
+
+def _text(data: Dump) -> str:
+    return " ".join(
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        for rows in data.values()
+        for row in rows
+        for value in row
+    )
+
+
+def refusals(database: Path, tenant: TenantId) -> Counter[str]:
+    """Return how often the tenant's access logs say that each operation was refused."""
+    found: Counter[str] = Counter()
+    for row in dump(database, tenant).get("events", []):
+        for body in _refusals(row):
+            found[body["operation"]] += int(body["count"])
+    return found
+
+
+def _refusals(row: Iterable[object]) -> list[dict[str, str]]:
+    bodies = [orjson.loads(value)["body"] for value in row if isinstance(value, bytes)]
+    return [body for body in bodies if body["type"] == "access_refused"]
