@@ -17,6 +17,7 @@ from interaction.routes import (
     approvals,
     collections,
     conversations,
+    data_export,
     document_care,
     documents,
     erasures,
@@ -38,7 +39,7 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, policies, usage, erasures, openai_chat, openai_responses),
+    *(passages, search, approvals, flags, policies, usage, erasures, data_export, openai_chat, openai_responses),
 )
 
 

@@ -4,10 +4,12 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 """
 
 from orchestration.app import OrchestrationDependencies, create_app
+from orchestration.archive import MANIFEST, Manifest, archive
 from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasure import Eraser
+from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
 from orchestration.presentation import ERASED, Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
@@ -24,6 +26,7 @@ from orchestration.turn import Services
 __all__ = [
     "ANYTHING",
     "ERASED",
+    "MANIFEST",
     "MARKDOWN",
     "MEDIA_TYPES",
     "STORES",
@@ -34,8 +37,10 @@ __all__ = [
     "DataStore",
     "DocumentRecord",
     "Eraser",
+    "Exporting",
     "Fetch",
     "Flag",
+    "Manifest",
     "OrchestrationDependencies",
     "Progress",
     "ProposalState",
@@ -45,6 +50,7 @@ __all__ = [
     "ShownPassage",
     "StoreDriver",
     "answer_text",
+    "archive",
     "create_app",
     "delete_conversation",
     "fetcher",

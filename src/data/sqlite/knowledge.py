@@ -15,6 +15,7 @@ from data.sqlite.passages import (
     matched_words,
     matching,
     numbered_passage,
+    passages_of,
     remove_passages,
     write_passage,
 )
@@ -73,6 +74,9 @@ class SqliteKnowledge:
         if found is None or not Access.of(found).readable(reader):
             return None
         return found
+
+    async def of(self, document: DocumentId) -> Sequence[Passage]:
+        return await self._database.read(lambda connection: passages_of(connection, self._tenant, document))
 
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         def work(connection: Connection) -> int:
