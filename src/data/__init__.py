@@ -25,6 +25,7 @@ from data.ports import (
     Views,
 )
 from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differences
+from data.run_export import EventLine, RunHeader, export_of
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
 from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
@@ -48,6 +49,7 @@ __all__ = [
     "ApprovalSummary",
     "Broken",
     "ContentStore",
+    "EventLine",
     "FeedPage",
     "FlagState",
     "FlagSummary",
@@ -71,6 +73,7 @@ __all__ = [
     "Record",
     "Records",
     "Row",
+    "RunHeader",
     "RunLog",
     "RunSummary",
     "RunUsage",
@@ -86,6 +89,7 @@ __all__ = [
     "Versioned",
     "Views",
     "append_shared",
+    "export_of",
     "indexing",
     "known_names",
     "milliseconds",

@@ -38,7 +38,7 @@ class Held:
 
 
 class Governed(Protocol):
-    """Given to the sweeper, to erasures and to the inventory, never to a request for somebody's data."""
+    """Given to the sweeper, to erasures, to exports and to the inventory, never to a request for one thing."""
 
     async def bar(self, tenant: TenantId, person: PrincipalId | None = None) -> None:
         """Let nothing of the tenant (of the person) be written any more, in any process; for good.

@@ -122,6 +122,10 @@ class Knowledge(Protocol):
 
     async def get(self, passage: str, reader: Reader) -> Passage | None: ...
 
+    async def of(self, document: DocumentId) -> Sequence[Passage]:
+        """Return all passages of a document in order, whoever may read them: for an archive of the tenant's."""
+        ...
+
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         """Remove the document's passages of ordinal `keep` and above, and return how many there were."""
         ...

@@ -130,8 +130,8 @@ class ContentStore(Protocol):
         """Return what there is, in order of the ids, without its bytes; of `owner` only, if one is named."""
         ...
 
-    async def key(self, id_: ContentId) -> bytes | None:
-        """Return the key of the commitment, for whoever takes the content with them; None where `get` finds none."""
+    async def take(self, id_: ContentId) -> tuple[bytes, bytes] | None:
+        """Return the commitment's key and the bytes as they are, for an archive; None where `get` finds none."""
         ...
 
 

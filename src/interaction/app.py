@@ -17,6 +17,7 @@ from interaction.routes import (
     approvals,
     collections,
     conversations,
+    data_export,
     document_care,
     documents,
     erasures,
@@ -40,7 +41,8 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, policies, usage, erasures, holds, inventory, openai_chat, openai_responses),
+    *(passages, search, approvals, flags, policies, usage, erasures, holds, inventory, data_export),
+    *(openai_chat, openai_responses),
 )
 
 

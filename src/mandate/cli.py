@@ -135,8 +135,13 @@ def verify(
     folder: Folder = None,
     run: Annotated[str, typer.Option(help="Only this run.")] = "",
     store: Store = "sqlite",
+    export: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="An archive, not a store.")] = None,
 ) -> None:
-    """Walk every chain of a local store and name the first event that is not as it was written."""
+    """Walk every chain of a local store, or of an archive, and name the first event that is not as it was written."""
+    if export:
+        from mandate.exports import verify_export
+
+        _run(verify_export(export))
     from mandate.evidence import verify as work
     from mandate.settings import ROOT
 

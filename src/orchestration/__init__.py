@@ -5,10 +5,12 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 
 from orchestration.access import Access, access_of
 from orchestration.app import OrchestrationDependencies, create_app
+from orchestration.archive import MANIFEST, Manifest, archive
 from orchestration.carriers import Carriers
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasure import Eraser
+from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
 from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
@@ -27,6 +29,7 @@ from orchestration.turn import Services
 __all__ = [
     "ANYTHING",
     "ERASED",
+    "MANIFEST",
     "MARKDOWN",
     "MEDIA_TYPES",
     "STORES",
@@ -39,10 +42,12 @@ __all__ = [
     "DataStore",
     "DocumentRecord",
     "Eraser",
+    "Exporting",
     "Fetch",
     "Flag",
     "HoldRecord",
     "HoldScope",
+    "Manifest",
     "OrchestrationDependencies",
     "Progress",
     "ProposalState",
@@ -54,6 +59,7 @@ __all__ = [
     "Sweeper",
     "access_of",
     "answer_text",
+    "archive",
     "create_app",
     "delete_conversation",
     "fetcher",

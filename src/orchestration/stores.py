@@ -1,15 +1,27 @@
 """Every place that keeps something of a tenant: how it is kept apart, how it is taken away, how it is erased.
 
-This list is what erasing walks through (`orchestration.erasure`), in this order, and what the build compares with the
-code: a kind of record, a table or a cache that is not in here fails it (`tests/unit/test_store_registry.py`).
+This list is what erasing (`orchestration.erasure`) and exporting (`orchestration.archive`) walk through, in this order,
+and what the build compares with the code: a kind of record, a table or a cache that is not in here fails it
+(`tests/unit/test_store_registry.py`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from control import BudgetRecord, MemberRecord, PersonRecord, PolicyRecord
 from control.erasures import Subject
-from orchestration import erasing
+from data import NameKey
+from orchestration import erasing, exporting
 from orchestration.erasing import Erasing
+from orchestration.exporting import Take
+from orchestration.holds import HoldRecord
+from orchestration.records import (
+    ApprovalRecord,
+    CancellationRecord,
+    CollectionRecord,
+    ConversationRecord,
+    DocumentRecord,
+)
 
 Step = Callable[[Erasing], Awaitable[int]]
 """Erases what the store has of the subject, and returns how much that was. Done again, it finds nothing."""
@@ -23,6 +35,7 @@ class DataStore:
         places: what in the code belongs to it: `table:<name>`, `record:<kind>`, `memory:<file>:<attribute>`.
         isolates: how one tenant is kept from another's.
         exports: what of it is in a tenant's archive, or why nothing is.
+        archives: gives that; None where nothing is.
         keeps: why nothing is erased where `erases` has no step for a subject.
     """
 
@@ -32,7 +45,13 @@ class DataStore:
     exports: str
     erases: Mapping[Subject, Step] = field(default_factory=dict[Subject, Step])
     keeps: str = ""
+    archives: Take | None = None
 
+
+_RECORDS = (
+    *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
+    *(NameKey, PersonRecord, PolicyRecord, CancellationRecord, HoldRecord),
+)
 
 _BY_TENANT = "the tenant is in every statement"
 _MINTED = "ids that we minted and numbers only"
@@ -43,6 +62,7 @@ STORES = (
         places=("table:events", "container:events"),
         isolates=_BY_TENANT,
         exports="every event, as it is on disk",
+        archives=exporting.runs,
         erases={"tenant": erasing.end_runs, "person": erasing.end_runs},
         keeps="events hold no content; names in them go with the tenant's key. Runs under way are ended",
     ),
@@ -50,7 +70,8 @@ STORES = (
         name="knowledge",
         places=("table:passages", "table:passage_versions", "table:search_", "container:passages"),
         isolates=f"{_BY_TENANT}, and each has a full-text table of its own",
-        exports="not by itself: it is made from the documents",
+        exports="every passage of every document, with its vector; none in a person's archive",
+        archives=exporting.passages,
         erases={"tenant": erasing.all_knowledge, "document": erasing.passages_of_document},
         keeps="documents are their organisation's, not the person's who brought them",
     ),
@@ -59,6 +80,7 @@ STORES = (
         places=("table:content", "table:holds", "table:retention", "container:content"),
         isolates=_BY_TENANT,
         exports="every piece, with its key",
+        archives=exporting.content,
         erases={
             "tenant": erasing.all_content,
             "person": erasing.content_of_person,
@@ -70,11 +92,11 @@ STORES = (
         places=(
             "table:records",
             "container:records",
-            *(f"record:{kind}" for kind in ("approval", "budget", "collection", "conversation", "document", "member")),
-            *(f"record:{kind}" for kind in ("name_key", "person", "policy", "cancellation", "hold")),
+            *(f"record:{model.kind}" for model in _RECORDS),
         ),
         isolates=_BY_TENANT,
-        exports="every record but the keys of processes",
+        exports="every record, the key of its names among them; in a person's archive their own alone",
+        archives=exporting.records(_RECORDS),
         erases={
             "tenant": erasing.all_records,
             "person": erasing.records_of_person,
@@ -85,7 +107,8 @@ STORES = (
         name="directory",
         places=("record:tenant", "record:binding"),
         isolates="in the publisher's tenant, found by id or by a verified identity only",
-        exports="the tenant's own entry",
+        exports="the tenant's own entry and bindings; none in a person's archive",
+        archives=exporting.directory,
         erases={"tenant": erasing.directory_entries},
         keeps="names organisations, neither people nor documents",
     ),
@@ -108,7 +131,8 @@ STORES = (
         name="erasures",
         places=("record:erasure", "record:open_erasure", "table:barred"),
         isolates="the tenant is the beginning of the key",
-        exports="the tenant's own, with their receipts",
+        exports="the tenant's own, with their receipts; none in a person's archive",
+        archives=exporting.erasures,
         keeps="what makes sure that nothing comes back: ids that we minted only",
     ),
     DataStore(
@@ -180,4 +204,4 @@ STORES = (
         keeps=f"{_MINTED}; kept for as long as whoever collects it keeps it",
     ),
 )
-"""In the order in which an erasure goes through them."""
+"""In the order in which an erasure and an archive go through them."""

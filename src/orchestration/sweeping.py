@@ -68,4 +68,4 @@ class Sweeper:
     async def _is_over(self, data: TenantData, document: DocumentRecord) -> bool:
         if document.expires_at and document.expires_at < timestamp(self._clock.now()):
             return True
-        return await data.content.key(document.content.id) is None  # its text has expired by its class
+        return await data.content.take(document.content.id) is None  # its text has expired by its class

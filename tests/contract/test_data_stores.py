@@ -58,7 +58,7 @@ async def knowledge(ours: Governed, theirs: Governed) -> None:
 async def content(ours: Governed, theirs: Governed) -> None:
     piece = (await ours.data.content.list()).items[0]
     assert await theirs.data.content.erase([piece.id]) == 0
-    assert await theirs.data.content.key(piece.id) is None
+    assert await theirs.data.content.take(piece.id) is None
     assert piece.id not in {other.id for other in (await theirs.data.content.list()).items}
     await only_ours_goes(ours, theirs, "content")
 

@@ -142,7 +142,7 @@ def _on_content(data: TenantData, held: Held) -> Iterator[Attempt]:
     other = replace(held.content, data=b"other", key=b"other")
     yield Attempt("content", "get", "another's reference", lambda: content.get(ref), "not_found")
     yield Attempt("content", "matches", "another's bytes", lambda: content.matches(ref, held.content.data))
-    yield Attempt("content", "key", "another's id", lambda: content.key(ref.id))
+    yield Attempt("content", "take", "another's id", lambda: content.take(ref.id))
     yield Attempt("content", "list", "all", content.list)
     yield Attempt("content", "list", "another's owner", lambda: content.list(owner=held.content.owner))
     yield Attempt("content", "erase", "another's id", lambda: content.erase([ref.id]))

@@ -7,8 +7,7 @@ import pytest
 from interaction_samples import ANNA, Tale, answered, asked, parked, resolved
 from test_interaction_edge import TALE, Edge, send
 
-from data import RawEvent
-from interaction.export import export_of
+from data import RawEvent, export_of
 
 
 def check(file: str) -> str:

@@ -117,3 +117,9 @@ def test_each_store_says_how_it_isolates_exports_and_erases_and_has_a_test() -> 
         assert store.isolates, store.name
         assert store.exports, store.name
         assert store.keeps or store.erases.keys() == {"tenant", "person", "document"}, store.name
+
+
+def test_each_store_gives_an_archive_what_it_says() -> None:
+    for store in STORES:
+        nothing = store.exports.startswith(("nothing", "not by itself"))
+        assert nothing is (store.archives is None), store.name

@@ -93,9 +93,9 @@ class CosmosContentStore:
         )
         return Page(behind[:limit], encode_cursor(behind[limit - 1].id) if len(behind) > limit else None)
 
-    async def key(self, id_: ContentId) -> bytes | None:
+    async def take(self, id_: ContentId) -> tuple[bytes, bytes] | None:
         found = await self._current(id_)
-        return _key_of(found) if found else None
+        return (_key_of(found), await self._bytes(found)) if found else None
 
     async def erase(self, ids: Sequence[ContentId]) -> int:
         rules = await self._shelves.decided.rules(self._tenant)

@@ -89,6 +89,11 @@ class CosmosKnowledge:
         found = await self._items.query(self._tenant, sql, id=encoded(passage), **readable_by(reader))
         return passage_of(found[0]) if found else None
 
+    async def of(self, document: DocumentId) -> Sequence[Passage]:
+        sql = "SELECT * FROM c WHERE c.tenant = @tenant AND c.document = @document"
+        found = await self._items.query(self._tenant, sql, document=document)
+        return sorted(map(passage_of, found), key=lambda passage: passage.ordinal)
+
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         sql = (
             "SELECT c.tenant, c.id, c.collection FROM c WHERE c.tenant = @tenant AND c.document = @document"

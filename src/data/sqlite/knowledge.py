@@ -15,6 +15,7 @@ from data.sqlite.passages import (
     matched_words,
     matching,
     numbered_passage,
+    passages_of,
     remove_passages,
     write_passage,
 )
@@ -71,6 +72,9 @@ class SqliteKnowledge:
     async def get(self, passage: str, reader: Reader) -> Passage | None:
         found = await self._database.read(lambda connection: find_passage(connection, self._tenant, passage))
         return found if found and reader.may_read(found.collection, found.owner) else None
+
+    async def of(self, document: DocumentId) -> Sequence[Passage]:
+        return await self._database.read(lambda connection: passages_of(connection, self._tenant, document))
 
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         def work(connection: Connection) -> int:

@@ -122,9 +122,8 @@ class SqliteContentStore:
 
         return await self._database.read(work)
 
-    async def key(self, id_: ContentId) -> bytes | None:
-        found = await self._database.read(lambda connection: self._find(connection, id_))
-        return found[0] if found else None
+    async def take(self, id_: ContentId) -> tuple[bytes, bytes] | None:
+        return await self._database.read(lambda connection: self._find(connection, id_))
 
     def _find(self, connection: Connection, id_: ContentId) -> tuple[bytes, bytes] | None:
         found: tuple[bytes, bytes, str, str] | None = connection.execute(

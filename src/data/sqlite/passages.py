@@ -72,12 +72,17 @@ def version_of(connection: Connection, tenant: TenantId) -> int:
 
 
 def find_passage(connection: Connection, tenant: TenantId, id_: str) -> Passage | None:
-    return _select(connection, "id = ?", (tenant, id_))
+    return next(_select(connection, "id = ?", (tenant, id_)), None)
+
+
+def passages_of(connection: Connection, tenant: TenantId, document: DocumentId) -> list[Passage]:
+    """Return a document's passages in order."""
+    return list(_select(connection, "document = ? ORDER BY ordinal", (tenant, document)))
 
 
 def numbered_passage(connection: Connection, tenant: TenantId, number: int) -> Passage:
     """Return a passage that the same snapshot has named."""
-    found = _select(connection, "number = ?", (tenant, number))
+    found = next(_select(connection, "number = ?", (tenant, number)), None)
     if found is None:
         raise Defect("The full-text index names a passage that is not there.", code="defect.index")
     return found
@@ -137,13 +142,12 @@ def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequen
     return len(deleted)
 
 
-def _select(connection: Connection, which: str, values: tuple[str, str | int]) -> Passage | None:
-    found: _Columns | None = connection.execute(
-        f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}",  # noqa: S608 - our text
-        values,
-    ).fetchone()
-    if found is None:
-        return None
+def _select(connection: Connection, which: str, values: tuple[str, str | int]) -> Iterator[Passage]:
+    sql = f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}"  # noqa: S608 - our text
+    return map(_passage, connection.execute(sql, values))
+
+
+def _passage(found: _Columns) -> Passage:
     id_, document, collection, ordinal, heading, text, vector, owner = found
     return Passage(
         id=id_,

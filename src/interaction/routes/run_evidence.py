@@ -8,12 +8,11 @@ from pydantic import ConfigDict
 
 from core import RunId, TenantContext
 from core.events import Stored
-from data import Verdict, read_raw
+from data import Verdict, export_of, read_raw
 from interaction.answers import Told, answer, described, download, problems
 from interaction.authority import Me
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.explanation import Explanation, story_of
-from interaction.export import export_of
 from interaction.parameters import After, EventLimit, LastEventId, RunPath
 from interaction.plain_words import ending, in_plain_words, used
 from interaction.reading import readable_run, verifiable_run

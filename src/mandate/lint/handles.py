@@ -13,6 +13,7 @@ UNBOUND = {
     "interaction/routes/inventory.py": "counts what is kept of the caller's tenant, and asks what is held",
     "orchestration/holds.py": "sets, lists and releases the holds of the caller's tenant",
     "orchestration/sweeping.py": "destroys what has expired of all tenants",
+    "orchestration/exporting.py": "lists the runs of one tenant, for its archive",
     "orchestration/erasing.py": "erases all of one tenant",
     "interaction/changes.py": "tells all who listen, each of their own tenant",
     "interaction/routes/runs.py": "says how far the views are behind, which is one number",

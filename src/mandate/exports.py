@@ -1,0 +1,192 @@
+"""`mandate evidence verify --export`: an archive checked offline, from nothing but itself."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from zipfile import BadZipFile, ZipFile
+
+import orjson
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from core import commitment
+from data import EventLine, RunHeader, verify_run
+from orchestration import MANIFEST, Manifest
+
+console = Console()
+
+_UNREADABLE = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_UNPARSABLE = (ValidationError, binascii.Error, UnicodeError)
+
+
+_JSON = TypeAdapter(dict[str, object])
+
+
+class _Piece(BaseModel):
+    """A line of `content.jsonl`, as far as it is checked."""
+
+    id: str
+    commitment: str
+    key: str
+    base64: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """What became of checking an archive.
+
+    Attributes:
+        broken: what does not hold, the first first.
+        told: how many runs, events and pieces of content hold; `missing` content is pointed to, and not in there.
+    """
+
+    broken: list[str] = field(default_factory=list[str])
+    told: Counter[str] = field(default_factory=Counter[str])
+
+
+async def verify_export(file: Path) -> int:
+    """Check an archive, say what does not hold in it; 0 if all does, 1 otherwise."""
+    findings = await asyncio.to_thread(check, file)
+    for broken in findings.broken:
+        console.print(f"[red]broken[/red]  {escape(broken)}", soft_wrap=True)
+    told = findings.told
+    console.print(
+        f"{told['runs']} runs, {told['events']} events that hold, {told['pieces']} pieces of content that match"
+    )
+    console.print(f"{told['missing']} that are pointed to are not in it: erased, past their time, or somebody else's")
+    return 1 if findings.broken else 0
+
+
+def check(file: Path) -> Findings:
+    """Check every entry against the manifest, every chain, every piece of content against whatever points to it."""
+    try:
+        with ZipFile(file) as zipped:
+            checking = _Checking(Manifest.model_validate_json(zipped.read(MANIFEST)))
+            checking.all(zipped)
+            return checking.findings
+    except (KeyError, ValidationError):
+        return Findings([f"{MANIFEST}: it is missing, or not as it was written"])
+    except _UNREADABLE:
+        return Findings([f"{file.name}: it is no whole archive"])
+
+
+class _Checking:
+    def __init__(self, manifest: Manifest) -> None:
+        self.findings = Findings()
+        self._manifest = manifest
+        self._content: dict[str, str] = {}
+        self._pointers: dict[str, tuple[str, str]] = {}
+        self._header: RunHeader | None = None
+        self._events: list[EventLine] = []
+        self._readers = {"log.jsonl": self._log, "content.jsonl": self._piece}
+
+    def all(self, zipped: ZipFile) -> None:
+        names = Counter(zipped.namelist())
+        listed = self._manifest.entries.keys() | {MANIFEST}
+        for name in sorted(names.keys() | listed):
+            if name not in listed or names[name] != 1:
+                self._broken(f"{name}: it is not exactly once in the archive and in the manifest")
+        for name in self._manifest.entries:
+            if name in names:
+                self._entry(zipped, name)
+        self._compare()
+
+    def _entry(self, zipped: ZipFile, name: str) -> None:
+        read = self._readers.get(name, self._other)
+        hashed, lines, size = hashlib.sha256(), 0, 0
+        try:
+            for line in _lines(zipped, name):
+                hashed.update(line)
+                lines, size = lines + 1, size + len(line)
+                self._line(read, line, f"{name} line {lines}")
+        except _UNREADABLE:
+            self._broken(f"{name}: it cannot be unpacked behind line {lines}")
+        self._run_ends()
+        entry = self._manifest.entries[name]
+        if (hashed.hexdigest(), lines, size) != (entry.sha256, entry.lines, entry.bytes):
+            self._broken(f"{name}: it is not what the manifest says")
+
+    def _line(self, read: Callable[[bytes], None], line: bytes, where: str) -> None:
+        try:
+            read(line)
+        except _UNPARSABLE:
+            self._broken(f"{where}: it is not as it was written")
+
+    def _log(self, line: bytes) -> None:
+        if "schema" in _JSON.validate_json(line):
+            self._run_ends()
+            self._header = RunHeader.model_validate_json(line)
+        else:
+            self._events.append(EventLine.model_validate_json(line))
+
+    def _run_ends(self) -> None:
+        """Check the run whose events were read."""
+        header, events, self._header, self._events = self._header, self._events, None, []
+        if header is None:
+            if events:
+                self._broken("log.jsonl: there are events without a run")
+            return
+        raws = [event.raw for event in events]
+        verdict = verify_run(self._manifest.tenant, header.run, raws)
+        self.findings.told.update(runs=1, events=verdict.events)
+        if verdict.broken:
+            self._broken(f"{header.run} event {verdict.events + 1}: {verdict.broken.value}")
+        elif (header.events, header.head) != (len(raws), raws[-1].hash):
+            self._broken(f"{header.run} event {len(raws) + 1}: it is missing, or the head is another")
+        for raw in raws[: verdict.events]:
+            self._points(orjson.loads(raw.data), f"{header.run} event {raw.seq}")
+
+    def _piece(self, line: bytes) -> None:
+        piece = _Piece.model_validate_json(line)
+        made = commitment(base64.b64decode(piece.key), base64.b64decode(piece.base64))
+        self._content[piece.id] = made
+        if made != piece.commitment:
+            self._broken(f"content {piece.id}: its bytes are not those that its commitment was made of")
+
+    def _other(self, line: bytes) -> None:
+        value = _JSON.validate_json(line)
+        self._points(value, f"record {value.get('kind')} {value.get('key')}")
+
+    def _points(self, value: object, where: str) -> None:
+        for id_, committed in _references(value):
+            known, _ = self._pointers.setdefault(id_, (committed, where))
+            if known != committed:
+                self._broken(f"content {id_}: {where} commits to other bytes than what pointed to it before")
+
+    def _compare(self) -> None:
+        for id_, (committed, where) in self._pointers.items():
+            made = self._content.get(id_)
+            self.findings.told["missing" if made is None else "pieces"] += 1
+            if made not in (None, committed):
+                self._broken(f"content {id_}: its bytes are not those that {where} commits to")
+
+    def _broken(self, what: str) -> None:
+        self.findings.broken.append(what)
+
+
+def _lines(zipped: ZipFile, name: str) -> Iterator[bytes]:
+    with zipped.open(name) as entry:
+        yield from entry
+
+
+def _references(value: object) -> Iterator[tuple[str, str]]:
+    """Yield id and commitment of every piece of content that a value points to."""
+    match value:
+        case {"id": str(id_), "commitment": str(committed), "kind": str()}:
+            yield id_, committed
+        case dict():
+            for inner in cast("dict[str, object]", value).values():
+                yield from _references(inner)
+        case list():
+            for inner in cast("list[object]", value):
+                yield from _references(inner)
+        case _:
+            pass
