@@ -24,7 +24,14 @@ SRC = ROOT / "src"
 LAYERS = ("core", "telemetry", "data", "models", "tools", "web", "control", "orchestration", "interaction")
 NOT_YET = (
     *("data/cosmos/", "data/sqlite/governed.py", "data/sqlite/platform.py", "data/sqlite/vectors.py:84"),
-    *("control/erasures.py", "control/contexts.py:90", "orchestration/erasing.py", "orchestration/erasure.py"),
+    *(
+        "control/records.py:127",
+        "control/routes/tenants.py:165",
+        "control/erasures.py",
+        "control/contexts.py:90",
+        "orchestration/erasing.py",
+        "orchestration/erasure.py",
+    ),
 )
 """Where mutants are made, and no test was yet shown to notice all of them: they are counted and not tried."""
 
