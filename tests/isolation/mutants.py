@@ -32,6 +32,7 @@ NOT_YET = (
         "orchestration/erasing.py",
         "orchestration/erasure.py",
     ),
+    "orchestration/store_driver.py:47",
 )
 """Where mutants are made, and no test was yet shown to notice all of them: they are counted and not tried."""
 
