@@ -182,4 +182,5 @@ async def run_for(data: TenantData, key: str | None) -> RunId:
     """
     if key is None:
         return RunId(new_id("run"))
+    # mandate: equal[key] - the key under which it is derived is the tenant's own
     return RunId((await names_of(data)).derived_id("run", data.context.tenant, data.context.principal.id, key))

@@ -18,6 +18,7 @@ from data import (
     ContentStore,
     Hit,
     Knowledge,
+    Part,
     Query,
     Reader,
     Records,
@@ -82,6 +83,16 @@ async def test_a_tenant_can_do_with_its_own_what_others_cannot(store: Store, hel
     await (await RunWriter.load(data, held.run, actor=held.context.principal.actor)).append([step()])
     assert [stored.event.seq for stored in await data.log.read(held.run)] == [1, 2]
     assert await data.knowledge.remove(held.passage.document) == 1
+
+
+async def test_who_erases_all_of_a_tenant_erases_nothing_of_another(store: Store, file: Path) -> None:
+    both = [await fill(store, KINDS) for _ in range(2)]
+    untouched = dump(file, both[1].context.tenant)
+    await store.governed.bar(both[0].context.tenant)
+    for part in Part:
+        await store.governed.erase_all(both[0].context.tenant, part)
+        assert dump(file, both[1].context.tenant) == untouched, part
+    assert {"content", "passages", "records"}.isdisjoint(dump(file, both[0].context.tenant))
 
 
 async def test_each_tenant_finds_what_it_has_indexed_since_whatever_the_other_did(store: Store) -> None:
