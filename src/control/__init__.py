@@ -21,6 +21,7 @@ from control.gate import (
     Situation,
     Verdict,
 )
+from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
 from control.policy import Question, Ruleset
 from control.policy_store import Policies
@@ -62,11 +63,13 @@ __all__ = [
     "Budgets",
     "Caller",
     "Calls",
+    "ClassRule",
     "ControlServices",
     "Directory",
     "ErasureRecord",
     "Erasures",
     "Gate",
+    "Governance",
     "Granted",
     "Layer",
     "MemberRecord",
@@ -98,6 +101,7 @@ __all__ = [
     "csrf_token",
     "groups_now",
     "load_agents",
+    "load_governance",
     "log_run",
     "member_name",
     "parse_layer",

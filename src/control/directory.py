@@ -191,7 +191,8 @@ async def _enrol(data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
         return winner.value.principal
     await _point_to(data, record, seen)
     if found:
-        await data.content.erase([found.value.profile.id])
+        with suppress(Conflict):  # a legal hold keeps the former one
+            await data.content.erase([found.value.profile.id])
     return member
 
 

@@ -21,6 +21,8 @@ from interaction.routes import (
     documents,
     erasures,
     flags,
+    holds,
+    inventory,
     openai_chat,
     openai_responses,
     passages,
@@ -38,7 +40,7 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, policies, usage, erasures, openai_chat, openai_responses),
+    *(passages, search, approvals, flags, policies, usage, erasures, holds, inventory, openai_chat, openai_responses),
 )
 
 

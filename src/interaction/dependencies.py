@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from control import AccessLog, AgentManifest, Directory, Sessions
+from control import AccessLog, AgentManifest, Directory, Governance, Sessions
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
@@ -59,6 +59,7 @@ class InteractionDependencies:
     limits: RateLimits
     registry: Registry
     eraser: Eraser
+    governance: Governance
     clock: Clock
     version: str
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]

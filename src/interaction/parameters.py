@@ -113,6 +113,8 @@ ErasurePath = Annotated[
     str, Path(json_schema_extra={"pattern": _pattern("era")}), AfterValidator(_shaped("era", "erasure"))
 ]
 
+HoldPath = Annotated[str, Path(json_schema_extra={"pattern": _pattern("hld")}), AfterValidator(_shaped("hld", "hold"))]
+
 ResponsePath = Annotated[
     str, Path(json_schema_extra={"pattern": _pattern("resp")}), AfterValidator(_shaped("resp", "response"))
 ]

@@ -23,10 +23,12 @@ from control import (
     Directory,
     Erasures,
     Gate,
+    Governance,
     Policies,
     Sessions,
     StoreKeys,
     load_agents,
+    load_governance,
 )
 from core import Clock, Effect, SystemClock
 from core.errors import MandateError
@@ -41,7 +43,7 @@ from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
-from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, StoreDriver
+from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, StoreDriver, Sweeper
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
@@ -82,6 +84,7 @@ class Host:
     erasures: Erasures
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
+    governance: Governance
     apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
     """The services of this process that are composed by now; each comes after its peers."""
 
@@ -125,8 +128,10 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
         clock: the system's if None.
     """
     clock = clock or SystemClock()
+    governance = load_governance(settings.root / "environments" / "governance.yaml")
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_configured(settings, client_id(settings, identity), clock))
+        opening = open_configured(settings, client_id(settings, identity), clock, governance)
+        store = await stack.enter_async_context(opening)
         connector = aiohttp.TCPConnector(ssl=_tls(settings), limit=0, keepalive_timeout=60)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
@@ -144,6 +149,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),
             agents=load_agents(settings.root / "agents"),
+            governance=governance,
         )
 
 
@@ -193,6 +199,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         projector = Projector(host.store.platform)
         carriers = Carriers(host.store, host.clock, host.settings.instance)
         registry = Registry(backoffice_tools(host.settings.backoffice_url))
+        host_eraser = eraser(host, registry)
         services = TurnServices(
             store=host.store,
             gate=Gate(policies=host.policies, environment=host.settings.environment),
@@ -214,7 +221,8 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             projector=projector,
             calls=host.calls("orchestration"),
             access=host.access,
-            eraser=eraser(host, registry),
+            eraser=host_eraser,
+            sweeper=Sweeper(host.store, host.directory, host_eraser, host.clock),
         )
 
 
@@ -272,6 +280,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             limits=RateLimits({name: PlanRates(plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
             registry=registry,
             eraser=eraser(host, registry),
+            governance=host.governance,
             clock=host.clock,
             version=VERSION,
             verify=verify_one,

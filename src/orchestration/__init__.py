@@ -10,6 +10,7 @@ from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasure import Eraser
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
+from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
@@ -19,6 +20,7 @@ from orchestration.state import Progress, ProposalState, fold
 from orchestration.store_driver import StoreDriver
 from orchestration.stores import STORES, DataStore
 from orchestration.streaming import fetcher
+from orchestration.sweeping import Sweeper
 from orchestration.telling import telling
 from orchestration.turn import Services
 
@@ -39,6 +41,8 @@ __all__ = [
     "Eraser",
     "Fetch",
     "Flag",
+    "HoldRecord",
+    "HoldScope",
     "OrchestrationDependencies",
     "Progress",
     "ProposalState",
@@ -47,6 +51,7 @@ __all__ = [
     "Services",
     "ShownPassage",
     "StoreDriver",
+    "Sweeper",
     "access_of",
     "answer_text",
     "create_app",
@@ -55,10 +60,15 @@ __all__ = [
     "flag_answer",
     "flags_of",
     "fold",
+    "holds_of",
+    "in_the_way",
     "parse_model_message",
     "present",
+    "refuse_held",
+    "release_hold",
     "rename_conversation",
     "resolve_flag",
+    "set_hold",
     "shown_passages",
     "telling",
 ]

@@ -36,6 +36,7 @@ from orchestration.opening import TurnRequest
 from orchestration.quoting import Quoted
 from orchestration.runs import Runs
 from orchestration.searching import SearchRequest, search
+from orchestration.sweeping import Sweeper
 from orchestration.turn import Services
 from reading import cleaned
 from telemetry import extract
@@ -61,6 +62,7 @@ class OrchestrationDependencies:
     calls: Calls
     access: AccessLog
     eraser: Eraser
+    sweeper: Sweeper
 
 
 class _Body(BaseModel):
@@ -224,7 +226,8 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
             await services.carriers.begin()
             await services.driver.start(look)
             driving, erasing = services.driver.drive(look), dependencies.eraser.run()
-            work = (services.carriers.keep(), driving, dependencies.projector.run(), erasing)
+            keeping = (services.carriers.keep(), dependencies.projector.run(), dependencies.sweeper.run())
+            work = (driving, erasing, *keeping)
             background = [group.create_task(each) for each in work]
             yield
             await runs.drain(DRAIN_SECONDS)

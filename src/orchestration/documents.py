@@ -1,6 +1,7 @@
 """The record of a document on its way into the index: made by the run that takes it in, changed by one that follows."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import orjson
 
@@ -98,9 +99,15 @@ async def _new(
         media_type=asked.get("media_type", MARKDOWN),
         size=len(await data.content.get(file)) if file else len(asked["text"].encode()),
         original=file,
+        expires_at=_expiry(clock, collection),
     )
     await data.records.put(document, record, etag=None)
     return record
+
+
+def _expiry(clock: Clock, collection: CollectionRecord) -> str:
+    days = collection.retention_days
+    return timestamp(clock.now() + timedelta(days=days)) if days else ""
 
 
 async def _again(clock: Clock, writer: RunWriter, found: Versioned[DocumentRecord]) -> DocumentRecord:

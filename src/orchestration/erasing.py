@@ -27,7 +27,7 @@ from core import (
 )
 from core.errors import Conflict, Defect, PreconditionFailed
 from core.events import AnswerGiven, PassagesRetrieved, RunEnded, RunKind, RunState
-from data import USES, Part, R, Record, RunWriter, Store, TenantData, Versioned, read_run
+from data import USES, Part, Piece, R, Record, RunWriter, Store, TenantData, Versioned, read_run
 from orchestration.records import ConversationRecord, DocumentRecord
 from orchestration.state import Progress, fold
 
@@ -116,17 +116,22 @@ async def passages_of_document(erasing: Erasing) -> int:
 
 async def content_of_document(erasing: Erasing) -> int:
     """Erase the document itself, what runs were shown of it, and the answers that cite it."""
+    return await _erase(erasing.data, await content_ids_of_document(erasing.data, erasing.document))
+
+
+async def content_ids_of_document(data: TenantData, document: DocumentId) -> set[ContentId]:
+    """Return all that has a document's words, as far as the views know where it was used."""
     ids: set[ContentId] = set()
-    if found := await erasing.data.records.get(DocumentRecord, erasing.document):
+    if found := await data.records.get(DocumentRecord, document):
         ids |= _words_of(found.value)
     cursor = None
     while True:
-        uses = await erasing.data.views.list(USES.view, states=[erasing.document], cursor=cursor)
+        uses = await data.views.list(USES.view, states=[document], cursor=cursor)
         for use in uses.items:
-            ids |= await shown_of(erasing.data, use.run, erasing.document)
+            ids |= await shown_of(data, use.run, document)
         cursor = uses.cursor
         if cursor is None:
-            return await _erase(erasing.data, ids)
+            return ids
 
 
 async def shown_of(data: TenantData, run: RunId, document: DocumentId) -> set[ContentId]:
@@ -152,14 +157,20 @@ async def content_of_person(erasing: Erasing) -> int:
     kept: set[ContentId] = set()
     async for found in each(erasing.data, DocumentRecord):
         kept |= _words_of(found.value)
-    ids: set[ContentId] = set()
+    ids = {piece.id async for piece in pieces(erasing.data, erasing.person)}
+    return await _erase(erasing.data, ids - kept)
+
+
+async def pieces(data: TenantData, owner: PrincipalId | None = None) -> AsyncIterator[Piece]:
+    """Yield what there is of somebody's content, of everybody's if None; without the content itself."""
     cursor = None
     while True:
-        page = await erasing.data.content.list(owner=erasing.person, cursor=cursor)
-        ids |= {piece.id for piece in page.items if piece.id not in kept}
+        page = await data.content.list(owner=owner, cursor=cursor)
+        for piece in page.items:
+            yield piece
         cursor = page.cursor
         if cursor is None:
-            return await _erase(erasing.data, ids)
+            return
 
 
 def _words_of(document: DocumentRecord) -> set[ContentId]:

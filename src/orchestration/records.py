@@ -104,8 +104,11 @@ class WakeRecord(Record):
 class CollectionRecord(Record):
     """A place for documents. What it says of labels and readers holds for all that is in it, at once: see `access`.
 
-    Only an admin may mark one as trusted: its authors are then believed by policy. With a `source` its passages are not
-    here but in an index that the customer keeps.
+    Only an admin may mark one as trusted: its authors are then believed by policy.
+
+    Attributes:
+        source: the index that a customer keeps, in which its passages are then, and not here.
+        retention_days: so long a document stays that is brought from now on; None: as long as its class of content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,6 +122,7 @@ class CollectionRecord(Record):
     confidentiality: Confidentiality
     readers: tuple[str, ...] = ()
     source: Source | None = None
+    retention_days: int | None = None
 
     @property
     def label(self) -> Label:
@@ -136,6 +140,7 @@ class DocumentRecord(Record):
         size: of that, in bytes.
         original: the file as it was brought; None where that was the text itself.
         erasing: it is about to go; nobody sees it any more.
+        expires_at: when its collection's retention is over; empty if that states none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -154,3 +159,4 @@ class DocumentRecord(Record):
     size: int = 0
     original: ContentRef | None = None
     erasing: bool = False
+    expires_at: str = ""

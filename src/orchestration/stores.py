@@ -71,7 +71,7 @@ STORES = (
             "table:records",
             "container:records",
             *(f"record:{kind}" for kind in ("approval", "budget", "collection", "conversation", "document", "member")),
-            *(f"record:{kind}" for kind in ("name_key", "person", "policy", "cancellation")),
+            *(f"record:{kind}" for kind in ("name_key", "person", "policy", "cancellation", "hold")),
         ),
         isolates=_BY_TENANT,
         exports="every record but the keys of processes",

@@ -3,7 +3,7 @@
 import copy
 import os
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from azure.cosmos.aio import CosmosClient
 from cosmos_emulated import AnyToken
 
+from core import Clock, ContentClass
 from data import Store
 from data.cosmos import Account, Containers, CosmosStore
 from data.cosmos import open_store as open_cosmos
@@ -26,23 +27,29 @@ SPLITS = ("15" + "0" * 30, "2A" + "0" * 30)
 class Place(Protocol):
     """Somewhere that data stays when the store is closed; may be open more than once, as by several processes."""
 
-    def open(self) -> AbstractAsyncContextManager[Store]: ...
+    def open(
+        self, *, clock: Clock | None = None, retention: Mapping[ContentClass, int] | None = None
+    ) -> AbstractAsyncContextManager[Store]: ...
 
 
 @dataclass(frozen=True)
 class SqlitePlace:
     path: Path
 
-    def open(self) -> AbstractAsyncContextManager[Store]:
-        return open_store(self.path)
+    def open(
+        self, *, clock: Clock | None = None, retention: Mapping[ContentClass, int] | None = None
+    ) -> AbstractAsyncContextManager[Store]:
+        return open_store(self.path, clock=clock, retention=retention)
 
 
 @dataclass(frozen=True)
 class CosmosPlace:
     account: Account
 
-    def open(self) -> AbstractAsyncContextManager[CosmosStore]:
-        return open_cosmos(self.account)
+    def open(
+        self, *, clock: Clock | None = None, retention: Mapping[ContentClass, int] | None = None
+    ) -> AbstractAsyncContextManager[CosmosStore]:
+        return open_cosmos(self.account, clock=clock, retention=retention)
 
 
 @asynccontextmanager

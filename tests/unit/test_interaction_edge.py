@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -13,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from interaction_samples import ANNA, BEN, REGISTRY, START, Tale, answered, asked, member
 
-from control import NOBODY, AccessLog, AgentManifest, Directory, Sessions
+from control import NOBODY, AccessLog, AgentManifest, Directory, Sessions, load_governance
 from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
@@ -163,6 +164,7 @@ class Edge:
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 registry=REGISTRY,
                 eraser=cast("Eraser", None),  # nobody here erases anything
+                governance=load_governance(Path(__file__).parents[2] / "environments" / "governance.yaml"),
                 clock=Frozen(),
                 version="1",
                 verify=verify_one,

@@ -60,6 +60,7 @@ class CollectionSettings(Given):
         integrity: `trusted` only if outsiders write nothing in it: agents act on it without asking a person.
         source: where the collection lives, if your organisation keeps it itself; it takes no documents here then.
         readers: groups whose members may read it; none for all members.
+        retention_days: so long a document stays; null: as long as the organisation keeps documents.
     """
 
     title: _Line = Field(examples=["Refund and shipping policies"])
@@ -68,6 +69,7 @@ class CollectionSettings(Given):
     confidentiality: Annotated[Confidentiality, Field(strict=False)] = Confidentiality.INTERNAL
     readers: Annotated[list[_Group], Field(max_length=50, default_factory=list[str])]
     source: SourceSettings | None = None
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
 
 class CollectionView(Told):
@@ -81,6 +83,7 @@ class CollectionView(Told):
     confidentiality: Confidentiality
     readers: list[str]
     source: SourceSettings | None
+    retention_days: int | None
     etag: str
 
 
@@ -174,6 +177,7 @@ async def save_collection(
         confidentiality=body.confidentiality,
         readers=tuple(body.readers),
         source=source_of(body.source, me, directory, local=local) if body.source else None,
+        retention_days=body.retention_days,
     )
     try:
         etag = await data.records.put(collection, record, etag=if_match)
@@ -206,5 +210,6 @@ def view_collection(record: CollectionRecord, etag: str) -> CollectionView:
         confidentiality=record.confidentiality,
         readers=list(record.readers),
         source=SourceSettings(**record.source.model_dump(exclude={"directory"})) if record.source else None,
+        retention_days=record.retention_days,
         etag=etag,
     )

@@ -12,7 +12,7 @@ from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import Cursor, DocumentPath, IdempotencyKey, Limit, no_such, run_for
 from interaction.routes.documents import LONGEST_INGESTION, Prefer, readable_document, waits
 from interaction.routes.runs import lag
-from orchestration import DocumentRecord
+from orchestration import DocumentRecord, refuse_held
 
 router = APIRouter(prefix="/v1/documents/{document}", tags=["documents"])
 
@@ -50,9 +50,10 @@ async def erase(me: TenantContext, deps: InteractionDependencies, document: Docu
     Raises:
         NotFound: there is none for them.
         Forbidden: it is somebody else's.
-        Conflict: a legal hold keeps it (`hold.active`).
+        Conflict: a legal hold keeps some of it (`erasure.held`; `hold.active` if it was set meanwhile).
     """
     await own_or_administered(deps.store, me, document)
+    await refuse_held(deps.store, deps.store.tenant(me), "document", document)
     await deps.access.admin(me, DocumentRecord.kind, document, "erased")
     erased = await deps.eraser.erase(me.tenant, "document", document, me.principal.actor)
     if erased.waits:

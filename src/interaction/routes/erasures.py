@@ -7,12 +7,13 @@ from pydantic import Field, StringConstraints
 
 from control import ErasureRecord, PersonRecord
 from core import Actor, PrincipalId, Role, TenantContext
-from core.errors import Conflict, Forbidden, Unprocessable
+from core.errors import Forbidden, Unprocessable
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import Admin, Overseer
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import ErasurePath, no_such
 from interaction.people import names_in
+from orchestration import refuse_held
 
 router = APIRouter(prefix="/v1/data/erasures", tags=["data"])
 
@@ -79,20 +80,20 @@ async def erasure_asked_for(me: TenantContext, deps: InteractionDependencies, bo
     Raises:
         NotFound: there is no such person.
         Forbidden: only an owner may erase the organisation.
-        Conflict: a legal hold keeps something of the organisation (`hold.active`).
+        Conflict: a legal hold keeps some of it (`erasure.held`).
         Unprocessable: what was typed is not the name (`erasure.confirm`).
     """
     by = me.principal.actor
     if body.person:
         name = await _person(me, deps, body.person)
         _must_be(body.confirm, name)
+        await refuse_held(deps.store, deps.store.tenant(me), "person", body.person)
         await deps.access.admin(me, "person", body.person, "erased")
         return await deps.eraser.erasures.request(me.tenant, "person", body.person, by)
     if not me.has(Role.OWNER):
         raise Forbidden("Only an owner may erase the organisation.", code="access.role")
     _must_be(body.confirm, (await deps.directory.tenant(me.tenant)).name)
-    if any(held.held for held in await deps.store.governed.held(me.tenant)):
-        raise Conflict("A legal hold keeps some of this. Release it first.", code="hold.active")
+    await refuse_held(deps.store, deps.store.tenant(me), "tenant", me.tenant)
     await deps.access.admin(me, "tenant", me.tenant, "erased")
     return await deps.eraser.erasures.request(me.tenant, "tenant", me.tenant, by)
 

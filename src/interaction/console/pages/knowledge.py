@@ -149,13 +149,17 @@ async def _saved(
     source = {name: str(form.get(f"source_{name}", "")) for name in SourceSettings.model_fields}
     typed["source"] = source
     typed["readers"] = [str(group) for group in form.getlist("readers")]
+    days = str(form.get("retention_days", "")).strip()
+    typed["retention_days"] = int(days) if re.fullmatch(r"[0-9]{1,6}", days, re.ASCII) else days or None
     wrong: list[str] = []
     name = collection or str(typed["collection"])
     if not re.fullmatch(COLLECTION_PATTERN, name):
         wrong.append("collection")
     own = {"source": source} if any(source[name] for name in ("endpoint", "index", "region")) else {}
     try:
-        settings = CollectionSettings.model_validate({name: typed[name] for name in (*_FIELDS, "readers")} | own)
+        settings = CollectionSettings.model_validate(
+            {name: typed[name] for name in (*_FIELDS, "readers", "retention_days")} | own
+        )
     except ValidationError as error:
         wrong += [str(problem["loc"][0]) for problem in error.errors()]
         return await _form(page, me, deps, collection, typed, wrong)

@@ -1,0 +1,102 @@
+"""`/data`: what is kept and for how long, legal holds, and what was erased; holding, releasing, erasing."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import StringConstraints
+
+from control import PersonRecord
+from core import DocumentId, PrincipalId, Role, TenantContext
+from core.errors import Unprocessable
+from interaction.answers import Given, problems
+from interaction.authority import Admin, Overseer
+from interaction.console.forms import form_of
+from interaction.console.navigation import Entry
+from interaction.console.rendering import PageView
+from interaction.decisions import text_of
+from interaction.dependencies import Deps, InteractionDependencies
+from interaction.parameters import HoldPath
+from interaction.people import names_in
+from interaction.routes.document_care import erase
+from interaction.routes.documents import readable_document
+from interaction.routes.erasures import NewErasure, erasure_asked_for, erasures_of
+from interaction.routes.holds import NewHold, hold_for, holds_seen, release_for
+from interaction.routes.inventory import inventory_of
+from orchestration import fetcher
+
+router = APIRouter(prefix="/data", tags=["console"], default_response_class=HTMLResponse)
+
+ENTRY = Entry(name="data", path="/data", icon="lock", position=60, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR))
+
+_SCOPES = ("tenant", "person", "document", "conversation", "run")
+_MOST_PEOPLE = 500
+_SEE_OTHER = 303
+_BACK = {303: {"description": "To the page"}}
+
+
+class ErasedPerson(Given):
+    person: Annotated[PrincipalId, StringConstraints(pattern=r"^prn_[0-9a-z]{26}$")]
+    confirm: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+class ErasedDocument(Given):
+    document: Annotated[DocumentId, StringConstraints(pattern=r"^doc_[0-9a-z]{26}$")]
+    confirm: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+@router.get("", responses=problems())
+async def data_page(me: Overseer, deps: Deps, page: PageView) -> Response:
+    """Show what is kept, held and erased. Roles: owner, admin, auditor."""
+    return await page.show(
+        "data.html",
+        inventory=await inventory_of(me, deps),
+        holds=await holds_seen(me, deps),
+        erasures=[*reversed(await erasures_of(me, deps))],
+        people=await _people(me, deps),
+        scopes=_SCOPES,
+        may=me.has(Role.ADMIN, Role.OWNER),
+    )
+
+
+@router.post("/holds", responses={**_BACK, **problems(404, 422)})
+async def set_a_hold(me: Admin, deps: Deps, request: Request) -> Response:
+    """Set a legal hold. Roles: admin, owner."""
+    await hold_for(me, deps, await form_of(request, NewHold))
+    return RedirectResponse("/data#holds", _SEE_OTHER)
+
+
+@router.post("/holds/{hold}/release", responses={**_BACK, **problems(404, 412)})
+async def release_a_hold(hold: HoldPath, me: Admin, deps: Deps) -> Response:
+    """Release a legal hold. Roles: admin, owner."""
+    await release_for(me, deps, hold)
+    return RedirectResponse("/data#holds", _SEE_OTHER)
+
+
+@router.post("/people", responses={**_BACK, **problems(404, 409, 422)})
+async def erase_a_person(me: Admin, deps: Deps, request: Request) -> Response:
+    """Erase a person, whose name was typed. Roles: admin, owner."""
+    asked = await form_of(request, ErasedPerson)
+    await erasure_asked_for(me, deps, NewErasure(person=asked.person, confirm=asked.confirm))
+    return RedirectResponse("/data#erasures", _SEE_OTHER)
+
+
+@router.post("/documents", responses={**_BACK, **problems(404, 409, 422)})
+async def erase_a_document(me: Admin, deps: Deps, request: Request) -> Response:
+    """Erase a document, whose title was typed. Roles: admin, owner, of those that they may read."""
+    asked = await form_of(request, ErasedDocument)
+    record = await readable_document(deps.store, me, asked.document)
+    title = await text_of(record.title, fetcher(deps.store.tenant(me)))
+    if asked.confirm.strip() != title:
+        raise Unprocessable("What you typed is not the title. Type it exactly as it is shown.", code="erasure.confirm")
+    await erase(me, deps, asked.document)
+    return RedirectResponse("/data#erasures", _SEE_OTHER)
+
+
+async def _people(me: TenantContext, deps: InteractionDependencies) -> Mapping[str, str]:
+    """Return the first members by their ids, under the names that are to be typed."""
+    data = deps.store.tenant(me)
+    names, page = names_in(data), await data.records.list(PersonRecord, limit=_MOST_PEOPLE)
+    named = {found.key: await names(PrincipalId(found.key)) or found.key for found in page.items}
+    return dict(sorted(named.items(), key=lambda item: item[1]))

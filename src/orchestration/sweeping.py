@@ -1,0 +1,71 @@
+"""Destroying what has expired: content by its class, documents as a whole; nothing that a legal hold keeps.
+
+Reads hide content whose time is up at once. What is left for later is to destroy it, again and again from here; several
+processes may do it at the same time.
+"""
+
+import asyncio
+import logging
+
+from control import Directory, TenantRecord, contexts
+from core import Clock, timestamp
+from core.errors import MandateError
+from data import Store, TenantData
+from orchestration.erasing import each
+from orchestration.erasure import Eraser
+from orchestration.holds import in_the_way, renew
+from orchestration.records import DocumentRecord
+from telemetry import log
+
+INTERVAL_SECONDS = 60.0
+_BATCH = 500
+
+
+class Sweeper:
+    def __init__(self, store: Store, directory: Directory, eraser: Eraser, clock: Clock) -> None:
+        self._store = store
+        self._directory = directory
+        self._eraser = eraser
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Sweep every minute until cancelled; what cannot be done now is left for the next time."""
+        while True:
+            try:
+                cursor = None
+                while True:
+                    page = await self._directory.tenants(cursor)
+                    for found in page.items:
+                        await self.sweep(found.value)
+                    if (cursor := page.cursor) is None:
+                        break
+            except MandateError as error:
+                log(logging.WARNING, "A sweep was left for later", code=error.code)
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def sweep(self, tenant: TenantRecord) -> int:
+        """Destroy what has expired of a tenant, and return how many pieces of content, documents counted as one."""
+        if tenant.status == "closed":  # an erasure has it
+            return 0
+        data = self._store.tenant(contexts.platform(tenant, "sweeper"))
+        await renew(self._store, data)
+        swept = 0
+        for document in [found.value async for found in each(data, DocumentRecord)]:
+            swept += await self._swept(data, document)
+        while expired := await self._store.governed.expire(tenant.id, limit=_BATCH):
+            swept += expired
+        return swept
+
+    async def _swept(self, data: TenantData, document: DocumentRecord) -> bool:
+        """Erase a document whose time is up as an erasure does, with its passages and what was answered from it."""
+        if document.erasing or not await self._is_over(data, document):
+            return False
+        if await in_the_way(self._store, data, "document", document.id):
+            return False
+        await self._eraser.erase(data.context.tenant, "document", document.id, data.context.principal.actor)
+        return True
+
+    async def _is_over(self, data: TenantData, document: DocumentRecord) -> bool:
+        if document.expires_at and document.expires_at < timestamp(self._clock.now()):
+            return True
+        return await data.content.key(document.content.id) is None  # its text has expired by its class

@@ -1,0 +1,144 @@
+"""What has expired is hidden at once and then destroyed, on both adapters; what a legal hold keeps is not."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+import pytest
+from governed_world import Governed, eraser_of
+from identity_world import MovingClock
+from store_places import Place
+
+from control import Directory
+from core import Content, ContentClass, new_id
+from core.errors import Conflict, NotFound
+from core.events import RunOpened
+from data import Store, read_run
+from orchestration import ConversationRecord, DocumentRecord, HoldRecord, HoldScope, Sweeper, release_hold, set_hold
+from orchestration.erasing import each
+from orchestration.holds import refuse_held
+
+DAYS = {ContentClass.PROMPT: 30, ContentClass.ANSWER: 30, ContentClass.DOCUMENT: 60}
+
+
+@pytest.fixture
+def clock() -> MovingClock:
+    return MovingClock()
+
+
+@pytest.fixture
+async def kept(place: Place, clock: MovingClock) -> AsyncGenerator[Store]:
+    async with place.open(clock=clock, retention=DAYS) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ours(kept: Store) -> Governed:
+    return await Governed(kept).fill()
+
+
+async def sweep(one: Governed, clock: MovingClock) -> int:
+    directory = Directory(one.store, clock)
+    return await Sweeper(one.store, directory, eraser_of(one.store), clock).sweep(await directory.tenant(one.tenant))
+
+
+async def question(one: Governed) -> bytes:
+    """Return what the person asked in the run that has ended; raises `NotFound`."""
+    opened = (await read_run(one.data, one.ended))[0].event.body
+    assert isinstance(opened, RunOpened)
+    assert opened.message
+    return await one.data.content.get(opened.message)
+
+
+async def kinds(one: Governed) -> set[str]:
+    return {held.kind for held in await one.store.governed.held(one.tenant) if held.part == "content"}
+
+
+async def hold(one: Governed, scope: HoldScope, target: str) -> HoldRecord:
+    reason = Content.new(b"a dispute", kind=ContentClass.REASON, owner=one.person)
+    await one.data.content.put([reason])
+    actor = one.context.principal.actor
+    record = HoldRecord(id=new_id("hld"), scope=scope, target=target, reason=reason.ref, by=actor, at="")
+    await set_hold(one.store, one.data, record)
+    return record
+
+
+async def test_what_has_expired_is_hidden_at_once_and_then_destroyed(ours: Governed, clock: MovingClock) -> None:
+    assert await sweep(ours, clock) == 0
+    clock.ahead = timedelta(days=31)
+    with pytest.raises(NotFound):
+        await question(ours)
+    assert {"prompt", "answer"} <= await kinds(ours)
+    assert await sweep(ours, clock) > 0
+    assert not {"prompt", "answer"} & await kinds(ours)
+    assert {"document", "profile", "passages"} <= await kinds(ours)
+    assert await sweep(ours, clock) == 0
+
+
+async def test_a_document_expires_with_its_passages_and_its_record(ours: Governed, clock: MovingClock) -> None:
+    clock.ahead = timedelta(days=61)
+    await sweep(ours, clock)
+    assert await ours.search() == 0
+    assert await ours.data.records.get(DocumentRecord, ours.document) is None
+    assert "passages" not in await kinds(ours)
+
+
+async def test_a_collection_may_keep_its_documents_for_less_long(ours: Governed, clock: MovingClock) -> None:
+    found = await ours.data.records.get(DocumentRecord, ours.document)
+    assert found
+    soon = found.value.model_copy(update={"expires_at": "2026-01-01T00:00:00.000Z"})
+    await ours.data.records.put(found.key, soon, etag=found.etag)
+    assert await sweep(ours, clock) == 1
+    assert await ours.data.records.get(DocumentRecord, ours.document) is None
+    assert await question(ours)
+
+
+async def target_of(one: Governed, scope: HoldScope) -> str:
+    """Return something of which the question is a part."""
+    if scope == "conversation":
+        (conversation,) = [found.key async for found in each(one.data, ConversationRecord)]
+        return conversation
+    return {"tenant": one.tenant, "person": one.person, "run": one.ended}[scope]
+
+
+@pytest.mark.parametrize("scope", ["tenant", "person", "conversation", "run"])
+async def test_a_hold_keeps_what_is_said_until_it_is_released(
+    ours: Governed, clock: MovingClock, scope: HoldScope
+) -> None:
+    held = await hold(ours, scope, await target_of(ours, scope))
+    clock.ahead = timedelta(days=31)
+    await sweep(ours, clock)
+    assert ours.words.question.encode() in await question(ours)
+    with pytest.raises(Conflict, match=held.id) as refused:
+        await refuse_held(ours.store, ours.data, "person", ours.person)
+    assert refused.value.code == "erasure.held"
+    with pytest.raises(Conflict, match=held.id):
+        await refuse_held(ours.store, ours.data, "tenant", ours.tenant)
+    found = await ours.data.records.get(HoldRecord, held.id)
+    assert found
+    await release_hold(ours.store, ours.data, found)
+    await refuse_held(ours.store, ours.data, "person", ours.person)
+    await sweep(ours, clock)
+    with pytest.raises(NotFound):
+        await question(ours)
+
+
+async def test_a_held_document_outlives_its_time_whole(ours: Governed, clock: MovingClock) -> None:
+    held = await hold(ours, "document", ours.document)
+    clock.ahead = timedelta(days=61)
+    await sweep(ours, clock)
+    assert await ours.search() > 0
+    assert {"document", "passages"} <= await kinds(ours)
+    with pytest.raises(Conflict, match=held.id):
+        await refuse_held(ours.store, ours.data, "document", ours.document)
+
+
+async def test_a_hold_on_somebody_else_is_in_nobodys_way(kept: Store, ours: Governed, clock: MovingClock) -> None:
+    theirs = await Governed(kept).fill()
+    await hold(theirs, "tenant", theirs.tenant)
+    await hold(ours, "document", new_id("doc"))
+    await refuse_held(kept, ours.data, "document", ours.document)
+    clock.ahead = timedelta(days=31)
+    await sweep(ours, clock)
+    await sweep(theirs, clock)
+    assert "prompt" not in await kinds(ours)
+    assert "prompt" in await kinds(theirs)
