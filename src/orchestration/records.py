@@ -104,10 +104,10 @@ class WakeRecord(Record):
 class CollectionRecord(Record):
     """A place for documents. What it says of labels and readers holds for all that is in it, at once: see `access`.
 
-    Only an admin may mark one as trusted: its authors are then believed by policy.
+    Only an admin may mark one as trusted: its authors are then believed by policy. With a `source` its passages are not
+    here but in an index that the customer keeps.
 
     Attributes:
-        source: the index that a customer keeps, in which its passages are then, and not here.
         retention_days: so long a document stays that is brought from now on; None: as long as its class of content.
     """
 
@@ -121,8 +121,8 @@ class CollectionRecord(Record):
     integrity: Integrity
     confidentiality: Confidentiality
     readers: tuple[str, ...] = ()
-    source: Source | None = None
     retention_days: int | None = None
+    source: Source | None = None
 
     @property
     def label(self) -> Label:

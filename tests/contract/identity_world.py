@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
-from identity_live import serving
 from starlette.types import ASGIApp
 
 from core import SystemClock
@@ -27,6 +26,7 @@ from emulators.identity import (
     sign_in,
 )
 from emulators.identity.oauth import s256
+from identity_live import serving
 from web import TOKEN_EXCHANGE, TokenValidator
 
 SECRET = "header-secret"

@@ -68,8 +68,8 @@ class CollectionSettings(Given):
     integrity: Annotated[Integrity, Field(strict=False)] = Integrity.UNTRUSTED
     confidentiality: Annotated[Confidentiality, Field(strict=False)] = Confidentiality.INTERNAL
     readers: Annotated[list[_Group], Field(max_length=50, default_factory=list[str])]
-    source: SourceSettings | None = None
     retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    source: SourceSettings | None = None
 
 
 class CollectionView(Told):
@@ -82,8 +82,8 @@ class CollectionView(Told):
     integrity: Integrity
     confidentiality: Confidentiality
     readers: list[str]
-    source: SourceSettings | None
     retention_days: int | None
+    source: SourceSettings | None
     etag: str
 
 
@@ -176,8 +176,8 @@ async def save_collection(
         integrity=body.integrity,
         confidentiality=body.confidentiality,
         readers=tuple(body.readers),
-        source=source_of(body.source, me, directory, local=local) if body.source else None,
         retention_days=body.retention_days,
+        source=source_of(body.source, me, directory, local=local) if body.source else None,
     )
     try:
         etag = await data.records.put(collection, record, etag=if_match)
@@ -209,7 +209,7 @@ def view_collection(record: CollectionRecord, etag: str) -> CollectionView:
         integrity=record.integrity,
         confidentiality=record.confidentiality,
         readers=list(record.readers),
-        source=SourceSettings(**record.source.model_dump(exclude={"directory"})) if record.source else None,
         retention_days=record.retention_days,
+        source=SourceSettings(**record.source.model_dump(exclude={"directory"})) if record.source else None,
         etag=etag,
     )

@@ -87,8 +87,7 @@ async def erase_a_document(me: Admin, deps: Deps, request: Request) -> Response:
     """Erase a document, whose title was typed. Roles: admin, owner, of those that they may read."""
     asked = await form_of(request, ErasedDocument)
     record = await readable_document(deps.store, me, asked.document)
-    title = await text_of(record.title, fetcher(deps.store.tenant(me)))
-    if asked.confirm.strip() != title:
+    if asked.confirm.strip() != await text_of(record.title, fetcher(deps.store.tenant(me))):
         raise Unprocessable("What you typed is not the title. Type it exactly as it is shown.", code="erasure.confirm")
     await erase(me, deps, asked.document)
     return RedirectResponse("/data#erasures", _SEE_OTHER)
