@@ -269,7 +269,7 @@ class Governed:
         """Return how many passages a member finds; they are in memory from then on."""
         query = Query(self.words.text, (self.words.collection,), 5)
         leave = permit(self.context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
-        reader = Reader(self.person, self.context.principal.groups)
+        reader = Reader(self.person, frozenset({self.words.collection}))
         found = await self.data.knowledge.search(leave, query, vector=passage("x").vector, reader=reader)
         return len(found)
 

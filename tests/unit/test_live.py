@@ -8,10 +8,10 @@ from typing import cast
 
 from interaction_samples import ANNA, Tale, answered, asked
 
-from core import ContentRef, RunId, TenantContext
+from core import Confidentiality, ContentRef, Label, RunId, TenantContext
 from core.events import Stored
-from data import NameKey
 from orchestration.live import Hub, Live
+from orchestration.records import CollectionRecord, DocumentRecord
 from orchestration.runs import Runs
 from orchestration.turn import Services
 
@@ -50,12 +50,17 @@ class Slow:
 
 
 class Documents:
-    """The records of documents that are all still there, and no key of any names."""
+    """The records of documents that are all still there, in a collection for everybody; and no others."""
 
     async def get(self, model: type[object], key: str) -> SimpleNamespace | None:
-        if model is NameKey:
-            return None
-        return SimpleNamespace(value=SimpleNamespace(erasing=False))
+        if model is DocumentRecord:
+            return SimpleNamespace(key=key, value=SimpleNamespace(id=key, collection="c", owner="", erasing=False))
+        if model is CollectionRecord:
+            level = Confidentiality.INTERNAL
+            return SimpleNamespace(
+                key=key, value=SimpleNamespace(id=key, readers=(), confidentiality=level, label=Label())
+            )
+        return None
 
 
 @dataclass
