@@ -38,10 +38,21 @@ from core.events import (
     RunResumed,
     RunState,
 )
-from data import APPROVALS, PROJECTIONS, RUNS, Broken, Projector, Row, RunWriter, Store, rebuild_differences, verify_run
+from data import (
+    APPROVALS,
+    PROJECTIONS,
+    RUNS,
+    Broken,
+    Projector,
+    Row,
+    RunWriter,
+    Store,
+    export_of,
+    rebuild_differences,
+    verify_run,
+)
 from data.sqlite import open_store
 from interaction.changes import Changes
-from data import export_of
 from interaction.parameters import run_for
 from interaction.rates import PlanRates, Rate, RateLimits
 from orchestration.flags import flag_answer
