@@ -9,7 +9,6 @@ RULE = "tenant-handle"
 
 UNBOUND = {
     "control/routes/tenants.py": "has a tenant erased, for the publisher",
-    "interaction/routes/erasures.py": "asks whether anything of the caller's tenant is held",
     "interaction/routes/inventory.py": "counts what is kept of the caller's tenant, and asks what is held",
     "orchestration/holds.py": "sets, lists and releases the holds of the caller's tenant",
     "orchestration/sweeping.py": "destroys what has expired of all tenants",
