@@ -170,7 +170,7 @@ def _on_records(data: TenantData, kind: str, etag: str) -> Iterator[Attempt]:
 
 def _on_knowledge(data: TenantData, attacker: TenantContext, held: Held) -> Iterator[Attempt]:
     knowledge, query = data.knowledge, Query(WORDS, ("manuals",), 10, explain=True)
-    reader = Reader(held.context.principal.id, held.context.principal.groups)
+    reader = Reader(held.context.principal.id, frozenset({held.passage.collection}))
     own, theirs = (permit(who, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments) for who in (attacker, held.context))
     take_in = permit(held.context, ActionKind.INGEST, "manuals", indexing([held.passage]))
     mine = permit(attacker, ActionKind.INGEST, "manuals", indexing([held.passage]))
@@ -183,6 +183,7 @@ def _on_knowledge(data: TenantData, attacker: TenantContext, held: Held) -> Iter
         lambda: knowledge.search(theirs, query, vector=near, reader=reader), "defect.permit_mismatch",
     )  # fmt: skip
     yield Attempt("knowledge", "get", "another's passage", lambda: knowledge.get(held.passage.id, reader))
+    yield Attempt("knowledge", "of", "another's document", lambda: knowledge.of(held.passage.document))
     yield Attempt("knowledge", "remove", "another's document", lambda: knowledge.remove(held.passage.document))
     yield Attempt(
         "knowledge",

@@ -110,7 +110,7 @@ async def test_each_tenant_finds_what_it_has_indexed_since_whatever_the_other_di
 async def search(store: Store, context: TenantContext) -> Sequence[Hit]:
     query = Query(WORDS, ("manuals",), 10)
     leave = permit(context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
-    reader = Reader(context.principal.id, context.principal.groups)
+    reader = Reader(context.principal.id, frozenset({"manuals"}))
     return await store.tenant(context).knowledge.search(leave, query, vector=vector(*NEAR), reader=reader)
 
 
