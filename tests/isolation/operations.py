@@ -29,6 +29,8 @@ IDS = {
     "readers": "group",
     "person": "prn",
     "erasure": "era",
+    "hold": "hld",
+    "target": "run",
     "tenant": "ten",
 }
 """Names of parameters that are ids of something of a tenant's, and of what."""

@@ -254,6 +254,8 @@ async def _live(tenant: Tenant) -> None:
             Idempotency_Key=KEY,
         )
         await client.post(f"/v1/runs/{asked['run']}/flags", {"kind": "wrong", "reason": f"The {canary} has none."})
+        hold = {"scope": "run", "target": asked["run"], "reason": f"Somebody sues over the {canary}."}
+        await tenant.owner.post("/v1/data/holds", dict(hold))
         title: Json = {"title": f"About the {canary}"}
         answer = await client.ask("PATCH", f"/v1/conversations/{asked['conversation']}", title)
         assert answer.status == 200, answer.body
