@@ -32,7 +32,7 @@ HOOKS = Path(__file__).with_name("schema_hooks.py")
 EXAMPLES = os.environ.get("MANDATE_SCHEMA_EXAMPLES", "5")
 QUICKLY = {"per_second": 1000, "burst": 10_000}
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
