@@ -19,7 +19,8 @@ _COLUMNS = (
     *("store", "kind", "items", "bytes", "oldest", "held"),
     *("owner", "classification", "purpose", "retention_days", "region"),
 )
-_CSV = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+_ANSWERS = described(Inventory, 422)
+_ANSWERS[200]["content"] = {"text/csv": {"schema": {"type": "string"}}}
 
 
 class InventoryLine(Told):
@@ -70,7 +71,7 @@ class Inventory(Told):
     holds: list[str]
 
 
-@router.get("", responses={**_CSV, **described(Inventory, 422)})
+@router.get("", responses=_ANSWERS)
 async def read_inventory(
     me: Overseer,
     deps: Deps,
