@@ -19,8 +19,6 @@ _COLUMNS = (
     *("store", "kind", "items", "bytes", "oldest", "held"),
     *("owner", "classification", "purpose", "retention_days", "region"),
 )
-_ANSWERS = described(Inventory, 422)
-_ANSWERS[200]["content"] = {"text/csv": {"schema": {"type": "string"}}}
 
 
 class InventoryLine(Told):
@@ -69,6 +67,10 @@ class Inventory(Told):
     stores: list[StoreLine]
     items: list[InventoryLine]
     holds: list[str]
+
+
+_ANSWERS = described(Inventory, 422)
+_ANSWERS[200]["content"] = {"text/csv": {"schema": {"type": "string"}}}
 
 
 @router.get("", responses=_ANSWERS)
