@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from core.errors import Unavailable
+from core.errors import MandateError, Unavailable
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -17,7 +17,7 @@ _WAIT_SECONDS = 15.0
 class _Waiting(Generic[T]):
     item: T
     done: bool = False
-    error: Exception | None = None
+    error: MandateError | None = None
 
 
 class _Queue(Generic[T]):
@@ -39,7 +39,7 @@ class Batches(Generic[K, T]):
     next in turn makes it again, so `commit` must bear being given the same items twice.
 
     Attributes:
-        commit: returns once the items are durable; what it raises, everybody in the batch raises.
+        commit: returns once the items are durable; an error of ours that it raises, everybody in the batch raises.
         before: awaited before a batch is gathered, to slow down one key.
     """
 
@@ -77,7 +77,7 @@ class Batches(Generic[K, T]):
         error = None
         try:
             await self.commit(key, [waiting.item for waiting in batch])
-        except Exception as raised:  # noqa: BLE001 - handed on to everybody in the batch
+        except MandateError as raised:
             error = raised
         for waiting in batch:
             waiting.done, waiting.error = True, error

@@ -1,10 +1,10 @@
 """What a tenant may spend in a month: set aside before a model is called, settled after, exact among all processes."""
 
 import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from random import SystemRandom
 from typing import Literal
 
 from control.batches import Batches
@@ -113,7 +113,7 @@ class Budgets:
                 new = await changes[0].data.records.put(BUDGET_KEY, after, etag=etag)
             except PreconditionFailed:
                 # Another process was faster, so progress is made; not to fall over each other again, wait a little.
-                await asyncio.sleep(random.uniform(0, 0.005))  # noqa: S311 - spreads retries, guards nothing
+                await asyncio.sleep(SystemRandom().uniform(0, 0.005))
                 continue
             # mandate: equal[key] - the same
             self._known[tenant] = Versioned(BUDGET_KEY, after, new)

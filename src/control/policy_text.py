@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 import cedarpy
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from core import Confidentiality, Effect, Integrity, Lane, PrincipalKind, Role
 from core.errors import Unprocessable
@@ -47,7 +47,7 @@ class Rule:
 
 class _Parsed(BaseModel):
     templates: dict[str, JsonValue]
-    staticPolicies: dict[str, dict[str, JsonValue]]  # noqa: N815 - Cedar's name
+    policies: dict[str, dict[str, JsonValue]] = Field(alias="staticPolicies")
 
 
 @cache
@@ -106,9 +106,9 @@ def _parse(text: str) -> list[dict[str, JsonValue]]:
         raise _too_deep() from None
     if parsed.templates:
         raise _syntax("a template (`?principal`, `?resource`) is not a policy; write it out")
-    if len(parsed.staticPolicies) > MAX_POLICIES:
+    if len(parsed.policies) > MAX_POLICIES:
         raise _syntax(f"there are more than {MAX_POLICIES} policies")
-    return list(parsed.staticPolicies.values())
+    return list(parsed.policies.values())
 
 
 def _rule(layer: Layer, policy: dict[str, JsonValue]) -> Rule:

@@ -9,6 +9,9 @@ import hmac
 import re
 from collections.abc import Callable
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
 from core.decisions import ActionKind, Decision, Fact
 from core.events import (
     ApprovalRequested,
@@ -50,8 +53,6 @@ class Names:
     """Seals and opens the names of one tenant; `key` is random, and the tenant's own."""
 
     def __init__(self, key: bytes) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415 - slow to import
-
         self._key = key
         self._cipher = AESSIV(key)
 
@@ -63,8 +64,6 @@ class Names:
 
     def open(self, sealed: str) -> str:
         """Return the name; what was never sealed, or under another key, comes back as it is."""
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow to import
-
         if not sealed.startswith(_MARK):
             return sealed
         try:

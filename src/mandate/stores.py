@@ -32,8 +32,8 @@ async def open_configured(
         async with open_store(Path(settings.store), clock=clock, retention=governance.retention) as store:
             yield store
         return
-    from data.cosmos import Account, Containers  # noqa: PLC0415 - a laptop's store needs none of Azure's SDKs
-    from data.cosmos import open_store as open_cosmos  # noqa: PLC0415 - as above
+    from data.cosmos import Account, Containers
+    from data.cosmos import open_store as open_cosmos
 
     async with await asyncio.to_thread(make_credential, client_id) as credential:
         account = Account(

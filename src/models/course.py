@@ -6,9 +6,9 @@ request can afford it, else the next target is tried; one more round after all h
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from datetime import datetime
+from random import SystemRandom
 
 from core import Clock
 from core.errors import MandateError
@@ -84,7 +84,7 @@ class Course:
         if not self._round:
             raise error
         low, high = _BACKOFF_SECONDS
-        return min(random.uniform(low, high), share)  # noqa: S311 - spreads retries, protects nothing
+        return min(SystemRandom().uniform(low, high), share)
 
 
 def _ready(lanes: Sequence[Lane]) -> list[Lane]:

@@ -34,7 +34,7 @@ def embeddings(body: Wire, *, count: int, dimensions: int) -> Embeddings:
 
 
 def _normalised(embedding: Wire, dimensions: int) -> bytes:
-    import numpy as np  # noqa: PLC0415 - start-up time: only who embeds pays for it
+    import numpy as np
 
     try:
         if isinstance(embedding, str):

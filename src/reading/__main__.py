@@ -34,15 +34,15 @@ def _reader(kind: Kind) -> Callable[[bytes], str]:
         _import_whole(package)
     match kind:
         case Kind.PDF:
-            from reading import pdf  # noqa: PLC0415 - a process imports what reads its document
+            from reading import pdf
 
             return pdf.to_markdown
         case Kind.DOCX:
-            from reading import docx  # noqa: PLC0415 - the same
+            from reading import docx
 
             return docx.to_markdown
         case _:
-            from reading import html  # noqa: PLC0415 - the same
+            from reading import html
 
             return lambda data: html.to_markdown(decoded(data) or "")
 

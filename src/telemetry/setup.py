@@ -54,10 +54,10 @@ def configure(
     current.strict = environment == LOCAL if strict is None else strict
     current.exporting = None
     if otlp_endpoint:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415 - heavy
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - heavy
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415 - heavy
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - heavy
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         address = otlp_endpoint.rstrip("/")
         traces = OTLPSpanExporter(f"{address}/v1/traces", timeout=_EXPORT_SECONDS)
@@ -67,10 +67,10 @@ def configure(
 
 def export_to(service: str, version: str, processor: "SpanProcessor", reader: "MetricReader") -> None:
     """Send spans to `processor` and metrics to `reader`, under the environment that is configured."""
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - heavy
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - heavy
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
 
-    from telemetry.instruments import Instruments  # noqa: PLC0415 - imports OpenTelemetry
+    from telemetry.instruments import Instruments
 
     resource = _resource(service, version)
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -95,7 +95,7 @@ async def shutdown() -> bool:
 
 
 def _resource(service: str, version: str) -> "Resource":
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - heavy
+    from opentelemetry.sdk.resources import Resource
 
     return Resource.create(
         {

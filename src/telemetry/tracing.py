@@ -76,7 +76,7 @@ class Span:
             return
 
     def _start(self, outer: "Span | None") -> "OtelSpan":
-        from opentelemetry import trace  # noqa: PLC0415 - only where something is exported
+        from opentelemetry import trace
 
         assert current.exporting is not None
         tracer = current.exporting.traces.get_tracer("mandate")
@@ -100,7 +100,7 @@ class Span:
 
     def _failed(self, cause: str) -> None:
         if self.otel is not None:
-            from opentelemetry.trace import StatusCode  # noqa: PLC0415 - only where something is exported
+            from opentelemetry.trace import StatusCode
 
             self.otel.set_status(StatusCode.ERROR)
             self.otel.set_attribute("error.type", cause)
@@ -158,9 +158,9 @@ def error_type(error: BaseException) -> str:
 
 
 def _otel_context(parent: str | None, outer: Span | None) -> "Context":
-    from opentelemetry.context import Context  # noqa: PLC0415 - only where something is exported
-    from opentelemetry.trace import set_span_in_context  # noqa: PLC0415 - only where something is exported
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415 - as above
+    from opentelemetry.context import Context
+    from opentelemetry.trace import set_span_in_context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     if parent is not None:
         return TraceContextTextMapPropagator().extract({TRACEPARENT: parent}, Context())

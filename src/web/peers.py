@@ -9,11 +9,11 @@ from datetime import datetime
 from http import HTTPStatus
 
 import aiohttp
-from opentelemetry import propagate
 from pydantic import ValidationError
 
 from core import Clock, SystemClock, TenantContext
 from core.errors import MandateError, Timeout, Unauthenticated, Unavailable
+from telemetry import inject
 from web.assertions import ASSERTION_HEADER, AssertionSigner
 from web.bounded import read_bounded
 from web.correlation import CORRELATION_HEADER
@@ -141,7 +141,7 @@ class PeerClient:
         }
         if request.body:
             headers["Content-Type"] = "application/json"
-        propagate.inject(headers)
+        inject(headers)
         return headers
 
     async def _pieces(self, answer: PeerAnswer) -> AsyncIterator[bytes]:

@@ -59,7 +59,7 @@ class AzureServiceTokens:
             await self._credential.close()
 
     async def _refreshed(self, scope: str, old: "AccessToken | None") -> "AccessToken":
-        from azure.core.exceptions import AzureError  # noqa: PLC0415 - heavy, and not needed to start
+        from azure.core.exceptions import AzureError
 
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -82,6 +82,6 @@ class AzureServiceTokens:
 
 def make_credential(client_id: str | None) -> "DefaultAzureCredential":
     """Return the credential of a managed identity, for an SDK that fetches its tokens itself. Slow: for a thread."""
-    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - takes a second, so in a thread
+    from azure.identity.aio import DefaultAzureCredential
 
     return DefaultAzureCredential(managed_identity_client_id=client_id)

@@ -9,11 +9,16 @@ from datetime import datetime, timedelta
 import aiohttp
 import pytest
 from fastapi import FastAPI, Request
-from identity_live import serving
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.responses import Response
 
 from core import Principal, PrincipalId, PrincipalKind, Role, SystemClock, TenantContext, TenantId, new_id
 from core.errors import BudgetSpent, MandateError, RateLimited, Timeout, Unavailable
+from identity_live import serving
+from telemetry import shutdown, span
+from telemetry.setup import export_to
 from web import (
     ASSERTION_HEADER,
     AssertionSigner,
@@ -186,6 +191,18 @@ async def test_a_call_carries_who_asks_for_whom(world: World) -> None:
     assert headers["authorization"] == "Bearer token for api://inner/.default"
     assert headers["x-correlation-id"] == "cor_between"
     assert headers["content-type"] == "application/json"
+
+
+async def test_a_call_carries_the_trace_that_it_belongs_to(world: World) -> None:
+    export_to("test", "1", SimpleSpanProcessor(spans := InMemorySpanExporter()), InMemoryMetricReader())
+    try:
+        with span("run", CONTEXT):
+            await world.peer.call(CONTEXT, "POST", "/v1/%C3%A9chos?q=a%20b&q=%2F", body=b"{}", deadline=world.soon())
+    finally:
+        await shutdown()
+    place = spans.get_finished_spans()[0].get_span_context()
+    assert place is not None
+    assert f"-{place.trace_id:032x}-{place.span_id:016x}-" in world.requests[0].headers["traceparent"]
 
 
 async def test_the_peers_no_is_raised_as_if_it_were_ours(world: World) -> None:

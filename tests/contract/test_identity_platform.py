@@ -10,11 +10,12 @@ from pathlib import Path
 import aiohttp
 import jwt
 import pytest
-from identity_live import serving
+from azure.identity.aio import ManagedIdentityCredential
 from identity_world import ANN, CONTOSO, EDGE, SECRET, MovingClock, World, make_app, open_world
 
 from core.errors import Defect, Unauthenticated
 from emulators.identity import SERVICE_TID, create_app
+from identity_live import serving
 from web import AzureServiceTokens
 
 
@@ -87,8 +88,6 @@ def use_managed_identity(world: World, monkeypatch: pytest.MonkeyPatch, header: 
 
 async def test_the_azure_credential_gets_a_token_that_we_accept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     use_managed_identity(world, monkeypatch)
-    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - heavy
-
     async with ManagedIdentityCredential(client_id="edge-client") as credential:
         token = await credential.get_token("api://inner/.default")
     who = await world.validator("api://inner").verify(token.token)

@@ -8,6 +8,7 @@ from core.events import AnswerGiven
 from interaction.conversation_search import Words
 from interaction.grounding import Grounding, grounding_of
 from orchestration import fold, present
+from orchestration.conversation_records import content_of
 
 
 def _grounding(tale: Tale, text: str) -> Grounding:
@@ -92,8 +93,6 @@ def test_an_excerpt_is_the_text_around_the_first_word() -> None:
 
 
 async def test_who_asked_is_the_only_one_whose_words_are_theirs_to_erase() -> None:
-    from orchestration.conversation_records import content_of  # noqa: PLC0415 - inside of the layer, for this test alone
-
     tale = answered(resolved(parked(asked()), BEN))
     kinds = [ref.kind for ref in content_of(tale.events, ANNA.principal.id)]
     assert ContentClass.REASON not in kinds

@@ -6,9 +6,10 @@ there already: by a nonce, or because doing it twice is the same as once.
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from itertools import count
+from random import SystemRandom
 from typing import TypeVar, cast
 
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -94,7 +95,7 @@ def _pause(error: AzureError | TimeoutError, number: int) -> float | None:
     told = _retry_after(error)
     if told is not None:
         return told
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number) * random.uniform(0.5, 1.0)  # noqa: S311 - it only spreads callers out
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**number) * SystemRandom().uniform(0.5, 1.0)
 
 
 def status_of(error: Exception) -> tuple[int, int]:
@@ -121,9 +122,9 @@ def _ours(error: AzureError | TimeoutError, pause: float | None) -> MandateError
     status, _ = status_of(error)
     if pause is None and status in _EXPECTED:
         return _EXPECTED[status]("The store was asked for what it does not have as expected.", code="defect.store")
-    if status == 413:  # noqa: PLR2004 - Content Too Large
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge("This is more than the store takes at once.")
-    if status == 400:  # noqa: PLR2004 - Bad Request
+    if status == HTTPStatus.BAD_REQUEST:
         return Defect("The store was asked something that it cannot do.", code="defect.store")
     if status in (429, 449, 503, 401, 403):
         message = "The store does not take this at the moment; try again shortly."

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
+from azure.cosmos import PartitionKey
 from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from core.errors import Defect
@@ -58,8 +59,6 @@ async def make_all(client: "CosmosClient", name: str, containers: Containers) ->
 
 
 async def _make(database: "DatabaseProxy", declared: Mapping[str, Any]) -> None:
-    from azure.cosmos import PartitionKey  # noqa: PLC0415 - only where containers are made
-
     try:
         await database.get_container_client(declared["id"]).read()
     except CosmosResourceNotFoundError:

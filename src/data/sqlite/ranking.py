@@ -29,7 +29,7 @@ class Indexes:
 
     def current(self, connection: Connection, tenant: TenantId, dimension: int) -> "Index":
         """Return the index as of the connection's snapshot, read from disk if anybody has written since."""
-        from data.sqlite.vectors import load_index  # noqa: PLC0415 - numpy is slow to import, and only searches need it
+        from data.sqlite.vectors import load_index
 
         version, key = version_of(connection, tenant), (tenant, dimension)
         with self._lock:

@@ -65,7 +65,7 @@ def vector_bytes(value: Sequence[Json], embedding: Embedding) -> bytes:
     Raises:
         CosmosError: 400.
     """
-    import numpy as np  # noqa: PLC0415 - heavy
+    import numpy as np
 
     if len(value) != embedding.dimensions:
         raise bad(f"A vector at {path_text(embedding.path)} must have {embedding.dimensions} dimensions.")

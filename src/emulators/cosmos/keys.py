@@ -89,7 +89,7 @@ def _level(value: Value) -> Scalar:
 @lru_cache(maxsize=65_536)
 def _epk(kind: str, levels: bytes) -> str:
     """Compute by the SDK's own function, which is slow and pure (rule 11)."""
-    from azure.cosmos.partition_key import PartitionKey  # noqa: PLC0415 - heavy
+    from azure.cosmos.partition_key import PartitionKey
 
     values = orjson.loads(levels)
     paths = [f"/{number}" for number in range(len(values))]

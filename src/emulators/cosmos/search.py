@@ -169,7 +169,7 @@ class Search:
 
 def _measured(vectors: Sequence[bytes], distance: _Distance) -> list[float]:
     """Return the distances as the container measures them: cosine and dot product are the greater the nearer."""
-    import numpy as np  # noqa: PLC0415 - heavy
+    import numpy as np
 
     matrix = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), -1).astype("f8")
     query = np.frombuffer(distance.query, dtype="<f4").astype("f8")

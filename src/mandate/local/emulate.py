@@ -63,7 +63,7 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
 
 async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
     """Serve at each port what is at the ports behind it, in turns, until the process is told to stop."""
-    from emulators.ingress import create_app  # noqa: PLC0415 - each process imports its own emulator only
+    from emulators.ingress import create_app
 
     async with asyncio.TaskGroup() as group:
         for port, behind in routes.items():
@@ -71,8 +71,8 @@ async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
 
 
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
-    from emulators import identity  # noqa: PLC0415 - each process imports its own emulator only
-    from interaction import SIGNED_IN, SIGNED_OUT  # noqa: PLC0415 - only this emulator sends people back to the console
+    from emulators import identity
+    from interaction import SIGNED_IN, SIGNED_OUT
 
     companies = load_companies(settings.root)
     base = f"{settings.public_url}/identity"
@@ -117,7 +117,7 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
 
 def _service_identities(services: Services) -> "Mapping[str, identity.ServiceIdentity]":
     """Give each identity the app roles that `services.yaml` says it has, and no others."""
-    from emulators import identity  # noqa: PLC0415 - each process imports its own emulator only
+    from emulators import identity
 
     found: dict[str, identity.ServiceIdentity] = {}
     for name in services.identity_names():
@@ -137,14 +137,14 @@ def _service_identities(services: Services) -> "Mapping[str, identity.ServiceIde
 
 
 def _model(authorize: Authorize) -> ASGIApp:
-    from emulators import model_endpoint  # noqa: PLC0415 - each process imports its own emulator only
+    from emulators import model_endpoint
 
     EMBEDDINGS.mkdir(parents=True, exist_ok=True)
     return model_endpoint.create_app(authorize=authorize, embedder=model_endpoint.E5Embedder(EMBEDDINGS))
 
 
 def _backoffice(authorize: Authorize, folder: Path, companies: Sequence[Company]) -> ASGIApp:
-    from emulators import backoffice  # noqa: PLC0415 - each process imports its own emulator only
+    from emulators import backoffice
 
     return backoffice.create_app(
         authorize=authorize,
@@ -155,7 +155,7 @@ def _backoffice(authorize: Authorize, folder: Path, companies: Sequence[Company]
 
 async def _cosmos(authorize: Authorize, settings: Settings, port: int, folder: Path) -> None:
     """Serve the store with its containers in it: in Azure a template makes them, and roles on data may not."""
-    from emulators import cosmos  # noqa: PLC0415 - each process imports its own emulator only
+    from emulators import cosmos
 
     async def data_only(token: str) -> bool:
         await authorize(token)

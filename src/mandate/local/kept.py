@@ -15,6 +15,7 @@ import apsw  # mandate: allow[tenant-handle] - copies of whole files, for the op
 from core.errors import NotFound
 from data import Store
 from data.sqlite import open_store
+from emulators.cosmos import open_emulator
 from mandate.local.stack import StoreKind
 from mandate.settings import ROOT
 
@@ -54,9 +55,8 @@ async def open_kept(folder: Path, store: StoreKind) -> AsyncGenerator[Store]:
 @asynccontextmanager
 async def _open_cosmos(folder: Path) -> AsyncGenerator[Store]:
     """Serve the emulator's file in this process, to nobody else, and open the store in it."""
-    from data.cosmos import Account, Containers  # noqa: PLC0415 - heavy
-    from data.cosmos import open_store as open_cosmos  # noqa: PLC0415 - heavy
-    from emulators.cosmos import open_emulator  # noqa: PLC0415 - not part of the product
+    from data.cosmos import Account, Containers
+    from data.cosmos import open_store as open_cosmos
 
     os.environ.setdefault("MANDATE_ENVIRONMENT", "local")
     async with open_emulator(folder) as running:
@@ -69,7 +69,7 @@ class _Anybody:
     """A credential for an emulator that asks for no more than that there is one."""
 
     async def get_token(self, *_: str, **__: object) -> "AccessToken":
-        from azure.core.credentials import AccessToken  # noqa: PLC0415 - heavy
+        from azure.core.credentials import AccessToken
 
         return AccessToken("anybody", int(time.time()) + 3600)
 

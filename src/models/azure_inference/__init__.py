@@ -72,7 +72,7 @@ class AzureInferenceAdapter:
     # mandate: allow[effect-permit] - the router spends the permit, and nobody else calls adapters
     async def embed(self, target: Target, texts: tuple[str, ...], dimensions: int, bounds: Bounds) -> Embeddings:
         """Embed `texts` in one call."""
-        from azure.ai.inference.aio import EmbeddingsClient  # noqa: PLC0415 - start-up time
+        from azure.ai.inference.aio import EmbeddingsClient
 
         key = target.base_url, target.scope
         if key not in self._embed_clients:
@@ -95,8 +95,8 @@ class AzureInferenceAdapter:
         self, target: Target, request: ChatRequest, bounds: Bounds, response: "_Response"
     ) -> "AsyncStreamingChatCompletions | None":
         """Return the stream of updates, or None if it was the prompt that a content filter refused."""
-        from azure.ai.inference.models import AsyncStreamingChatCompletions  # noqa: PLC0415 - start-up time
-        from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - start-up time
+        from azure.ai.inference.models import AsyncStreamingChatCompletions
+        from azure.core.exceptions import HttpResponseError
 
         try:
             updates = await self._chat_client(target).complete(
@@ -115,7 +115,7 @@ class AzureInferenceAdapter:
         return updates
 
     def _chat_client(self, target: Target) -> "ChatCompletionsClient":
-        from azure.ai.inference.aio import ChatCompletionsClient  # noqa: PLC0415 - start-up time
+        from azure.ai.inference.aio import ChatCompletionsClient
 
         key = target.base_url, target.scope
         if key not in self._chat_clients:
@@ -130,7 +130,7 @@ class AzureInferenceAdapter:
         return self._chat_clients[key]
 
     def _transport(self) -> object:
-        from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - start-up time
+        from azure.core.pipeline.transport import AioHttpTransport
 
         return AioHttpTransport(session=self._session, session_owner=False)
 
@@ -153,7 +153,7 @@ class _Credential:
         self._tokens = tokens
 
     async def get_token(self, *scopes: str, **_: object) -> "AccessToken":
-        from azure.core.credentials import AccessToken  # noqa: PLC0415 - start-up time
+        from azure.core.credentials import AccessToken
 
         return AccessToken(await self._tokens(scopes[0]), int(time.time()))
 
@@ -175,13 +175,13 @@ class _Credential:
 @contextmanager
 def _told_plainly() -> Generator[None, None, None]:
     """Turn what the SDK raises into our errors, without its text: that holds what the endpoint wrote."""
-    from azure.core.exceptions import (  # noqa: PLC0415 - start-up time
+    from azure.core.exceptions import (
         AzureError,
         HttpResponseError,
         ServiceRequestTimeoutError,
         ServiceResponseTimeoutError,
     )
-    from azure.core.rest import AsyncHttpResponse  # noqa: PLC0415 - start-up time
+    from azure.core.rest import AsyncHttpResponse
 
     try:
         yield
