@@ -140,7 +140,7 @@ def _check_duplicates(rules: Sequence[Rule]) -> None:
 
 
 def _check_schema(text: str, rules: Sequence[Rule]) -> None:
-    result = cedarpy.validate_policies(text, schema())  # pyright: ignore[reportUnknownMemberType] - cedarpy: bare dict
+    result = cedarpy.validate_policies(text, schema())
     if result.validation_passed:
         return
     error = result.errors[0]

@@ -226,7 +226,7 @@ def request_target(scope: Scope) -> str:
 
 def _parse(assertion: str) -> tuple[bytes, _Payload, bytes]:
     parts = assertion.split(".", maxsplit=3)
-    if len(assertion) > _MAX_ASSERTION or len(parts) != 3 or parts[0] != _VERSION:  # noqa: PLR2004 - see the module
+    if len(assertion) > _MAX_ASSERTION or len(parts) != 3 or parts[0] != _VERSION:  # noqa: PLR2004 - version, payload, signature
         raise _refused("malformed")
     try:
         payload = _Payload.model_validate_json(_decode(parts[1]))

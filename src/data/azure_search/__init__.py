@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import aiohttp
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
 
 from core import Confidentiality, DocumentId, Permit, PrincipalId, TenantContext, new_id
 from core.errors import MandateError, Unavailable
@@ -28,6 +28,7 @@ MAX_TEXT = 8_000
 _DEPTH = 50
 
 _NAMES = TypeAdapter(list[str])
+_STRING = TypeAdapter(StrictStr)
 
 Wire = dict[str, object]
 
@@ -148,7 +149,4 @@ def _hit(source: Source, collection: str, item: Wire, score: int, by_vector: int
 
 
 def _text(item: Wire, field: str) -> str:
-    value = item[field]
-    if not isinstance(value, str):
-        raise ValueError(field)  # noqa: TRY004 - what a source sent is not as it should be; the type is not ours
-    return value
+    return _STRING.validate_python(item[field])

@@ -30,6 +30,9 @@ from data.ports import Page, Piece
 
 INLINE_BYTES = 256 * 1024
 
+_PIECES = "SELECT c.tenant, c.content, c.kind, c.owner, c.confidentiality, c.at, c.size FROM c WHERE c.tenant = @tenant"
+_OF_OWNER = f"{_PIECES} AND c.owner = @owner"
+
 
 @dataclass(frozen=True, slots=True)
 class Shelves:
@@ -82,11 +85,9 @@ class CosmosContentStore:
     async def list(
         self, *, owner: PrincipalId | None = None, cursor: str | None = None, limit: int = 500
     ) -> Page[Piece]:
-        after, columns = decode_cursor(cursor, 1)[0] if cursor else "", "c.content, c.kind, c.owner, c.at, c.size"
-        sql = f"SELECT c.tenant, c.confidentiality, {columns} FROM c WHERE c.tenant = @tenant"  # noqa: S608 - our own text
-        found = await self._shelves.items.query(
-            self._tenant, f"{sql} AND c.owner = @owner" if owner else sql, **({"owner": owner} if owner else {})
-        )
+        after = decode_cursor(cursor, 1)[0] if cursor else ""
+        of_whom = {"owner": owner} if owner else {}
+        found = await self._shelves.items.query(self._tenant, _OF_OWNER if owner else _PIECES, **of_whom)
         behind = sorted(
             (piece for piece in map(_piece_of, (one for one in found if "content" in one)) if piece.id > after),
             key=lambda piece: piece.id,

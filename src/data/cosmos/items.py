@@ -101,11 +101,11 @@ class Items:
             Stale: it has another ETag.
         """
         values = full_key(key)
-        condition = {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified} if etag else {}
+        expected, condition = (f'"{etag}"', MatchConditions.IfNotModified) if etag else (None, None)
         try:
             await self._calls.run(
                 self._operation("delete", key[0]),
-                lambda: self._proxy.delete_item(id_, partition_key=values, **condition),  # pyright: ignore[reportArgumentType] - as the SDK documents it
+                lambda: self._proxy.delete_item(id_, partition_key=values, etag=expected, match_condition=condition),
             )
         except Missing:
             return False

@@ -13,6 +13,9 @@ _LONGEST_ID = 1023
 _LONGEST_LEVEL = 1024
 _AS_IT_IS = re.compile(r"[^A-Za-z0-9_-]")
 
+_LEVELS = 2
+"""Of every container's key; the tenant is the first."""
+
 
 def full_key(key: Sequence[str]) -> list[str]:
     """Return a full key for the SDK.
@@ -20,7 +23,7 @@ def full_key(key: Sequence[str]) -> list[str]:
     Raises:
         Defect: it is not one: a level is missing, empty or too long.
     """
-    if isinstance(key, str) or len(key) != 2:  # noqa: PLR2004 - both levels
+    if isinstance(key, str) or len(key) != _LEVELS:
         raise Defect("A partition key without all its levels was refused.", code="defect.tenant")
     return [_level(level) for level in key]
 

@@ -24,7 +24,7 @@ AT_ONCE = 16
 
 _IN = f"c.tenant = @tenant AND c.collection = @collection AND {READABLE}"
 _BY_VECTOR = (
-    f"SELECT TOP @depth c.tenant, c.id, VectorDistance(c.vector, @vector) AS near FROM c WHERE {_IN}"  # noqa: S608 - a constant
+    f"SELECT TOP @depth c.tenant, c.id, VectorDistance(c.vector, @vector) AS near FROM c WHERE {_IN}"  # noqa: S608 - `_IN` is the constant above
     " AND c.compared = true ORDER BY VectorDistance(c.vector, @vector)"
 )
 # mandate: allow[tenant-statement] - whoever fills in `where` names the tenant first
@@ -85,7 +85,7 @@ class CosmosKnowledge:
         ]
 
     async def get(self, passage: str, reader: Reader) -> Passage | None:
-        sql = f"SELECT * FROM c WHERE c.tenant = @tenant AND c.id = @id AND {READABLE}"  # noqa: S608 - a constant
+        sql = f"SELECT * FROM c WHERE c.tenant = @tenant AND c.id = @id AND {READABLE}"  # noqa: S608 - `READABLE` is a constant
         found = await self._items.query(self._tenant, sql, id=encoded(passage), **readable_by(reader))
         return passage_of(found[0]) if found else None
 

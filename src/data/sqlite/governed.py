@@ -22,7 +22,7 @@ _PAUSE_SECONDS = 0.1
 _HELD = "EXISTS (SELECT 1 FROM holds WHERE tenant = c.tenant AND subject IN ('*', c.owner, c.id))"
 
 _TALLIES = (
-    "SELECT 'content', kind, count(*), sum(length(data)), min(at), sum(" + _HELD + ")"  # noqa: S608 - our own text
+    "SELECT 'content', kind, count(*), sum(length(data)), min(at), sum(" + _HELD + ")"  # noqa: S608 - `_HELD` is the constant above
     " FROM content c WHERE tenant = ? GROUP BY kind",
     "SELECT 'records', kind, count(*), sum(length(body)), '', 0 FROM records WHERE tenant = ? GROUP BY kind",
     "SELECT 'knowledge', collection, count(*), sum(length(text) + length(heading) + length(vector)), '', 0"
@@ -111,7 +111,7 @@ class SqliteGoverned:
             for kind in ContentClass:
                 if before := expiry(connection, tenant, kind, self._retention, self._clock):
                     connection.execute(
-                        "DELETE FROM content WHERE rowid IN (SELECT rowid FROM content c WHERE tenant = ? AND kind = ?"  # noqa: S608 - our own text
+                        "DELETE FROM content WHERE rowid IN (SELECT rowid FROM content c WHERE tenant = ? AND kind = ?"  # noqa: S608 - `_HELD` is a constant
                         f" AND at < ? AND NOT {_HELD} LIMIT ?)",
                         (tenant, kind, before, limit - expired),
                     )
@@ -137,8 +137,7 @@ def refuse_barred(connection: Connection, tenant: TenantId, people: Sequence[Pri
 def refuse_held(connection: Connection, tenant: TenantId, ids: Sequence[str]) -> None:
     """Refuse to destroy content that a hold keeps; raises `Conflict` (`hold.active`)."""
     for id_ in ids:
-        sql = f"SELECT 1 FROM content c WHERE tenant = ? AND id = ? AND {_HELD}"  # noqa: S608 - our own text
-        if connection.execute(sql, (tenant, id_)).fetchone():
+        if is_held(connection, tenant, id_):
             raise _kept()
 
 
@@ -154,7 +153,7 @@ def expiry(
 
 
 def is_held(connection: Connection, tenant: TenantId, id_: str) -> bool:
-    sql = f"SELECT 1 FROM content c WHERE tenant = ? AND id = ? AND {_HELD}"  # noqa: S608 - our own text
+    sql = f"SELECT 1 FROM content c WHERE tenant = ? AND id = ? AND {_HELD}"  # noqa: S608 - `_HELD` is a constant
     return connection.execute(sql, (tenant, id_)).fetchone() is not None
 
 
@@ -164,9 +163,9 @@ def _erase(connection: Connection, tenant: TenantId, part: Part) -> int:
         raise Defect("Only of a barred tenant everything is erased.", code="defect.erasure")
     match part:
         case Part.CONTENT:
-            if connection.execute(f"SELECT 1 FROM content c WHERE tenant = ? AND {_HELD}", (tenant,)).fetchone():  # noqa: S608 - our own text
+            if connection.execute(f"SELECT 1 FROM content c WHERE tenant = ? AND {_HELD}", (tenant,)).fetchone():  # noqa: S608 - `_HELD` is a constant
                 raise _kept()
-            return _delete(connection, "content", tenant)
+            return _delete_content(connection, tenant)
         case Part.RECORDS:
             keys: list[tuple[str, str]] = list(
                 connection.execute("SELECT kind, key FROM records WHERE tenant = ? LIMIT ?", (tenant, BATCH))
@@ -180,10 +179,9 @@ def _erase(connection: Connection, tenant: TenantId, part: Part) -> int:
             return drop_passages(connection, tenant)
 
 
-def _delete(connection: Connection, table: str, tenant: TenantId) -> int:
+def _delete_content(connection: Connection, tenant: TenantId) -> int:
     connection.execute(
-        f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE tenant = ? LIMIT ?)",  # noqa: S608 - our own names
-        (tenant, BATCH),
+        "DELETE FROM content WHERE rowid IN (SELECT rowid FROM content WHERE tenant = ? LIMIT ?)", (tenant, BATCH)
     )
     return connection.changes()
 

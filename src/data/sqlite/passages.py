@@ -33,7 +33,7 @@ def write_passage(connection: Connection, tenant: TenantId, passage: Passage) ->
         connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - `_full_text` has checked it
     _delete(connection, tenant, "id = ?", (passage.id,))
     connection.execute(
-        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant of this file
+        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - `_COLUMNS` is a constant
         (tenant, *_columns(passage)),
     )
     connection.execute(
@@ -134,7 +134,7 @@ def _exists(connection: Connection, table: str) -> bool:
 
 
 def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequence[str | int]) -> int:
-    sql = f"DELETE FROM passages WHERE tenant = ? AND {which} RETURNING number, heading, text"  # noqa: S608 - our text
+    sql = f"DELETE FROM passages WHERE tenant = ? AND {which} RETURNING number, heading, text"  # noqa: S608 - `which` is SQL of this file
     deleted: list[tuple[int, str, str]] = list(connection.execute(sql, (tenant, *values)))
     table = _full_text(tenant)
     for row in deleted:
@@ -143,7 +143,7 @@ def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequen
 
 
 def _select(connection: Connection, which: str, values: tuple[str, str | int]) -> Iterator[Passage]:
-    sql = f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}"  # noqa: S608 - our text
+    sql = f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}"  # noqa: S608 - `which` is SQL of this file
     return map(_passage, connection.execute(sql, values))
 
 

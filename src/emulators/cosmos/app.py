@@ -130,7 +130,7 @@ class CosmosEmulator:
             raise CosmosError(error.status, error.message) from error
 
     async def _with_faults(self, request: Request, operation: Operation, act: Act) -> Answer | None:
-        fault = self.faults.take(operation, request.parts[3] if len(request.parts) > 3 else "")  # noqa: PLR2004 - dbs/d/colls/c
+        fault = self.faults.take(operation, next(iter(request.parts[3:]), ""))  # dbs/d/colls/c
         if fault is None:
             return await act(request)
         done = await act(request) if fault.after else None

@@ -24,7 +24,7 @@ _INDEXING = frozenset({
 _DATA_TYPES = ("float32", "float16", "int8", "uint8")
 _DISTANCES = ("cosine", "dotproduct", "euclidean")
 _VECTOR_INDEXES = {"flat": 505, "quantizedFlat": 4096, "diskANN": 4096}
-_DEEPEST_KEY, _MOST_UNIQUE_KEYS = 3, 10
+_KEY_VERSION, _DEEPEST_KEY, _MOST_UNIQUE_KEYS = 2, 3, 10
 _ID = re.compile(r"[^/\\#?\t\r\n]{1,255}")
 
 
@@ -128,7 +128,8 @@ def _key(value: Value) -> KeyDefinition:
     kind, version = key.get("kind", "Hash"), key.get("version", 1)
     if kind == "Hash" and version == 1:
         raise unknown("version 1 of the hash of keys")
-    if version == 2 and ((kind == "Hash" and len(paths) == 1) or (kind == "MultiHash" and len(paths) <= _DEEPEST_KEY)):  # noqa: PLR2004 - the only version
+    deepest = {"Hash": 1, "MultiHash": _DEEPEST_KEY}.get(str(kind), 0)
+    if version == _KEY_VERSION and 0 < len(paths) <= deepest:
         return KeyDefinition(paths, str(kind))
     raise bad("A partition key is Hash with one path, or MultiHash version 2 with up to three.")
 
@@ -159,7 +160,7 @@ def _composite(value: Json) -> tuple[tuple[Steps, bool], ...]:
         if order not in ("ascending", "descending"):
             raise bad("The order of a composite index is ascending or descending.")
         row.append((policy_path(column.get("path")), order == "descending"))
-    if len(row) < 2:  # noqa: PLR2004 - one path is what a plain index is for
+    if not row[1:]:  # one path is what a plain index is for
         raise bad("A composite index must have two or more paths.")
     return tuple(row)
 

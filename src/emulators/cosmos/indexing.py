@@ -45,7 +45,7 @@ def index_item(
     """
     key, epk = place
     for table in ("vectors", "texts", "postings"):
-        connection.execute(f"DELETE FROM {table} WHERE item = ?", (key,))  # noqa: S608 - names of our own
+        connection.execute(f"DELETE FROM {table} WHERE item = ?", (key,))  # noqa: S608 - `table` is one of the three above
     for embedding in definition.embeddings:
         value = at(item, embedding.path)
         if isinstance(value, list):

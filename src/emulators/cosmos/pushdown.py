@@ -32,6 +32,8 @@ _MOST_CHOICES = 500
 _NUMBER = "json_type(body, {path}) IN ('integer', 'real')"
 _STRING = "json_type(body, {path}) = 'text'"
 
+_HAS_WORD = "key IN (SELECT item FROM postings WHERE container = ? AND path = ? AND word = ? AND epk >= ? AND epk < ?)"
+
 
 @dataclass(frozen=True, slots=True)
 class Test:
@@ -155,7 +157,7 @@ class Pushdown:
         if not _are_texts(values):
             return None
         marks = ", ".join("?" * len(values))
-        each = f"EXISTS (SELECT 1 FROM json_each(body, {{path}}) WHERE type = 'text' AND value IN ({marks}))"  # noqa: S608 - marks only
+        each = f"EXISTS (SELECT 1 FROM json_each(body, {{path}}) WHERE type = 'text' AND value IN ({marks}))"  # noqa: S608 - question marks
         return self._of(path, f"json_type(body, {{path}}) = 'array' AND {each}", *(str(value) for value in values))
 
     def _one_of(self, path: PathOf, values: Sequence[Json]) -> Test | None:
@@ -174,10 +176,8 @@ class Pushdown:
         tests: list[Test | None] = []
         for keyword in keywords:
             words = self._tokenize(str(keyword.value)) if isinstance(keyword, Constant) else []
-            where = "container = ? AND path = ? AND word = ? AND epk >= ? AND epk < ?"
             place = (self._container.key, path_text(steps), *words, self._scope.low, self._scope.high)
-            sql = f"key IN (SELECT item FROM postings WHERE {where})"  # noqa: S608 - a constant
-            tests.append(Test(sql, place) if len(words) == 1 else None)
+            tests.append(Test(_HAS_WORD, place) if len(words) == 1 else None)
         return _together(operator, tests)
 
     def _of(self, path: PathOf, sql: str, *values: SqlValue) -> Test | None:

@@ -40,7 +40,7 @@ class Scan:
     def count(self) -> int:
         if not self._pushed.exact:
             return sum(1 for _ in self._read_documents((), "", ()))
-        sql = f"SELECT count(*) FROM items WHERE {self._where}"  # noqa: S608 - SQL of our own
+        sql = f"SELECT count(*) FROM items WHERE {self._where}"  # noqa: S608 - tests with marks; what is looked for is bound
         (found,) = self._connection.execute(sql, self._bindings).fetchone()
         self.bytes_read += int(found)
         return int(found)
@@ -64,20 +64,20 @@ class Scan:
         found: dict[int, Object] = {}
         for start in range(0, len(missing), _TOGETHER):
             keys = missing[start : start + _TOGETHER]
-            sql = f"SELECT key, body FROM items WHERE key IN ({', '.join('?' * len(keys))})"  # noqa: S608 - marks only
+            sql = f"SELECT key, body FROM items WHERE key IN ({', '.join('?' * len(keys))})"  # noqa: S608 - question marks
             found |= {key: orjson.loads(body) for key, body in self._connection.execute(sql, keys)}
         return [found[row.key] if row.document is None else row.document for row in rows]
 
     def _read_values(self, names: Sequence[str]) -> Iterator[Row]:
         columns = "".join(f", body -> {name}" for name in names)
-        sql = f"SELECT epk, key, length(body){columns} FROM items WHERE {self._where} ORDER BY epk, key"  # noqa: S608 - SQL of our own
+        sql = f"SELECT epk, key, length(body){columns} FROM items WHERE {self._where} ORDER BY epk, key"  # noqa: S608 - paths are quoted by `json_path`, values bound
         for epk, key, size, *values in self._connection.execute(sql, self._bindings):
             self.bytes_read += 1
             told = tuple(UNDEFINED if value is None else orjson.loads(value) for value in values)
             yield Row(epk, key, told, None, size)
 
     def _read_documents(self, paths: Sequence[PathOf], more: str, bindings: Sequence[SqlValue]) -> Iterator[Row]:
-        sql = f"SELECT epk, key, body FROM items WHERE {self._where}{more} ORDER BY epk, key"  # noqa: S608 - SQL of our own
+        sql = f"SELECT epk, key, body FROM items WHERE {self._where}{more} ORDER BY epk, key"  # noqa: S608 - `more` is SQL of this file
         for epk, key, body in self._connection.execute(sql, [*self._bindings, *bindings]):
             self.bytes_read += len(body)
             document: Object = orjson.loads(body)

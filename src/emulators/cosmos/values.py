@@ -80,7 +80,7 @@ def policy_path(text: Value) -> tuple[str, ...]:
     Raises:
         CosmosError: 400.
     """
-    if not isinstance(text, str) or not text.startswith("/") or len(text) < 2:  # noqa: PLR2004 - a slash and a name
+    if not isinstance(text, str) or not text.startswith("/") or text == "/":
         raise bad(f"The path {text!r} must begin with a slash and name a property.")
     return tuple(step.strip('"') for step in text[1:].split("/"))
 

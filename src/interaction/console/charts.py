@@ -119,6 +119,6 @@ def _stacked(values: Sequence[int], scale: float) -> list[Box]:
 def _apart(places: Sequence[Place]) -> list[Place]:
     """Return the first, the middle and the last: as many names as have room."""
     chosen = {0: places[0], len(places) - 1: places[-1]}
-    if len(places) > 2:  # noqa: PLR2004 - between the first and the last
+    if places[2:]:
         chosen[len(places) // 2] = places[len(places) // 2]
     return [chosen[number] for number in sorted(chosen)]

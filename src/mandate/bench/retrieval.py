@@ -1,6 +1,5 @@
 """How long a search takes as a tenant's passages grow: the store by itself, vectors and words made up from a seed."""
 
-import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,13 +43,14 @@ class _Made:
     """Passages and questions from a seed: words as rare and as common as in a language (Zipf), vectors on a sphere."""
 
     def __init__(self) -> None:
-        self._random = random.Random(1)  # noqa: S311 - the same on each machine, and no secret
         self._numbers = np.random.default_rng(1)
         self._words = [f"word{number}" for number in range(_WORDS)]
-        self._weights = np.cumsum(1 / np.arange(1, _WORDS + 1)).tolist()
+        frequencies = np.cumsum(1 / np.arange(1, _WORDS + 1))
+        self._cumulative: NDArray[np.float64] = frequencies / frequencies[-1]
 
     def words(self, count: int) -> str:
-        return " ".join(self._random.choices(self._words, cum_weights=self._weights, k=count))
+        drawn: NDArray[np.intp] = np.searchsorted(self._cumulative, self._numbers.random(count))
+        return " ".join(self._words[int(place)] for place in drawn)
 
     def vectors(self, count: int) -> list[bytes]:
         drawn: NDArray[np.float32] = self._numbers.standard_normal((count, DIMENSIONS), dtype=np.float32)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
@@ -214,7 +215,7 @@ class Stack:
             while loop.time() < end and self.processes[part].returncode is None:
                 with suppress(aiohttp.ClientError, TimeoutError):
                     async with session.get(url, ssl=False) as response:
-                        if response.status == 200:  # noqa: PLR2004 - OK
+                        if response.status == HTTPStatus.OK:
                             return
                 await asyncio.sleep(0.05)
         raise Unavailable(f"{part} did not start. Its log says why: {self.log_file(part)}", code="local.start")
