@@ -10,8 +10,9 @@ from typing import Literal
 from control import contexts
 from control.batches import Batches
 from core import Actor, Clock, PrincipalKind, RunId, TenantContext, TenantId, derived_id
+from core.bodies import AccessRefused, Body, RecordChanged, RunOpened
 from core.errors import Conflict
-from core.events import AccessRefused, Body, RecordChanged, RunKind, RunOpened, Versions
+from core.parts import RunKind, Versions
 from data import RunWriter, Store, TenantData, append_shared
 
 APPENDS_PER_SECOND = 20

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from control.records import ErasureRecord, TenantRecord
 from core import PUBLISHER, Principal, PrincipalId, PrincipalKind, Role, TenantContext, TenantId
+from core.bodies import RunOpened
 from core.errors import Defect
-from core.events import RunOpened, Stored
+from core.events import Stored
 from web import VerifiedAssertion
 
 _PLATFORM = Principal(id=PrincipalId("svc_platform"), kind=PrincipalKind.SERVICE)

@@ -26,8 +26,8 @@ from core import (
     action_digest,
     canonical,
 )
+from core.bodies import Body, DecisionMade
 from core.errors import Defect
-from core.events import Body, DecisionMade
 from data import RunWriter, TenantData
 
 

@@ -12,16 +12,9 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from core.bodies import ApprovalRequested, Body, DecisionMade, DocumentReceived, RecordChanged, RunOpened
 from core.decisions import ActionKind, Decision, Fact
-from core.events import (
-    ApprovalRequested,
-    Body,
-    DecisionMade,
-    DocumentReceived,
-    Event,
-    RecordChanged,
-    RunOpened,
-)
+from core.events import Event
 from core.ids import ID_PATTERN, PUBLISHER, id_of
 
 KEY_BYTES = 32

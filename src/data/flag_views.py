@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from core import ContentRef, FlagId, RunId
-from core.events import AnswerFlagged, Event, FlagKind, FlagResolved
+from core.bodies import AnswerFlagged, FlagResolved
+from core.events import Event
+from core.parts import FlagKind
 from data.ports import Row
 from data.run_views import Projection, RunSummary, Summary, body_of
 

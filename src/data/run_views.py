@@ -7,24 +7,22 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from core import Actor, ApprovalId, ContentRef, ConversationId, Effect, Json, RunId, canonical
-from core.events import (
+from core.bodies import (
     AnswerFlagged,
     ApprovalRequested,
     ApprovalResolved,
-    Event,
     FlagResolved,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
     ToolFinished,
-    Usage,
 )
+from core.events import Event
+from core.parts import RunKind, RunState, Usage
 from data.ports import Row
 
 ApprovalState = Literal["pending", "approved", "denied", "expired", "superseded"]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Self
 
 from core import GENESIS, Actor, Clock, Content, Names, RunId, SystemClock, renamed, timestamp
+from core.bodies import Body
 from core.errors import Conflict, NotFound
-from core.events import Body, Event, Stored
+from core.events import Event, Stored
 from data.names import known_names, names_of, with_names
 from data.ports import TenantData
 

@@ -10,23 +10,21 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from core import Lane, parse_timestamp
-from core.events import (
+from core.bodies import (
     ApprovalRequested,
     ApprovalResolved,
     DecisionMade,
-    Event,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
     ToolFinished,
-    Usage,
 )
+from core.events import Event
+from core.parts import RunKind, RunState, Usage
 from data.ports import Row
 from data.run_views import Projection, RunLine, by_run
 

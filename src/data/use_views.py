@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from core import DocumentId, RunId
-from core.events import AnswerGiven, Event, PassagesRetrieved, RunKind
+from core.bodies import AnswerGiven, PassagesRetrieved
+from core.events import Event
+from core.parts import RunKind
 from data.ports import Row
 from data.run_views import Projection, RunSummary, Summary, body_of
 

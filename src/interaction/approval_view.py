@@ -5,7 +5,8 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from core import ApprovalId, Effect, Label, RunId, TenantContext, parse_timestamp
-from core.events import ApprovalRequested, Stored
+from core.bodies import ApprovalRequested
+from core.events import Stored
 from core.tenancy import Role
 from interaction.answers import Told
 from interaction.decisions import ApprovalStatus, DecisionTold, decisions_of, text_of

@@ -20,16 +20,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from core import PrincipalId, TenantContext, TenantId
+from core.bodies import ApprovalRequested, ApprovalResolved, RunEnded, RunOpened, RunParked, RunResumed
 from core.errors import MandateError, RateLimited
-from core.events import (
-    ApprovalRequested,
-    ApprovalResolved,
-    Event,
-    RunEnded,
-    RunOpened,
-    RunParked,
-    RunResumed,
-)
+from core.events import Event
 from data import APPROVALS, CHECKPOINT, RUNS, Platform, Row, Store
 from interaction.relay import Relay, wants_stream
 from web import event_bytes

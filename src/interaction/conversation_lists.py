@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from core import ConversationId, RunId, TenantContext
-from core.events import RunState
+from core.parts import RunState
 from data import RUNS, Page, Row, RunSummary, TenantData
 from interaction.answers import Given, Told
 from interaction.conversation_search import Found, Words

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core import RunId
+from core.bodies import AnswerGiven, RunOpened
 from core.errors import NotFound
-from core.events import AnswerGiven, RunOpened
 from data import TenantData, read_run
 from interaction.answers import Told
 from orchestration import ConversationRecord, Fetch, answer_text

@@ -7,20 +7,19 @@ import orjson
 from pydantic import JsonValue
 
 from core import ActionKind, ApprovalId, ContentRef, Effect, Fact, Label, Lane
-from core.errors import NotFound, Unprocessable
-from core.events import (
+from core.bodies import (
     ApprovalRequested,
     ApprovalResolved,
     Body,
     DecisionMade,
-    Event,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
     RunEnded,
-    Stored,
     ToolFinished,
 )
+from core.errors import NotFound, Unprocessable
+from core.events import Event, Stored
 from interaction.answers import Told
 from orchestration import ERASED, Fetch
 from tools import Registry, Tool

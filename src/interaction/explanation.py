@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from control import AgentManifest
 from core import DocumentId, Label, RunId
-from core.events import ProposalRejected, RunKind, RunState, Stored, Usage
+from core.bodies import ProposalRejected
+from core.events import Stored
+from core.parts import RunKind, RunState, Usage
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.run_view import message_text, state_of

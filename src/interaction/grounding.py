@@ -4,7 +4,8 @@ import re
 from typing import Literal
 
 from core import Integrity
-from core.events import AnswerGiven, PassageUse
+from core.bodies import AnswerGiven
+from core.parts import PassageUse
 from interaction.answers import Told
 from orchestration import ERASED, Progress
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from core import ActionKind, Effect, Lane, parse_timestamp
-from core.events import RunKind, RunState
+from core.parts import RunKind, RunState
 from interaction.decisions import ApprovalTold, DecisionTold
 from interaction.explanation import PlainWords, Story
 

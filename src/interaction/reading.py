@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from core import Actor, ConversationId, Role, RunId, TenantContext
+from core.bodies import ApprovalRequested, ApprovalResolved, RunEnded
 from core.errors import Defect, NotFound
-from core.events import ApprovalRequested, ApprovalResolved, RunEnded, Stored
+from core.events import Stored
 from data import RawEvent, Store, Versioned, read_run
 from interaction.authority import oversees
 from interaction.parameters import no_such

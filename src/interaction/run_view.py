@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from core import ApprovalId, ConversationId, DocumentId, Effect, Label, RunId, TenantContext, timestamp
+from core.bodies import AnswerGiven
 from core.errors import NotFound
-from core.events import AnswerGiven, FlagKind, Limits, RunKind, RunState, Stored, Usage, Versions
+from core.events import Stored
+from core.parts import FlagKind, Limits, RunKind, RunState, Usage, Versions
 from data import TenantData, read_run
 from interaction.answers import Told
 from interaction.grounding import Grounding, grounding_of

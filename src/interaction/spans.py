@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from core import Effect, Lane
-from core.events import Usage
+from core.parts import Usage
 from interaction.answers import Told
 
 

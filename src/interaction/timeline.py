@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core import RunId, timestamp
-from core.events import RunKind, RunState, Stored, Usage
+from core.events import Stored
+from core.parts import RunKind, RunState, Usage
 from interaction.answers import Told
 from interaction.run_view import state_of
 from interaction.spans import Span, SpanKind

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from core import PrincipalId
 from core.errors import Unprocessable
-from core.events import RunState, Usage
+from core.parts import RunState, Usage
 from data import USAGE, Row, RunUsage, Views, period
 from interaction.answers import Told
 from interaction.tables import csv_of

@@ -9,22 +9,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from core import ActionKind, Lane, parse_timestamp, timestamp
-from core.events import (
+from core.bodies import (
     ApprovalRequested,
     ApprovalResolved,
     DecisionMade,
-    Event,
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
     RunEnded,
     RunParked,
     RunResumed,
-    RunState,
-    Stored,
     ToolFinished,
-    Usage,
 )
+from core.events import Event, Stored
+from core.parts import RunState, Usage
 from interaction.spans import Span, SpanKind, SpanOutcome
 
 Outcome = ModelFinished | PassagesRetrieved | PassagesIndexed | ToolFinished

@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import aiohttp
@@ -15,30 +13,18 @@ import control
 import interaction
 import orchestration
 from control import (
-    AccessLog,
-    AgentManifest,
     Budgets,
-    Calls,
     ControlServices,
-    Directory,
-    Erasures,
     Gate,
-    Governance,
-    Policies,
     Sessions,
-    StoreKeys,
-    load_agents,
-    load_governance,
 )
-from core import Clock, Effect, SystemClock
+from core import Effect
 from core.errors import MandateError
-from data import Projector, Store, verify_one
+from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
-from mandate.plans import Plan, load_plans
-from mandate.services import CALL, Name, Services, local_client_id
-from mandate.settings import Settings
-from mandate.stores import open_configured
+from mandate.host import Host, tls
+from mandate.services import Name
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
@@ -49,14 +35,12 @@ from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
 from web import (
     AssertionSigner,
-    AssertionVerifier,
     AzureServiceTokens,
     CustomerTokens,
     InProcess,
     Network,
     OpenIdClient,
     PeerClient,
-    TokenValidator,
 )
 
 BACKOFFICE_SCOPE = "api://backoffice/.default"
@@ -66,91 +50,6 @@ _NOWHERE = "https://nowhere.invalid"
 
 KEY_RENEWAL = timedelta(minutes=20)
 """Well within the hour for which a published key is valid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What the services of one process share: the store, the network, time."""
-
-    settings: Settings
-    services: Services
-    store: Store
-    session: aiohttp.ClientSession
-    clock: Clock
-    directory: Directory
-    access: AccessLog
-    keys: StoreKeys
-    policies: Policies
-    erasures: Erasures
-    plans: Mapping[str, Plan]
-    agents: Mapping[str, AgentManifest]
-    governance: Governance
-    apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
-    """The services of this process that are composed by now; each comes after its peers."""
-
-    def validator(self, audience: str) -> TokenValidator:
-        return TokenValidator(
-            issuer_template=self.settings.identity_issuer,
-            jwks_uri=self.settings.identity_jwks,
-            audience=audience,
-            session=self.session,
-            clock=self.clock,
-        )
-
-    def calls(self, name: Name) -> Calls:
-        """Return what authenticates the calls to the internal service `name`."""
-        service = self.services.services[name]
-        return Calls(
-            validator=self.validator(service.audience),
-            verifier=AssertionVerifier(audience=name, keys=self.keys, clock=self.clock),
-            services={client_id(self.settings, caller): caller for caller in service.accepts},
-            role=CALL,
-        )
-
-    def tokens(self, name: Name) -> AzureServiceTokens:
-        return AzureServiceTokens(client_id(self.settings, self.services.services[name].identity))
-
-
-def client_id(settings: Settings, identity: str) -> str:
-    """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`."""
-    if settings.is_local:
-        return local_client_id(identity)
-    return os.environ[f"MANDATE_CLIENT_ID_{identity.upper()}"]
-
-
-@asynccontextmanager
-async def open_host(settings: Settings, identity: str, clock: Clock | None = None) -> AsyncGenerator[Host]:
-    """Open what the services of one process share, and close it again.
-
-    Args:
-        settings: of this process.
-        identity: ours, for what all of them share.
-        clock: the system's if None.
-    """
-    clock = clock or SystemClock()
-    governance = load_governance(settings.root / "environments" / "governance.yaml")
-    async with AsyncExitStack() as stack:
-        opening = open_configured(settings, client_id(settings, identity), clock, governance)
-        store = await stack.enter_async_context(opening)
-        connector = aiohttp.TCPConnector(ssl=_tls(settings), limit=0, keepalive_timeout=60)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        )
-        yield Host(
-            settings=settings,
-            services=Services.load(settings.root / "environments"),
-            store=store,
-            session=session,
-            clock=clock,
-            directory=Directory(store, clock),
-            access=AccessLog(store, clock, code=VERSION),
-            keys=StoreKeys(store, clock),
-            policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
-            erasures=Erasures(store, clock, settings.erasure_journal),
-            plans=load_plans(settings),
-            agents=load_agents(settings.root / "agents"),
-            governance=governance,
-        )
 
 
 @asynccontextmanager
@@ -193,7 +92,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         tokens = host.tokens("orchestration")
         stack.push_async_callback(tokens.aclose)
         tool_session = await stack.enter_async_context(
-            open_session(connector=aiohttp.TCPConnector(ssl=_tls(host.settings), keepalive_timeout=2))
+            open_session(connector=aiohttp.TCPConnector(ssl=tls(host.settings), keepalive_timeout=2))
         )
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
         projector = Projector(host.store.platform)
@@ -324,10 +223,3 @@ async def _renew(host: Host, signer: AssertionSigner, sessions: Sessions) -> Non
         await host.keys.publish(signer.key)
         with suppress(MandateError):  # the keys must be renewed all the same; the next round clears away more
             await sessions.delete_ended()
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if settings.ca_file:
-        context.load_verify_locations(settings.ca_file)
-    return context

@@ -12,8 +12,9 @@ from typing import Literal
 import uvicorn
 from starlette.types import ASGIApp
 
-from mandate.compose import Host, compose, open_host
+from mandate.compose import compose
 from mandate.front import Front
+from mandate.host import Host, open_host
 from mandate.services import NAMES, Name, Services
 from mandate.settings import Settings
 from mandate.version import VERSION

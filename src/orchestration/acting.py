@@ -22,8 +22,8 @@ from core import (
     join_all,
     timestamp,
 )
+from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, ToolFinished
 from core.errors import Unprocessable
-from core.events import ApprovalRequested, Body, ProposalRejected, RunParked, ToolFinished
 from orchestration import approvals
 from orchestration.conversation import parse_model_message, transcribe
 from orchestration.labelling import label_arguments, untrusted

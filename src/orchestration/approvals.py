@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from control import Approval
 from core import ApprovalId, Content, ContentClass, Role, TenantContext, parse_timestamp, timestamp
+from core.bodies import ApprovalRequested, ApprovalResolved
 from core.errors import Conflict, Forbidden, NotFound, PreconditionFailed
-from core.events import ApprovalRequested, ApprovalResolved
 from data import TenantData, Versioned
 from orchestration.records import ApprovalRecord
 from orchestration.turn import Services, Turn

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from core import PRISTINE, Json, Label, RunId
+from core.bodies import PassagesRetrieved, ToolFinished
 from core.errors import NotFound, Unprocessable
-from core.events import PassagesRetrieved, ToolFinished
 from core.labels import Integrity
 from data import read_run
 from models import Message, ToolCall

@@ -4,19 +4,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from core import Clock, Content, ContentClass, ContentId, ContentRef, ConversationId, PrincipalId, RunId, timestamp
-from core.errors import Conflict, NotFound, PreconditionFailed
-from core.events import (
+from core.bodies import (
     AnswerFlagged,
     AnswerGiven,
     ApprovalRequested,
     DecisionMade,
-    Event,
     ModelFinished,
     PassagesRetrieved,
     RunOpened,
-    Stored,
     ToolFinished,
 )
+from core.errors import Conflict, NotFound, PreconditionFailed
+from core.events import Event, Stored
 from data import TenantData, Versioned, read_run
 from orchestration.records import ConversationRecord
 from orchestration.state import fold

@@ -25,8 +25,9 @@ from core import (
     PrincipalId,
     RunId,
 )
+from core.bodies import AnswerGiven, PassagesRetrieved, RunEnded
 from core.errors import Conflict, Defect, PreconditionFailed
-from core.events import AnswerGiven, PassagesRetrieved, RunEnded, RunKind, RunState
+from core.parts import RunKind, RunState
 from data import USES, Part, Piece, R, Record, RunWriter, Store, TenantData, Versioned, read_run
 from orchestration.records import ConversationRecord, DocumentRecord
 from orchestration.state import Progress, fold

@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from core import Actor, Clock, Content, ContentClass, ContentRef, FlagId, RunId, derived_id
+from core.bodies import AnswerFlagged, Body, FlagResolved
 from core.errors import Conflict, NotFound
-from core.events import AnswerFlagged, Body, FlagKind, FlagResolved, Stored
+from core.events import Stored
+from core.parts import FlagKind
 from data import RunWriter, TenantData
 from orchestration.state import fold
 

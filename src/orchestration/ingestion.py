@@ -19,8 +19,9 @@ from core import (
     TenantContext,
     digest,
 )
+from core.bodies import DocumentReceived, PassagesIndexed, RunEnded
 from core.errors import BudgetSpent, Conflict, Forbidden, MandateError, NotFound, TooLarge
-from core.events import DocumentReceived, PassagesIndexed, RunEnded, RunKind, RunState, Usage
+from core.parts import RunKind, RunState, Usage
 from data import Passage, RunWriter, indexing
 from models import EmbedRequest
 from orchestration.carriers import Lease

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from core import RunId, TenantId
-from core.events import RunEnded, RunParked, Stored
+from core.bodies import RunEnded, RunParked
+from core.events import Stored
 
 QUEUE_LIMIT = 1000
 """A follower that is this many items behind is cut off; it reconnects with its last event id."""

@@ -9,15 +9,9 @@ import re
 from typing import assert_never
 
 from core import Effect, parse_timestamp
+from core.bodies import AnswerGiven, CancelRequested, ModelFinished, RunResumed
 from core.errors import BudgetSpent, Conflict, MandateError, Unavailable
-from core.events import (
-    AnswerGiven,
-    CancelRequested,
-    Citation,
-    ModelFinished,
-    RunResumed,
-    RunState,
-)
+from core.parts import Citation, RunState
 from data import Query
 from orchestration import approvals
 from orchestration.acting import act, give_up

@@ -1,7 +1,8 @@
 """What operations and billing count of a run: read off its events as they become durable, never counted twice."""
 
 from core import ActionKind, TenantContext, parse_timestamp
-from core.events import DecisionMade, ModelFinished, PassagesRetrieved, RunEnded, Stored, ToolFinished
+from core.bodies import DecisionMade, ModelFinished, PassagesRetrieved, RunEnded, ToolFinished
+from core.events import Stored
 from orchestration.state import Progress
 from telemetry import meter_decision, meter_model, meter_run, meter_tool
 

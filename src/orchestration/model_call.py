@@ -7,8 +7,9 @@ from typing import Literal
 
 from control import ActionRequest, Granted, Verdict
 from core import ActionKind, Content, ContentClass, Label, Permit
+from core.bodies import ModelFinished
 from core.errors import Defect, MandateError
-from core.events import ModelFinished, Proposal, RunState, Usage
+from core.parts import Proposal, RunState, Usage
 from models import ChatRequest, ChatResult, ModelInterrupted, TextDelta, ToolOffer
 from orchestration.conversation import model_message, transcribe
 from orchestration.turn import Turn

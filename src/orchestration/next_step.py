@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core import Effect
+from core.bodies import ApprovalRequested, ModelFinished
 from core.errors import Defect
-from core.events import ApprovalRequested, ModelFinished, RunState
+from core.parts import RunState
 from orchestration.state import Progress, ProposalState
 
 

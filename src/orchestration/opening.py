@@ -16,8 +16,9 @@ from core import (
     derived_id,
     timestamp,
 )
+from core.bodies import RunOpened
 from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
-from core.events import RunKind, RunOpened, RunState, Versions
+from core.parts import RunKind, RunState, Versions
 from data import RunWriter, TenantData, read_run
 from orchestration.conversation_records import own_conversation
 from orchestration.quoting import Quoted, quoted_bytes

@@ -6,8 +6,7 @@ from typing import assert_never
 import orjson
 
 from core import ContentRef, Json
-from core.errors import NotFound
-from core.events import (
+from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
@@ -23,13 +22,14 @@ from core.events import (
     ProposalRejected,
     RecordChanged,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    Stored,
     ToolFinished,
 )
+from core.errors import NotFound
+from core.events import Stored
+from core.parts import RunKind
 from orchestration.conversation import parse_model_message
 from orchestration.shown import ERASED, ShownPassage, erased_passages, parse_passages
 from orchestration.telling import telling

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from control import ActionRequest, AgentFacts, Granted, Refused, Situation, Verdict
 from core import ActionKind, Content, ContentClass, Label, Permit
+from core.bodies import PassagesRetrieved
 from core.errors import Unavailable
-from core.events import PassagesRetrieved, PassageUse, Usage
+from core.parts import PassageUse, Usage
 from data import KNOWLEDGE, Hit, Query, RunWriter, Trim
 from models import EmbedRequest
 from orchestration.access import access_of

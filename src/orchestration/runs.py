@@ -7,8 +7,10 @@ from contextlib import suppress
 
 from control import contexts, groups_now
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
+from core.bodies import RunEnded, RunOpened, RunResumed
 from core.errors import Conflict, MandateError, NotFound, PreconditionFailed
-from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored
+from core.events import Stored
+from core.parts import RunKind, RunState
 from data import RunWriter, read_events, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion

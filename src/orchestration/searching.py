@@ -7,8 +7,9 @@ import orjson
 
 from control import AgentFacts, Refused, Situation
 from core import Content, ContentClass, Json, PrincipalKind, RunId, TenantContext
+from core.bodies import RunEnded
 from core.errors import Forbidden, MandateError
-from core.events import PassageUse, RunEnded, RunKind, RunState
+from core.parts import PassageUse, RunKind, RunState
 from data import Query, RunWriter, rank_score
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import orjson
 
 from core import Confidentiality, DocumentId, Label, Role
-from core.events import PassagesRetrieved
+from core.bodies import PassagesRetrieved
 from data import TenantData
 from orchestration.access import access_of
 from orchestration.records import DocumentRecord

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from core import ActionKind, ContentRef, Lane, parse_timestamp
-from core.errors import Defect
-from core.events import (
+from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
@@ -17,7 +16,6 @@ from core.events import (
     CancelRequested,
     DecisionMade,
     DocumentReceived,
-    Event,
     FlagResolved,
     ModelFinished,
     PassagesIndexed,
@@ -28,11 +26,11 @@ from core.events import (
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
-    Stored,
     ToolFinished,
-    Usage,
 )
+from core.errors import Defect
+from core.events import Event, Stored
+from core.parts import RunState, Usage
 
 MAX_INTERRUPTIONS = 5
 """A run whose model calls were cut short more often than this is given up."""

@@ -10,7 +10,7 @@ import orjson
 from control import contexts
 from core import Clock, RunId, TenantId, parse_timestamp
 from core.errors import MandateError, NotFound, PreconditionFailed
-from core.events import RunState
+from core.parts import RunState
 from data import RUNS, Projector, Records, Row, Store
 from orchestration.carriers import Carriers, every
 from orchestration.driver import Look

@@ -7,7 +7,7 @@ A decision stands in the log before its effect, so what is about to happen is to
 from typing import Literal
 
 from core import ActionKind, Json, Lane, Role
-from core.events import (
+from core.bodies import (
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
@@ -21,9 +21,9 @@ from core.events import (
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
     ToolFinished,
 )
+from core.parts import RunState
 
 Phase = Literal[
     "received", "searching", "asking_model", "calling_tool", "indexing", "deciding", "waiting", "refused", "answered",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from control import AgentFacts, AgentManifest, Budgets, Gate, Situation
 from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext
-from core.events import Body, RunEnded, RunState
+from core.bodies import Body, RunEnded
+from core.parts import RunState
 from data import RunWriter, Sources, Store, TenantData
 from models import ModelRouter
 from orchestration.carriers import Carriers, Lease

@@ -4,7 +4,7 @@ from typing import Literal, Unpack
 
 from core import ActionKind, Decision, Effect, TenantContext, TenantId
 from core.errors import Defect
-from core.events import RunKind, RunState, Usage
+from core.parts import RunKind, RunState, Usage
 from telemetry.attributes import Attributes, Value, passed
 from telemetry.setup import current
 

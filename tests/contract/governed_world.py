@@ -41,23 +41,18 @@ from core import (
     digest,
     new_id,
 )
-from core.events import (
+from core.bodies import (
     AnswerGiven,
     ApprovalRequested,
     Body,
-    Citation,
     DecisionMade,
     ModelFinished,
     PassagesRetrieved,
-    PassageUse,
-    Proposal,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
-    RunState,
-    Versions,
 )
+from core.parts import Citation, PassageUse, Proposal, RunKind, RunState, Versions
 from data import KNOWLEDGE, Query, Reader, RunWriter, Store, TenantData
 from orchestration import CollectionRecord, ConversationRecord, DocumentRecord, Eraser
 

@@ -27,28 +27,22 @@ from core import (
     action_digest,
     new_id,
 )
-from core.events import (
+from core.bodies import (
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
-    Citation,
     DecisionMade,
-    Event,
     ModelFinished,
     PassagesRetrieved,
-    PassageUse,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
-    Stored,
     ToolFinished,
-    Usage,
-    Versions,
 )
+from core.events import Event, Stored
+from core.parts import Citation, PassageUse, RunKind, RunState, Usage, Versions
 from data import Passage, Record, Store, indexing
 
 

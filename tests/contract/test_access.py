@@ -18,8 +18,9 @@ from core import (
     TenantContext,
     timestamp,
 )
+from core.bodies import RunOpened
 from core.clock import SystemClock
-from core.events import RunKind, RunOpened, Versions
+from core.parts import RunKind, Versions
 from data import Reader, Record, RunWriter, Store, TenantData
 from orchestration import ERASED, WITHHELD, CollectionRecord, DocumentRecord, ShownPassage, access_of, fetcher
 from orchestration.shown import Shown, parse_passages, shown_again, stored_form

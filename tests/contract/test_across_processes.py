@@ -27,8 +27,9 @@ from control import (
 from control.budgets import SEEN_SECONDS
 from control.cache import LIFETIME
 from core import PrincipalId, Role, TenantId, derived_id, new_id, timestamp
+from core.bodies import RunEnded
 from core.errors import Forbidden, Unauthenticated
-from core.events import RunEnded, RunState
+from core.parts import RunState
 from data import RUNS, Projector, Row, RunWriter, Store
 from data.projections import IDLE_SECONDS
 from interaction.changes import POLL_SECONDS as LIVE_SECONDS

@@ -7,8 +7,8 @@ import pytest
 from store_samples import member, opened, run_id
 
 from core import RunId, TenantId
+from core.bodies import RunParked
 from core.errors import NotFound
-from core.events import RunParked
 from data import Projector, RunWriter, Store
 from orchestration import Carriers, StoreDriver
 from orchestration.carriers import LEASE, SKEW

@@ -10,7 +10,9 @@ import pytest
 
 from control import MANY, AccessLog, TenantRecord, contexts, log_run
 from core import PUBLISHER, Actor, PrincipalKind, TenantContext, TenantId, derived_id
-from core.events import AccessRefused, RecordChanged, RunKind, RunOpened, Stored
+from core.bodies import AccessRefused, RecordChanged, RunOpened
+from core.events import Stored
+from core.parts import RunKind
 from data import Store, read_run
 from data.sqlite import open_store
 

@@ -29,8 +29,9 @@ from control import (
     log_run,
 )
 from core import PUBLISHER, PrincipalId, Role, TenantContext, TenantId, derived_id
+from core.bodies import AccessRefused, Body, RecordChanged
 from core.errors import Unauthenticated
-from core.events import AccessRefused, Body, RecordChanged, RunKind
+from core.parts import RunKind
 from data import Store, read_run
 from data.sqlite import open_store
 

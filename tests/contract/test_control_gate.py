@@ -39,8 +39,9 @@ from core import (
     derived_id,
     new_id,
 )
+from core.bodies import Body, DecisionMade, RunOpened, RunParked
 from core.errors import Conflict, Defect, PreconditionFailed, Unavailable, Unprocessable
-from core.events import Body, DecisionMade, RunKind, RunOpened, RunParked, Versions
+from core.parts import RunKind, Versions
 from data import RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
 

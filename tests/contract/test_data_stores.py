@@ -11,8 +11,9 @@ from identity_world import MovingClock
 from control import BindingRecord, Directory, SessionRecord, StoreKeys, TenantRecord, contexts
 from control.cache import FORGOTTEN, Cache
 from core import ID_PATTERN, TenantId
+from core.bodies import RunEnded
 from core.errors import Conflict, NotFound
-from core.events import RunEnded, RunState
+from core.parts import RunState
 from data import RUNS, Projector, Record, Store, read_run
 from orchestration import STORES, DocumentRecord, fold
 from orchestration.erasing import each

@@ -13,8 +13,9 @@ from store_samples import Note, index, passage
 
 from control import ErasureRecord
 from core import ContentClass
+from core.bodies import RunEnded
 from core.errors import Conflict, NotFound
-from core.events import RunEnded, RunState
+from core.parts import RunState
 from data import PROJECTIONS, Part, Projector, Store, read_run, rebuild_differences, verify_all
 from mandate.erasures import reapply
 from orchestration import STORES, Eraser, fold

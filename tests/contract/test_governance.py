@@ -10,8 +10,8 @@ from store_places import Place
 
 from control import Directory
 from core import Content, ContentClass, new_id
+from core.bodies import RunOpened
 from core.errors import Conflict, NotFound
-from core.events import RunOpened
 from data import Store, read_run
 from orchestration import ConversationRecord, DocumentRecord, HoldRecord, HoldScope, Sweeper, release_hold, set_hold
 from orchestration.erasing import each

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from store_samples import member, opened, prompt, run_id
 
 from core import ApprovalId, Effect, TenantContext, new_id
-from core.events import ApprovalRequested, RunParked
+from core.bodies import ApprovalRequested, RunParked
 from data import APPROVALS, RUNS, Projector, Row, RunWriter, Store
 from interaction.changes import POLL_SECONDS, Changes
 

@@ -18,7 +18,8 @@ from core import (
     TenantId,
     new_id,
 )
-from core.events import Body, DecisionMade, DocumentReceived, RecordChanged, RunKind, RunOpened, Versions
+from core.bodies import Body, DecisionMade, DocumentReceived, RecordChanged, RunOpened
+from core.parts import RunKind, Versions
 from data import NAME_KEY, NameKey, RunWriter, Store, read_run, verify_one
 from interaction import run_for
 

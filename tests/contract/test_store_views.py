@@ -8,8 +8,9 @@ import pytest
 from store_samples import member, opened, random_bodies, run_id, step
 
 from core import RunId, TenantContext, TenantId
+from core.bodies import RunEnded
 from core.errors import BadRequest
-from core.events import RunEnded, RunState
+from core.parts import RunState
 from data import (
     CHECKPOINT,
     PROJECTIONS,

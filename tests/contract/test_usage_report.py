@@ -10,19 +10,9 @@ import pytest
 from store_samples import member, run_id
 
 from core import ActionKind, Decision, Effect, Lane, PrincipalId, TenantContext, canonical
+from core.bodies import Body, DecisionMade, ModelFinished, RunEnded, RunOpened, ToolFinished
 from core.errors import Unprocessable
-from core.events import (
-    Body,
-    DecisionMade,
-    ModelFinished,
-    RunEnded,
-    RunKind,
-    RunOpened,
-    RunState,
-    ToolFinished,
-    Usage,
-    Versions,
-)
+from core.parts import RunKind, RunState, Usage, Versions
 from data import USAGE, Projector, Row, RunUsage, RunWriter, Store
 from interaction.usage import Asked, Dimension, UsageReport, asked_period, usage_csv, usage_report
 

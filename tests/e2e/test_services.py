@@ -12,7 +12,8 @@ import pytest
 from control import StoreKeys, contexts
 from control.access import log_run
 from core import PUBLISHER, Clock, Principal, PrincipalId, PrincipalKind, Role, SystemClock, TenantContext, new_id
-from core.events import AccessRefused, RunKind
+from core.bodies import AccessRefused
+from core.parts import RunKind
 from data import Store
 from data.sqlite import open_store
 from mandate.local.emulate import BACKOFFICE

@@ -23,7 +23,7 @@ from core import (
     TenantId,
     new_id,
 )
-from core.events import DecisionMade
+from core.bodies import DecisionMade
 from data import RunWriter, Store
 from data.sqlite import open_store
 

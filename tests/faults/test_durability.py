@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import Principal, PrincipalId, PrincipalKind, RunId, TenantContext, TenantId
-from core.events import DecisionMade
+from core.bodies import DecisionMade
 from data import Store, read_run, verify_all
 from data.sqlite import open_store
 

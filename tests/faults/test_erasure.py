@@ -11,8 +11,9 @@ from backoffice import slow_down
 
 from control import Erasures
 from core import Principal, PrincipalId, PrincipalKind, SystemClock, TenantContext, TenantId
+from core.bodies import RunEnded
 from core.errors import MandateError
-from core.events import RunEnded, RunKind, RunState
+from core.parts import RunKind, RunState
 from data import Store, TenantData, read_run, verify_all
 from data.sqlite import open_store
 from mandate.client import Client

@@ -18,8 +18,10 @@ from looking import STORE, store_of
 from control import BudgetRecord
 from control.records import BUDGET_KEY
 from core import Effect, Lane, Principal, PrincipalId, PrincipalKind, RunId, TenantContext, TenantId
+from core.bodies import DecisionMade, RunEnded, RunOpened, RunResumed, ToolFinished
 from core.decisions import ActionKind
-from core.events import DecisionMade, RunEnded, RunKind, RunOpened, RunResumed, RunState, Stored, ToolFinished
+from core.events import Stored
+from core.parts import RunKind, RunState
 from data import PROJECTIONS, Store, TenantData, read_run, rebuild_differences, verify_all
 from mandate.local.kept import copy_store, open_kept
 from mandate.local.stack import Stack

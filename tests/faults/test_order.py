@@ -15,7 +15,7 @@ from looking import STORE
 from test_kill import data_of
 
 from core import RunId
-from core.events import DecisionMade, RunOpened, ToolFinished
+from core.bodies import DecisionMade, RunOpened, ToolFinished
 from data import read_run
 from data.sqlite import open_store
 from mandate.local.stack import Stack

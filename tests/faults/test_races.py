@@ -10,7 +10,7 @@ from test_kill import data_of
 from control import Amount, BudgetRecord
 from control.records import BUDGET_KEY
 from core import ConversationId, RunId, new_id
-from core.events import RunState
+from core.parts import RunState
 from mandate.client import Client
 from mandate.local.stack import Stack
 from mandate.people import company_of, sign_in

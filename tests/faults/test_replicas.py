@@ -21,7 +21,9 @@ from test_kill import data_of
 
 from control import contexts
 from core import RunId, parse_timestamp
-from core.events import CancelRequested, DecisionMade, RunOpened, RunResumed, RunState, Stored, ToolFinished
+from core.bodies import CancelRequested, DecisionMade, RunOpened, RunResumed, ToolFinished
+from core.events import Stored
+from core.parts import RunState
 from data import Store, read_run
 from mandate.client import Client
 from mandate.local.seeding import seed

@@ -13,8 +13,9 @@ from test_two_at_once import at_rest, log_of, streamed
 from two_tenants import ORDERS, Product, Tenant, context_of, quiet
 
 from core import RunId, TenantContext, new_id
+from core.bodies import ApprovalRequested, RunEnded, ToolFinished
 from core.errors import Unprocessable
-from core.events import ApprovalRequested, RunEnded, RunState, ToolFinished
+from core.parts import RunState
 from mandate.client import File
 from mandate.demo.host import Host
 from orchestration import Services

@@ -21,8 +21,9 @@ from two_tenants import KEY, ORDERS, Product, Tenant, beside, context_of, quiet,
 from control import Amount, BudgetRecord
 from control.records import BUDGET_KEY
 from core import RunId, TenantContext, TenantId
+from core.bodies import RunEnded, RunOpened, RunResumed
 from core.errors import Defect
-from core.events import RunEnded, RunKind, RunOpened, RunResumed, RunState
+from core.parts import RunKind, RunState
 from data import read_run
 from models import ChatRequest, ModelRouter
 from orchestration import Services

@@ -41,8 +41,10 @@ from core import (
     derived_id,
     new_id,
 )
+from core.bodies import AccessRefused
 from core.errors import Conflict, Defect, Forbidden
-from core.events import AccessRefused, Event, RunKind, Stored
+from core.events import Event, Stored
+from core.parts import RunKind
 from data import RunWriter, Store, read_run
 from data.sqlite import open_store
 from web import Tokens, VerifiedAssertion, VerifiedToken

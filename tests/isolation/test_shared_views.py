@@ -22,22 +22,20 @@ from core import (
     TenantContext,
     action_digest,
 )
-from core.errors import Defect, RateLimited
-from core.events import (
+from core.bodies import (
     AnswerFlagged,
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
-    FlagKind,
     FlagResolved,
     PassagesRetrieved,
-    PassageUse,
     RunEnded,
     RunParked,
     RunResumed,
-    RunState,
 )
+from core.errors import Defect, RateLimited
+from core.parts import FlagKind, PassageUse, RunState
 from data import (
     APPROVALS,
     PROJECTIONS,

@@ -19,8 +19,10 @@ from two_tenants import ORDERS, SHARED, Product, Tenant, context_of
 
 from control import contexts
 from core import RunId, TenantContext, TenantId, derived_id, new_id
+from core.bodies import ApprovalRequested, RunEnded, RunOpened, RunParked, ToolFinished
 from core.errors import NotFound
-from core.events import ApprovalRequested, RunEnded, RunOpened, RunParked, RunState, Stored, ToolFinished
+from core.events import Stored
+from core.parts import RunState
 from data import RUNS, read_run
 from models import ModelRouter
 from orchestration import Services, store_driver

@@ -21,13 +21,14 @@ import yaml
 from fastapi import FastAPI
 
 from core import Json, TenantContext, TenantId
-from core.events import RunState
+from core.parts import RunState
 from data import RUNS, Projector, Store
 from data.sqlite.connections import Connection
 from interaction import InteractionDependencies
 from mandate import serve
 from mandate.client import Client, File
-from mandate.compose import Host, compose, open_host
+from mandate.compose import compose
+from mandate.host import Host, open_host
 from mandate.local.seeding import seed
 from mandate.local.stack import Stack, free_port
 from mandate.local.world import Company, load_companies

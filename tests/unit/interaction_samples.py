@@ -32,32 +32,24 @@ from core import (
     derived_id,
     timestamp,
 )
-from core.errors import NotFound
-from core.events import (
+from core.bodies import (
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
-    Citation,
     DecisionMade,
-    Event,
-    Limits,
     ModelFinished,
     PassagesRetrieved,
-    PassageUse,
-    Proposal,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
-    Stored,
     ToolFinished,
-    Usage,
-    Versions,
 )
+from core.errors import NotFound
+from core.events import Event, Stored
 from core.labels import Confidentiality, Integrity
+from core.parts import Citation, Limits, PassageUse, Proposal, RunKind, RunState, Usage, Versions
 from tools import Refusal, Registry, ToolCall, tool
 
 RUN = RunId(derived_id("run", "a tale"))

@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 
 from control import load_agents
 from core import Json
-from core.events import Body, Stored
+from core.bodies import Body
+from core.events import Stored
 from mandate.services import NAMES, Services
 from mandate.settings import Settings
 from tools import Registry

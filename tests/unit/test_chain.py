@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import GENESIS, Actor, PrincipalKind, RunId, TenantId, digest
-from core.events import CancelRequested, Event, RunKind, RunOpened, Stored, Versions
+from core.bodies import CancelRequested, RunOpened
+from core.events import Event, Stored
+from core.parts import RunKind, Versions
 from data import Broken, RawEvent, verify_run
 
 TENANT, RUN = TenantId("ten_a"), RunId("run_a")

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from core.events import Body
+from core.bodies import Body
 from interaction.console.run_events import GROUPS, group_of_type
 from interaction.console.waterfall_bars import LEAST, bars_of
 from interaction.spans import Span, SpanKind

@@ -16,8 +16,8 @@ from fastapi.routing import APIRoute
 
 import core.errors
 import interaction.routes
+from core.bodies import Body
 from core.errors import MandateError
-from core.events import Body
 from mandate.cli import app
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,9 @@
 import asyncio
 
 from core import GENESIS, Actor, PrincipalKind, RunId, TenantId
-from core.events import Body, Event, RunEnded, RunParked, RunResumed, RunState, Stored
+from core.bodies import Body, RunEnded, RunParked, RunResumed
+from core.events import Event, Stored
+from core.parts import RunState
 from orchestration.live import FRAME_SECONDS, QUEUE_LIMIT, Delta, Follower, Hub, Snapshot
 
 TENANT, RUN = TenantId("ten_a"), RunId("run_a")

@@ -22,18 +22,8 @@ from interaction_samples import (
 
 from control import AgentManifest
 from core import Effect, Lane, PrincipalId, TenantContext
-from core.events import (
-    ModelFinished,
-    Proposal,
-    ProposalRejected,
-    RunEnded,
-    RunKind,
-    RunOpened,
-    RunState,
-    ToolFinished,
-    Usage,
-    Versions,
-)
+from core.bodies import ModelFinished, ProposalRejected, RunEnded, RunOpened, ToolFinished
+from core.parts import Proposal, RunKind, RunState, Usage, Versions
 from interaction.approval_view import ApprovalView, view_approval
 from interaction.decisions import decisions_of
 from interaction.explanation import PlainWords, story_of

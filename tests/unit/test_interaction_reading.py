@@ -4,8 +4,9 @@ import pytest
 from interaction_samples import ANNA, BEN, Tale, answered, asked, member, parked, resolved
 
 from core import Role, TenantContext
+from core.bodies import RunEnded
 from core.errors import BadRequest, Forbidden, RateLimited
-from core.events import RunEnded, RunState
+from core.parts import RunState
 from data import Page
 from interaction import PlanRates, Rate, RateLimits, may_read_run
 from interaction.paging import chosen_page, newest_first

@@ -4,7 +4,7 @@ import pytest
 from interaction_samples import ANNA, BEN, Tale, answered, asked, parked, proposed, resolved
 
 from core import ContentClass, Json, Lane
-from core.events import AnswerGiven
+from core.bodies import AnswerGiven
 from interaction.conversation_search import Words
 from interaction.grounding import Grounding, grounding_of
 from orchestration import fold, present

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from interaction_samples import APPROVAL, START, Tale, answered, asked, parked, proposed, resolved
 
 from core import ActionKind, ContentClass, ContentId, ContentRef, Decision, DocumentId, Effect, Lane
-from core.events import (
+from core.bodies import (
     AccessRefused,
     AnswerGiven,
     ApprovalRequested,
@@ -20,17 +20,13 @@ from core.events import (
     ModelFinished,
     PassagesIndexed,
     PassagesRetrieved,
-    Proposal,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
     ToolFinished,
-    Usage,
-    Versions,
 )
+from core.parts import Proposal, RunKind, RunState, Usage, Versions
 from interaction.spans import SpanKind
 from interaction.timeline import Timeline, timeline_of
 from orchestration import fold

@@ -24,31 +24,25 @@ from core import (
     TenantId,
     timestamp,
 )
-from core.errors import Defect
-from core.events import (
+from core.bodies import (
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
     CancelRequested,
     DecisionMade,
-    Event,
-    Limits,
     ModelFinished,
     PassagesRetrieved,
-    Proposal,
     ProposalRejected,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
-    Stored,
     ToolFinished,
-    Usage,
-    Versions,
 )
+from core.errors import Defect
+from core.events import Event, Stored
+from core.parts import Limits, Proposal, RunKind, RunState, Usage, Versions
 from orchestration import Progress, ProposalState, fold
 from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
 from orchestration.state import MAX_INTERRUPTIONS

@@ -19,9 +19,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core import ContentClass, Json, TenantContext
+from core.bodies import ModelFinished, RunEnded
 from core.errors import BudgetSpent, Defect, Forbidden, MandateError, RateLimited, Unauthenticated, Unprocessable
-from core.events import ModelFinished, RunEnded, RunState, Usage
 from core.ids import ConversationId, RunId
+from core.parts import RunState, Usage
 from interaction.dependencies import InteractionDependencies
 from interaction.openai.chat import Chunks, NewChat, chat_of
 from interaction.openai.errors import error_event, install_errors

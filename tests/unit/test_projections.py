@@ -22,31 +22,24 @@ from core import (
     RunId,
     TenantId,
 )
-from core.events import (
+from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
-    Citation,
-    Event,
-    FlagKind,
     FlagResolved,
     ModelFinished,
     PassagesRetrieved,
-    PassageUse,
     RunEnded,
-    RunKind,
     RunOpened,
     RunParked,
     RunResumed,
-    RunState,
-    Stored,
     ToolFinished,
-    Usage,
-    Versions,
 )
+from core.events import Event, Stored
+from core.parts import Citation, FlagKind, PassageUse, RunKind, RunState, Usage, Versions
 from data import (
     APPROVALS,
     FLAGS,

@@ -28,7 +28,7 @@ from core import (
     TenantId,
 )
 from core.errors import Defect, NotFound
-from core.events import RunKind, RunState, Usage
+from core.parts import RunKind, RunState, Usage
 from telemetry import (
     configure,
     extract,

@@ -25,7 +25,9 @@ from test_interaction_timeline import (
 )
 
 from core import ActionKind, Lane
-from core.events import ApprovalResolved, Body, RunEnded, RunKind, RunResumed, RunState, Stored, Usage
+from core.bodies import ApprovalResolved, Body, RunEnded, RunResumed
+from core.events import Stored
+from core.parts import RunKind, RunState, Usage
 from data import USAGE, Row, RunUsage
 from data.projections import Key, events_by_key, fold_page
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core import ActionKind, ConversationId, DocumentId, Json, Label, Lane, RunId, TenantContext
+from core.bodies import DecisionMade, PassagesRetrieved, RunEnded
 from core.errors import NotFound
-from core.events import DecisionMade, PassagesRetrieved, RunEnded, Stored
+from core.events import Stored
 from data import TenantData, read_run
 from interaction.decisions import ApprovalStatus, ApprovalTold, DecisionTold, Outcome, decisions_of, text_of
 from interaction.dependencies import InteractionDependencies

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from core import Json, PrincipalKind, parse_timestamp
-from core.events import ApprovalResolved, Stored, Usage
+from core.bodies import ApprovalResolved
+from core.events import Stored
+from core.parts import Usage
 from interaction.people import NameOf
 from orchestration import Fetch, present
 

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from core import ConversationId, RunId, TenantContext, parse_timestamp
+from core.bodies import RunOpened
 from core.errors import MandateError
-from core.events import RunOpened
 from data import read_run
 from interaction.dependencies import InteractionDependencies
 from interaction.openai.outcome import Outcome, outcome_of

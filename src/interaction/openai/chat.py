@@ -6,7 +6,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import RunId
-from core.events import RunState, Usage
+from core.parts import RunState, Usage
 from interaction.answers import Given, Told
 from interaction.openai.fields import (
     Ignored,

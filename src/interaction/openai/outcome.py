@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core import ContentRef, Lane, RunId, TenantContext, parse_timestamp
+from core.bodies import ModelFinished
 from core.errors import NotFound
-from core.events import ModelFinished, RunState, Stored
+from core.events import Stored
+from core.parts import RunState
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.dependencies import InteractionDependencies

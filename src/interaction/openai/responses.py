@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from core import ConversationId, RunId
-from core.events import RunState, Usage
+from core.parts import RunState, Usage
 from interaction.answers import Given, Told
 from interaction.openai.chat import ModelName, StreamOptions
 from interaction.openai.fields import (

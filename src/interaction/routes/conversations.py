@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from core import ConversationId, RunId, TenantContext
 from core.errors import NotFound, PreconditionFailed
-from core.events import RunState
+from core.parts import RunState
 from data import RUNS, Row, RunSummary, TenantData, Versioned
 from interaction.answers import Given, Told, answer, described, event_stream, problems
 from interaction.authority import Me

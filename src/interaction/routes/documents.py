@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, StringConstraints
 
 from core import DocumentId, Json, Label, PrincipalId, RunId, TenantContext
-from core.events import RunState
+from core.parts import RunState
 from data import Page, Store, Versioned, read_run
 from interaction.answers import Told, answer, described, problems
 from interaction.authority import Me, User

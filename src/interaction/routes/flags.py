@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field, StringConstraints
 
 from core import ContentRef, FlagId, RunId
-from core.events import FlagKind
+from core.parts import FlagKind
 from data import FLAGS, FlagState, FlagSummary, Row, TenantData
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import Admin, Me, Overseer

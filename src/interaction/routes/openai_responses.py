@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from core import ConversationId, TenantContext
 from core.errors import Unprocessable
-from core.events import RunKind
+from core.parts import RunKind
 from interaction.answers import answer, described
 from interaction.authority import Me, User
 from interaction.dependencies import Deps, InteractionDependencies

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from core import ConversationId, RunId, TenantContext
+from core.bodies import RunOpened
 from core.errors import Forbidden
-from core.events import RunOpened, RunState
+from core.parts import RunState
 from data import RUNS, Page, Projector, RunSummary
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import Me, User, oversees

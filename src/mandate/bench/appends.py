@@ -23,7 +23,8 @@ from core import (
     TenantId,
     new_id,
 )
-from core.events import Body, DecisionMade, ModelFinished, Proposal, ToolFinished, Usage
+from core.bodies import Body, DecisionMade, ModelFinished, ToolFinished
+from core.parts import Proposal, Usage
 from data import RunWriter, TenantData
 from data.sqlite import open_store
 from mandate.bench.figures import Figures, spread

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from control import ActionRequest, AgentFacts, Gate, Granted, Policies, Situation
 from core import Label, Permit, RunId, SystemClock, new_id
+from core.bodies import RunOpened
 from core.errors import Defect
-from core.events import RunKind, RunOpened, Versions
+from core.parts import RunKind, Versions
 from data import RunWriter, TenantData
 
 _SITUATION = Situation(label=Label(), budget_left_micros=1, entitled=True)

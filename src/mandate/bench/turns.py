@@ -11,7 +11,7 @@ import orjson
 import yaml
 
 from core import Role
-from core.events import RunState
+from core.parts import RunState
 from mandate.bench.load import Request
 from mandate.client import Client
 from mandate.local.world import Company

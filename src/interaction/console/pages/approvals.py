@@ -8,8 +8,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 
 from core import ApprovalId, Role, TenantContext
+from core.bodies import ApprovalRequested, ApprovalResolved
 from core.errors import Conflict
-from core.events import ApprovalRequested, ApprovalResolved, Stored
+from core.events import Stored
 from data import APPROVALS, read_run
 from interaction.answers import problems
 from interaction.approval_view import ApprovalView

@@ -10,8 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import StringConstraints
 
 from core import ConversationId, RunId, TenantContext
+from core.bodies import RunOpened
 from core.errors import Timeout
-from core.events import FlagKind, RunOpened
+from core.parts import FlagKind
 from interaction.answers import problems
 from interaction.authority import Me, User
 from interaction.console.exchanges import Exchange, exchange_of, of_conversation, opened_source

@@ -8,7 +8,8 @@ from pydantic import StringConstraints
 
 from core import Role, RunId, TenantContext
 from core.errors import Defect, Forbidden
-from core.events import RunKind, RunState, Stored
+from core.events import Stored
+from core.parts import RunKind, RunState
 from data import RUNS, RunSummary, Views
 from interaction.answers import problems
 from interaction.authority import Admin, Me, oversees

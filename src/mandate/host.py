@@ -1,0 +1,127 @@
+"""What the services of one process share, and how it is opened: the store, the network, time, what files declare."""
+
+import os
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+from fastapi import FastAPI
+
+from control import (
+    AccessLog,
+    AgentManifest,
+    Calls,
+    Directory,
+    Erasures,
+    Governance,
+    Policies,
+    StoreKeys,
+    load_agents,
+    load_governance,
+)
+from core import Clock, SystemClock
+from data import Store
+from mandate.plans import Plan, load_plans
+from mandate.services import CALL, Name, Services, local_client_id
+from mandate.settings import Settings
+from mandate.stores import open_configured
+from mandate.version import VERSION
+from web import (
+    AssertionVerifier,
+    AzureServiceTokens,
+    TokenValidator,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the services of one process share: the store, the network, time."""
+
+    settings: Settings
+    services: Services
+    store: Store
+    session: aiohttp.ClientSession
+    clock: Clock
+    directory: Directory
+    access: AccessLog
+    keys: StoreKeys
+    policies: Policies
+    erasures: Erasures
+    plans: Mapping[str, Plan]
+    agents: Mapping[str, AgentManifest]
+    governance: Governance
+    apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
+    """The services of this process that are composed by now; each comes after its peers."""
+
+    def validator(self, audience: str) -> TokenValidator:
+        return TokenValidator(
+            issuer_template=self.settings.identity_issuer,
+            jwks_uri=self.settings.identity_jwks,
+            audience=audience,
+            session=self.session,
+            clock=self.clock,
+        )
+
+    def calls(self, name: Name) -> Calls:
+        """Return what authenticates the calls to the internal service `name`."""
+        service = self.services.services[name]
+        return Calls(
+            validator=self.validator(service.audience),
+            verifier=AssertionVerifier(audience=name, keys=self.keys, clock=self.clock),
+            services={client_id(self.settings, caller): caller for caller in service.accepts},
+            role=CALL,
+        )
+
+    def tokens(self, name: Name) -> AzureServiceTokens:
+        return AzureServiceTokens(client_id(self.settings, self.services.services[name].identity))
+
+
+def client_id(settings: Settings, identity: str) -> str:
+    """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`."""
+    if settings.is_local:
+        return local_client_id(identity)
+    return os.environ[f"MANDATE_CLIENT_ID_{identity.upper()}"]
+
+
+@asynccontextmanager
+async def open_host(settings: Settings, identity: str, clock: Clock | None = None) -> AsyncGenerator[Host]:
+    """Open what the services of one process share, and close it again.
+
+    Args:
+        settings: of this process.
+        identity: ours, for what all of them share.
+        clock: the system's if None.
+    """
+    clock = clock or SystemClock()
+    governance = load_governance(settings.root / "environments" / "governance.yaml")
+    async with AsyncExitStack() as stack:
+        opening = open_configured(settings, client_id(settings, identity), clock, governance)
+        store = await stack.enter_async_context(opening)
+        connector = aiohttp.TCPConnector(ssl=tls(settings), limit=0, keepalive_timeout=60)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        yield Host(
+            settings=settings,
+            services=Services.load(settings.root / "environments"),
+            store=store,
+            session=session,
+            clock=clock,
+            directory=Directory(store, clock),
+            access=AccessLog(store, clock, code=VERSION),
+            keys=StoreKeys(store, clock),
+            policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
+            erasures=Erasures(store, clock, settings.erasure_journal),
+            plans=load_plans(settings),
+            agents=load_agents(settings.root / "agents"),
+            governance=governance,
+        )
+
+
+def tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if settings.ca_file:
+        context.load_verify_locations(settings.ca_file)
+    return context
