@@ -18,6 +18,7 @@ from core import (
     Json,
     Label,
     Lane,
+    Origin,
     Permit,
     PrincipalId,
     PrincipalKind,
@@ -85,6 +86,7 @@ class ActionRequest:
     call: int = 0
     stored_arguments: ContentRef | None = None
     argument_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
+    argument_origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     approval: Approval | None = None
 
 
@@ -136,6 +138,7 @@ class Ruling:
             target=self.request.target,
             arguments=self.request.stored_arguments,
             argument_labels=dict(self.request.argument_labels),
+            argument_origins=dict(self.request.argument_origins),
             decision=self.decision,
             approval=self.approval,
         )

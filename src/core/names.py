@@ -27,6 +27,7 @@ _OUR_FACTS = frozenset(
         "agent",
         "agent_collections",
         "agent_tools",
+        "choice_integrity",
         "collection_integrity",
         "context_confidentiality",
         "context_integrity",
@@ -36,6 +37,7 @@ _OUR_FACTS = frozenset(
         "principal_kind",
         "tool",
         "untrusted_arguments",
+        "untrusted_prose",
         "user_roles",
     }
 )

@@ -33,6 +33,7 @@ from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, 
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from tools.backoffice import backoffice_tools
+from tools.web_pages import web_page_tools
 from web import (
     AssertionSigner,
     AzureServiceTokens,
@@ -97,7 +98,8 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
         projector = Projector(host.store.platform)
         carriers = Carriers(host.store, host.clock, host.settings.instance)
-        registry = Registry(backoffice_tools(host.settings.backoffice_url))
+        pages = [page.strip() for page in host.settings.pages.split(",") if page.strip()]
+        registry = _tools(host.settings.backoffice_url)
         host_eraser = eraser(host, registry)
         services = TurnServices(
             store=host.store,
@@ -105,7 +107,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             budgets=Budgets(host.clock, {name: plan.budget for name, plan in host.plans.items()}),
             models=model_router(host, tokens),
             registry=registry,
-            executor=Executor(registry, Egress(tool_session, [origin], tokens.token), host.clock),
+            executor=Executor(registry, Egress(tool_session, [origin], tokens.token, pages=pages), host.clock),
             agents=host.agents,
             clock=host.clock,
             code_version=VERSION,
@@ -123,6 +125,10 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             eraser=host_eraser,
             sweeper=Sweeper(host.store, host.directory, host_eraser, host.clock),
         )
+
+
+def _tools(backoffice_url: str) -> Registry:
+    return Registry([*backoffice_tools(backoffice_url), *web_page_tools()])
 
 
 def _customer_tokens(host: Host, tokens: AzureServiceTokens) -> CustomerTokens:
@@ -164,7 +170,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
-        registry = Registry(backoffice_tools(_NOWHERE))
+        registry = _tools(_NOWHERE)
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
         stack.callback(renewal.cancel)

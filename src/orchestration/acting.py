@@ -15,6 +15,7 @@ from core import (
     Content,
     ContentClass,
     ContentRef,
+    Integrity,
     Label,
     Lane,
     Permit,
@@ -26,7 +27,7 @@ from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, To
 from core.errors import Unprocessable
 from orchestration import approvals
 from orchestration.conversation import parse_model_message, transcribe
-from orchestration.labelling import label_arguments, untrusted
+from orchestration.labelling import Traced, label_arguments, untrusted
 from orchestration.records import ApprovalRecord
 from orchestration.state import ProposalState
 from orchestration.turn import Turn
@@ -58,11 +59,12 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
     approved = await _approved(turn, attempt)
     stored = approved.arguments if approved else _store(turn, attempt.arguments)
     sources = (await transcribe(turn)).sources
-    labels = label_arguments(attempt.arguments.leaves(), sources)
+    traced = label_arguments(attempt.arguments.leaves(), sources)
+    chosen = sources.chosen(attempt.tool.named)
     (verdict,) = await turn.services.gate.authorize(
         turn.writer,
         turn.actor,
-        [_request(turn, attempt, stored, approved, labels)],
+        [_request(turn, attempt, stored, approved, traced, chosen)],
         situation=await turn.situation(sources.label),
         following=lambda rulings: _parked(turn, attempt, stored, rulings[0]),
     )
@@ -71,7 +73,7 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
         await approvals.record_for(turn, proposal.waiting)  # before anybody is told that there is something to decide
     turn.sync()
     if isinstance(verdict, Granted):
-        await _do(turn, attempt, verdict.permit, join_all(labels.values()))
+        await _do(turn, attempt, verdict.permit, _join(traced))
 
 
 async def give_up(turn: Turn, proposal: ProposalState) -> None:
@@ -120,8 +122,17 @@ def _store(turn: Turn, arguments: Arguments) -> ContentRef:
     return content.ref
 
 
+def _join(traced: Mapping[str, Traced]) -> Label:
+    return join_all([PRISTINE, *(one.label for one in traced.values())])
+
+
 def _request(
-    turn: Turn, attempt: _Attempt, stored: ContentRef, approved: ApprovalRecord | None, labels: Mapping[str, Label]
+    turn: Turn,
+    attempt: _Attempt,
+    stored: ContentRef,
+    approved: ApprovalRecord | None,
+    traced: Mapping[str, Traced],
+    chosen: Integrity,
 ) -> ActionRequest:
     tool, arguments = attempt.tool, attempt.arguments
     return ActionRequest(
@@ -131,13 +142,17 @@ def _request(
         call=attempt.proposal.call,
         arguments=arguments.values,
         stored_arguments=stored,
-        argument_labels=labels,
+        argument_labels={path: one.label for path, one in traced.items()},
+        argument_origins={path: one.origin for path, one in traced.items()},
         approval=approvals.binding(approved) if approved else None,
         facts={
             "effect": tool.effect.value,
             "reversible": tool.reversible,
-            "untrusted_arguments": untrusted(labels),
-            "arguments_rank": join_all([PRISTINE, *labels.values()]).confidentiality.rank,
+            "egress": tool.egress,
+            "choice_integrity": chosen.value,
+            "untrusted_arguments": untrusted(traced),
+            "untrusted_prose": untrusted(traced, acts=False),
+            "arguments_rank": _join(traced).confidentiality.rank,
             "tool_ceiling": tool.ceiling.rank,
             "calls_in_run": turn.progress.usage.tool_calls,
             **tool.facts(arguments),

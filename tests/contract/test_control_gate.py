@@ -82,7 +82,14 @@ async def setting(store: Store) -> Setting:
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
-    labels: Facts = {"untrusted_arguments": (), "arguments_rank": 1, "tool_ceiling": 2}
+    labels: Facts = {
+        "egress": False,
+        "choice_integrity": "trusted",
+        "untrusted_arguments": (),
+        "untrusted_prose": (),
+        "arguments_rank": 1,
+        "tool_ceiling": 2,
+    }
     own: Facts = {"effect": effect.value, "reversible": True, "calls_in_run": 0, **labels, **facts}
     return ActionRequest(
         kind=ActionKind.CALL_TOOL,

@@ -23,7 +23,7 @@ def sources(words: str, *, record: Mapping[str, object] | None = None, passage: 
 
 
 def label(value: str | int | bool, found: Sources, *, closed: bool = False) -> Label:
-    return label_arguments({"value": Leaf(value, closed)}, found)["value"]
+    return label_arguments({"value": Leaf(value, closed)}, found)["value"].label
 
 
 @pytest.mark.parametrize(
