@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     control_url: str = ""
     backoffice_url: str = ""
     pages: str = ""
-    """Addresses under which agents may read public pages, each ending with a slash, with commas between; empty: none."""
+    """Addresses under which agents may read public pages, each with a slash at its end, with commas between."""
     ca_file: Path | None = None
     """Certificate authority to trust besides the system's: the laptop's own."""
     front_identity: str = ""

@@ -14,7 +14,7 @@ _LEAST = 2
 
 
 def follows_from(value: int, record: Json) -> bool:
-    """Return whether `value` is a sum of one field over a list, or a product or difference of two fields of an object."""
+    """Return whether `value` is the sum of a field over a list, or the product or difference of two of an object."""
     return value >= _LEAST and any(value in _results(part) for part in _parts(record))
 
 

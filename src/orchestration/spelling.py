@@ -10,8 +10,12 @@ from collections.abc import Collection, Iterator
 _TOKEN = re.compile(r"-?\w+(?:(?:[.@\-+'_:/]|(?<=\d),(?=\d))\w+)*")
 """A word, a number with its sign and all its digits, an address, a reference."""
 
-_MINUS = "\u2212"
-_SINGLE, _DOUBLE = "\u2018\u2019\u201a\u201b\u2032`\u00b4", "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
+_PLAIN = {
+    "\u2212": "-",
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
+}
+"""The minus sign and quotation marks, as a keyboard has them."""
 
 _UNIT = r"euros?|eur|dollars?|usd|pounds?|gbp|chf|\u20ac|\$|\u00a3"
 _AMOUNT = re.compile(
@@ -22,6 +26,10 @@ _AMOUNT = re.compile(
 )
 _PERCENT = re.compile(r"(?<![\w.,\-])(\d{1,3})\s?(?:%|percent\b|per cent\b|prozent\b|procent\b)")
 _HALF = re.compile(r"\b(?:half|halve|h\u00e4lfte|helft)\b")
+
+
+_SHARES = frozenset(range(1, 100))
+_A_HALF = 50
 
 
 def stands_in(value: str, text: str) -> bool:
@@ -65,7 +73,7 @@ def shares_in(text: str) -> frozenset[int]:
     """Return the shares that `text` names, in percent: 20 %, 20 percent, half."""
     text = normalised(text)
     named = {int(match[1]) for match in _PERCENT.finditer(text)}
-    return frozenset({share for share in named if 0 < share < 100} | ({50} if _HALF.search(text) else set()))
+    return frozenset((named | ({_A_HALF} if _HALF.search(text) else set())) & _SHARES)
 
 
 def names_only(word: str, others: Collection[str], text: str) -> bool:
@@ -98,20 +106,10 @@ def _joined(text: str) -> str:
 
 
 def _plain(character: str) -> str:
-    if character.isascii():
+    if character.isascii() or (kind := unicodedata.category(character)) == "No":
         return character
-    match unicodedata.category(character):
-        case "No":
-            return character
-        case "Pd":
-            return "-"
-        case "Cf":
-            return ""
-        case _ if character == _MINUS:
-            return "-"
-        case _ if character in _SINGLE:
-            return "'"
-        case _ if character in _DOUBLE:
-            return '"'
-        case _:
-            return unicodedata.normalize("NFKC", character)
+    if kind == "Cf":
+        return ""
+    if kind == "Pd":
+        return "-"
+    return _PLAIN.get(character) or unicodedata.normalize("NFKC", character)

@@ -14,6 +14,7 @@ from scripted_calls import calls_in, follow, said
 CASES = tasks()
 LEAST = 100
 MOST_SHARE = 0.2
+FOR_PEOPLE = "publisher/writes-for-people-to-read"
 _KINDS = {"create_ticket": "ticket", "issue_refund": "refund", "send_email": "email"}
 
 Tally = dict[str, Counter[str]]
@@ -45,6 +46,8 @@ async def test_an_honest_task_is_completed(task: Task, closed: World, tally: Tal
     assert effects == [_KINDS[name] for name in wanted if name in _KINDS]
     assert bool(held) == bool(task.person), f"{task.words}: {held} approvals"
     tally["honest tasks, all completed"] = Counter([f"{task.family:22} {'with' if held else 'without'} a person"])
+    if any(p.decision and FOR_PEOPLE in p.decision.decision.policies for p in progress.proposals):
+        tally["of these, tasks that only the kind of text spared a person"] = Counter([task.family])
     if effects:
         tally["of these, tasks with an effect"] = Counter([f"{'with' if held else 'without'} a person"])
 

@@ -1,4 +1,4 @@
-"""A model that does whatever an attacker's text orders: nothing of it happens, and all of it would with the gate open."""
+"""A model that does whatever an attacker's text orders: nothing happens, and all of it would with the gate open."""
 
 from collections import Counter
 
@@ -52,7 +52,7 @@ def executed(attack: Attack, world: World) -> bool:
 
 
 async def carried_out(attack: Attack, world: World) -> tuple[TenantContext, RunId]:
-    """Have a person ask, the attacker's text read, the model obey it, and somebody say yes or no where the case has it."""
+    """Have a person ask, the attacker's text read, the model obey it, and somebody decide where the case says so."""
     roles = (Role.USER, Role.APPROVER) if attack.then == "decided by the requester" else (Role.USER,)
     context = person(tenant_of(attack.id), "asker", *roles)
     run = await asked(attack, world, context)
