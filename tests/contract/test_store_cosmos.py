@@ -314,7 +314,7 @@ async def test_another_tenants_document_is_withheld_and_called_a_fault() -> None
         with pytest.raises(Defect) as refused:
             await ask
         assert refused.value.code == "defect.tenant"
-    with pytest.raises(Defect):
+    with pytest.raises(Defect, match="does not name the tenant"):
         await items.query((mine, "k"), "SELECT * FROM c")
     with pytest.raises(Defect):
         await items.create((mine, "k"), {"id": "a", "tenant": "ten_theirs", "kind": "k"})

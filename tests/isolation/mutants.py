@@ -13,7 +13,6 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mandate.settings import ROOT
 
@@ -71,7 +70,7 @@ def mutants() -> Iterator[Mutant]:
     """Yield all that there are, in the order of the files."""
     for layer in LAYERS:
         for path in sorted((SRC / layer).rglob("*.py")):
-            yield from _of_file(path)
+            yield from of_source(path.relative_to(SRC).as_posix(), path.read_text())
     schema = (SRC / SCHEMA).read_text()
     for which, found in enumerate(IN_KEY.finditer(_only_keys(schema))):
         yield Mutant(SCHEMA, schema.count("\n", 0, found.start()) + 1, "key", which=which)
@@ -93,10 +92,9 @@ def predicates(text: str) -> list[tuple[int, int, str]]:
     return sorted((*found.span(), new) for pattern, new in PREDICATES.items() for found in pattern.finditer(text))
 
 
-def _of_file(path: Path) -> Iterator[Mutant]:
-    source = path.read_text()
-    file, lines = path.relative_to(SRC).as_posix(), source.splitlines()
-    tree = ast.parse(source)
+def of_source(file: str, source: str) -> Iterator[Mutant]:
+    """Yield those of a file."""
+    lines, tree = source.splitlines(), ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     containers: dict[str, list[tuple[int, int]]] = {}
     for number, node in enumerate(ast.walk(tree)):

@@ -37,7 +37,7 @@ ERASING = ["isolation/test_erasing_apart.py", "contract/test_governance.py", "co
 
 KILLERS = {
     "core/": [VIEWS],
-    "data/cosmos/items": [REQUESTS, WITHHELD],
+    "data/cosmos/items": [WITHHELD, REQUESTS],
     "data/cosmos/containers": ["unit/test_cosmos_keys.py"],
     "data/cosmos/": [REQUESTS, APART],
     "data/sqlite/governed": [APART],
@@ -99,7 +99,7 @@ def killers(mutant: Mutant) -> list[str]:
 
 
 def adapter(mutant: Mutant) -> str:
-    """Return on which store the tests are that must notice it: on SQLite, where they run on both, as that is quicker."""
+    """Return on which store the tests are that must notice it: where they run on both, on SQLite, which is quicker."""
     return "cosmos" if mutant.file.startswith("data/cosmos/") else "not cosmos"
 
 

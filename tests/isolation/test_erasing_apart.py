@@ -8,7 +8,7 @@ from governed_world import Governed, eraser_of
 
 from control import BindingRecord, SessionRecord, TenantRecord, contexts
 from core import TenantId
-from data import Held, Projector, R, Store
+from data import EVERYTHING, Held, Projector, R, Store
 from data.sqlite import open_store
 from orchestration.erasing import each
 
@@ -62,6 +62,15 @@ async def test_who_has_the_same_ids_as_what_is_erased_keeps_all(store: Store, bo
     gone = {"tenant": {"tenants", "bindings", "sessions"}, "person": {"sessions"}}.get(subject, set())
     assert {name for name in now if now[name] == {theirs.tenant}} == gone
     assert {name for name in now if now[name] == everybody[name]} == everybody.keys() - gone
+
+
+async def test_who_waits_to_be_erased_is_let_in_no_more_and_their_neighbour_is(store: Store, both: Both) -> None:
+    ours, theirs = both
+    await store.governed.hold(ours.tenant, "case", [EVERYTHING])
+    waiting = await ours.erase(eraser_of(store), "tenant", ours.tenant)
+    assert waiting.waits == "hold.active"
+    found = {record.id: record.status for record in await in_directory(store, TenantRecord)}
+    assert found == {ours.tenant: "closed", theirs.tenant: "active"}
 
 
 async def test_what_was_erased_is_told_to_its_own_tenant_alone(store: Store, both: Both) -> None:
