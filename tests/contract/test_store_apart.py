@@ -98,6 +98,7 @@ async def test_who_erases_one_tenant_leaves_the_other_all_that_it_has(both: Both
     assert refused.value.code == "hold.active"
     await governed.hold(tenant, "case", [])
     before, count = await second.has(), Counter[str]()
+    assert all(before)
     for held in await first.counted():
         count[held.part] += held.items
     for part in Part:
@@ -127,6 +128,7 @@ async def test_each_tenant_keeps_content_for_as_long_as_it_chose_itself(both: Bo
     tenant, other = first.context.tenant, second.context.tenant
     await governed.retain(tenant, {ContentClass.PROMPT: 5})
     await governed.retain(other, {ContentClass.PROMPT: 10})
+    await second.data.content.put([prompt()])
     clock.ahead = timedelta(days=6)
     with pytest.raises(NotFound):
         await first.data.content.get(SAID.ref)
@@ -135,12 +137,15 @@ async def test_each_tenant_keeps_content_for_as_long_as_it_chose_itself(both: Bo
     await governed.hold(other, "case", [WHO])
     assert await governed.expire(tenant) == 1
     await governed.retain(tenant, {})
-    clock.ahead = timedelta(days=11)
+    kept = prompt()
+    await first.data.content.put([kept])
+    clock.ahead = timedelta(days=12)
+    assert await first.data.content.get(kept.ref) == kept.data, "it chose anew"
     assert await second.data.content.get(SAID.ref) == SAID.data, "it is held, also past its time"
     await governed.hold(other, "case", [])
     with pytest.raises(NotFound):
         await second.data.content.get(SAID.ref)
-    assert await governed.expire(other) == 1
+    assert await governed.expire(other) == 2
 
 
 async def test_what_is_counted_and_listed_of_a_tenant_is_its_own(both: Both) -> None:
