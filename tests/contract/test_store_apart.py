@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from identity_world import MovingClock
 from store_places import Place
-from store_samples import Note, index, member, opened, passage, prompt, run_id
+from store_samples import Note, index, member, opened, passage, permit, prompt, run_id
 
-from core import Content, ContentClass, DocumentId, PrincipalId, TenantContext
+from core import ActionKind, Content, ContentClass, DocumentId, PrincipalId, TenantContext
 from core.errors import Conflict, Defect, NotFound
-from data import EVERYTHING, Held, Part, Row, RunWriter, Store, TenantData
+from data import EVERYTHING, KNOWLEDGE, Held, Part, Query, Reader, Row, RunWriter, Store, TenantData
 
 WHO = PrincipalId("usr_who")
 RUN, SAID, KEPT = run_id(), replace(prompt(), owner=WHO), passage("kettle", id_="doc_1.0")
@@ -54,6 +54,13 @@ class Side:
         except Conflict as refused:
             return refused.code
         return ""
+
+    async def finds(self) -> set[str]:
+        query = Query("kettle", (KEPT.collection,), 10)
+        leave = permit(self.context, ActionKind.RETRIEVE, KNOWLEDGE, query.arguments)
+        reader = Reader(WHO, frozenset(query.collections))
+        hits = await self.data.knowledge.search(leave, query, vector=KEPT.vector, reader=reader)
+        return {hit.passage.id for hit in hits}
 
     async def counted(self) -> list[Held]:
         return sorted(await self.store.governed.held(self.context.tenant), key=repr)
@@ -162,6 +169,13 @@ async def test_what_is_counted_and_listed_of_a_tenant_is_its_own(both: Both) -> 
     assert sum(held.items for held in await second.counted()) == sum(held.items for held in before) + 5
     assert [run async for run in governed.runs(tenant)] == [RUN]
     assert {run async for run in governed.runs(other)} == {RUN, more}
+
+
+async def test_each_tenant_finds_what_it_had_and_what_it_has_added(both: Both) -> None:
+    for number in range(1, 3):
+        for side in both:
+            await index(side.store, side.context, [passage("kettle", id_=f"doc_1.{number}")])
+            assert await side.finds() == {f"doc_1.{n}" for n in range(number + 1)}
 
 
 async def test_what_goes_over_all_tenants_comes_by_each_once(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,9 @@ def _apply_to_schema(mutant: Mutant) -> None:
     """Have new files made by a schema that lacks the tenant in a key."""
     changed = Path(mkdtemp()) / "schema.sql"
     changed.write_text(without_key((SRC / SCHEMA).read_text(), mutant.which))
-    connections = importlib.import_module("data.sqlite.connections")
-    assert connections._SCHEMA == SRC / SCHEMA
-    connections._SCHEMA = changed
+    connections = vars(importlib.import_module("data.sqlite.connections"))
+    assert connections["_SCHEMA"] == SRC / SCHEMA
+    connections["_SCHEMA"] = changed
 
 
 def _change_functions(mutant: Mutant, path: Path, before: ast.Module, after: ast.Module) -> bool:
