@@ -73,7 +73,9 @@ AT_ONCE = 2
 SECONDS = 150
 """After which nobody waits for a test that hangs: that is noticed too."""
 
-PASSED, NOTICED, BROKEN = 0, 1, 70
+PASSED, BROKEN = 0, 70
+NOTICED = (1, 2)
+"""A test failed, or could not even be imported."""
 
 
 @contextmanager
@@ -111,15 +113,14 @@ def attempt(trial: Trial) -> int:
     """Return how the tests end; for the child process, which ends after it."""
     store, tests, mutant = trial
     output = io.StringIO()
-    Timer(SECONDS, os._exit, [NOTICED]).start()
+    Timer(SECONDS, os._exit, NOTICED[:1]).start()
     with redirect_stdout(output), redirect_stderr(output):
         if mutant:
             apply(mutant)
         arguments = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", store]
         plugins = [sys.modules[name] for name in PLUGINS]
         ended = int(pytest.main([*arguments, *(str(TESTS / name) for name in tests)], plugins=plugins))
-    expected = NOTICED if mutant else PASSED
-    if ended not in (PASSED, expected):
+    if ended not in ((PASSED, *NOTICED) if mutant else (PASSED,)):
         sys.stderr.write(output.getvalue())
     return ended
 
@@ -151,9 +152,9 @@ def tried(chosen: Sequence[Mutant]) -> list[Mutant]:
         ended = os.waitstatus_to_exitcode(status)
         assert mutant or ended == PASSED, f"{tests} fail without any change"
         if mutant:
-            says = {PASSED: "LIVES", NOTICED: "dead"}.get(ended, "BROKE")
+            says = "LIVES" if ended == PASSED else "dead" if ended in NOTICED else "BROKE"
             sys.stderr.write(f"{says:6}{time.monotonic() - begun:6.1f} s  {mutant}\n")
-            found += [mutant] if ended != NOTICED else []
+            found += [mutant] if ended not in NOTICED else []
     return found
 
 
