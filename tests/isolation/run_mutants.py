@@ -52,7 +52,6 @@ KILLERS = {
     "control/contexts": [CONTROL, *ERASING],
     "control/records": [CONTROL, *ERASING],
     "control/gate": [CONTROL, "contract/test_control_gate.py"],
-    "control/policy.": ["unit/test_policy.py::test_the_version_follows_the_policies_not_their_layout"],
     "control/routes/": ["contract/test_control_api.py"],
     "control/": [CONTROL],
     "orchestration/archive": ["contract/test_archive.py"],
