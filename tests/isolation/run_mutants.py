@@ -52,6 +52,7 @@ KILLERS = {
     "control/contexts": [CONTROL, *ERASING],
     "control/records": [CONTROL, *ERASING],
     "control/gate": [CONTROL, "contract/test_control_gate.py"],
+    "control/policy.": ["unit/test_policy.py"],
     "control/routes/": ["contract/test_control_api.py"],
     "control/": [CONTROL],
     "orchestration/archive": ["contract/test_archive.py"],
