@@ -19,13 +19,16 @@ from control.gate import (
     Refused,
     Ruling,
     Situation,
+    Used,
     Verdict,
 )
 from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
+from control.money import Money
 from control.policy import Question, Ruleset
-from control.policy_store import Policies
-from control.policy_text import Layer, Rule, parse_layer, publisher_text
+from control.policy_facts import FactType, facts_of
+from control.policy_store import NewPolicies, Policies
+from control.policy_text import Layer, Problem, Rule, check_layer, parse_layer, publisher_text
 from control.records import (
     PERSONAL_ACCOUNTS,
     Amount,
@@ -33,15 +36,20 @@ from control.records import (
     BudgetRecord,
     ErasureRecord,
     MemberRecord,
+    MovedRecord,
     PersonRecord,
     PolicyRecord,
+    PolicyVersion,
     ReceiptLine,
+    RulesetRecord,
     ServiceKeyRecord,
     SessionRecord,
+    SwitchesRecord,
     TenantRecord,
     binding_key,
 )
 from control.sessions import Session, SessionLine, Sessions, csrf_token
+from control.switches import Capability, Switches, SwitchTold
 
 __all__ = [
     "ADMIN_ROLE",
@@ -63,19 +71,26 @@ __all__ = [
     "Budgets",
     "Caller",
     "Calls",
+    "Capability",
     "ClassRule",
     "ControlServices",
     "Directory",
     "ErasureRecord",
     "Erasures",
+    "FactType",
     "Gate",
     "Governance",
     "Granted",
     "Layer",
     "MemberRecord",
+    "Money",
+    "MovedRecord",
+    "NewPolicies",
     "PersonRecord",
     "Policies",
     "PolicyRecord",
+    "PolicyVersion",
+    "Problem",
     "Prompt",
     "Question",
     "ReceiptLine",
@@ -83,6 +98,7 @@ __all__ = [
     "Reservation",
     "Rule",
     "Ruleset",
+    "RulesetRecord",
     "Ruling",
     "ServiceCaller",
     "ServiceKeyRecord",
@@ -92,13 +108,19 @@ __all__ = [
     "Sessions",
     "Situation",
     "StoreKeys",
+    "SwitchTold",
+    "Switches",
+    "SwitchesRecord",
     "TenantRecord",
+    "Used",
     "UserCaller",
     "Verdict",
     "binding_key",
+    "check_layer",
     "contexts",
     "create_app",
     "csrf_token",
+    "facts_of",
     "groups_now",
     "load_agents",
     "load_governance",

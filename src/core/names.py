@@ -32,11 +32,14 @@ _OUR_FACTS = frozenset(
         "context_integrity",
         "effect",
         "environment",
+        "on_behalf_of",
         "plan",
         "principal_kind",
+        "switched_off",
         "tool",
         "untrusted_arguments",
         "user_roles",
+        "weekday",
     }
 )
 """Facts whose words are ours; whatever else is text may be a tenant's."""
