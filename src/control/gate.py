@@ -234,7 +234,7 @@ class Gate:
 
     def _question(self, asked: _Asked, request: ActionRequest) -> Question:
         context, agent = asked.run.data.context, asked.agent
-        known = self._who(asked) | _situation(asked) | _what(asked, request) | _switched(asked, request)
+        known = self._who(asked.run, agent) | _situation(asked) | _what(asked, request) | _switched(asked, request)
         if clash := known.keys() & request.facts.keys():
             raise Defect(f"An action stated what only the gate may state: {', '.join(sorted(clash))}.")
         name = agent.name if agent.kind is PrincipalKind.AGENT else context.principal.id
@@ -242,8 +242,8 @@ class Gate:
             principal=(agent.kind, name), kind=request.kind, target=request.target, facts={**known, **request.facts}
         )
 
-    def _who(self, asked: _Asked) -> dict[str, Fact]:
-        context, agent = asked.run.data.context, asked.agent
+    def _who(self, run: RunWriter, agent: AgentFacts) -> dict[str, Fact]:
+        context = run.data.context
         for_user = context.principal.kind is PrincipalKind.USER and agent.kind is not PrincipalKind.USER
         return {
             "environment": self._environment,
@@ -255,7 +255,7 @@ class Gate:
             "on_behalf_of": context.principal.id if for_user else "",
             "agent": agent.name,
             "agent_tools": tuple(sorted(agent.tools)),
-            "same_tenant": all(stored.event.tenant == context.tenant for stored in asked.run.events[:1]),
+            "same_tenant": all(stored.event.tenant == context.tenant for stored in run.events[:1]),
         }
 
 

@@ -84,8 +84,10 @@ class Thrown:
 
 
 class Switches:
-    """Args:
-    agents: names of those that there are; `tools` likewise.
+    """What can be switched, what is switched off, and how that is changed; durable on return.
+
+    Args:
+        agents: names of those that there are; `tools` likewise.
     """
 
     def __init__(self, store: Store, clock: Clock, *, agents: Collection[str], tools: Collection[str]) -> None:

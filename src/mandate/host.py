@@ -36,7 +36,6 @@ from web import (
     TokenValidator,
 )
 
-
 NOWHERE = "https://nowhere.invalid"
 """For tools that are only described to people: there is no way to call them."""
 

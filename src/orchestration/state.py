@@ -123,9 +123,10 @@ class Progress:
     @property
     def deadline(self) -> datetime:
         """When the run's active time is used up; the time that it waits for people does not count."""
+        limits = self.limits
         if self.active_since is None:
-            raise Defect("A run without limits cannot be carried on.", code="defect.log")
-        return self.active_since + timedelta(seconds=self.limits.seconds) - self.active
+            raise Defect("The run's log does not begin with its opening.", code="defect.log")
+        return self.active_since + timedelta(seconds=limits.seconds) - self.active
 
     @property
     def limits(self) -> Limits:

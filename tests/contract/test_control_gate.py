@@ -13,10 +13,12 @@ from control import (
     ApprovalNeeded,
     Gate,
     Granted,
+    NewPolicies,
     Policies,
     Refused,
     Ruling,
     Situation,
+    Switches,
     TenantRecord,
     contexts,
 )
@@ -49,6 +51,7 @@ AGENT = AgentFacts(
     name="support", tools=frozenset({"lookup_order", "issue_refund"}), collections=frozenset({"manuals"})
 )
 SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True)
+TOOLS = ["issue_refund", "lookup_order"]
 REFUND: Json = {"order": "A-1", "amount_cents": 2500}
 
 
@@ -60,9 +63,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @dataclass
 class Setting:
+    store: Store
     data: TenantData
     run: RunWriter
     policies: Policies
+    switches: Switches
     gate: Gate
 
 
@@ -75,15 +80,18 @@ async def setting(store: Store) -> Setting:
     data = store.tenant(context)
     run = RunWriter(data, RunId(new_id("run")), actor=context.principal.actor)
     await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="1"))])
-    policies = Policies(environment="", clock=SystemClock())
-    return Setting(data, run, policies, Gate(policies=policies, environment="local"))
+    clock = SystemClock()
+    policies, switches = Policies(environment="", clock=clock), Switches(store, clock, agents=["support"], tools=TOOLS)
+    gate = Gate(policies=policies, switches=switches, environment="local", clock=clock)
+    return Setting(store, data, run, policies, switches, gate)
 
 
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
     labels: Facts = {"untrusted_arguments": (), "arguments_rank": 1, "tool_ceiling": 2}
-    own: Facts = {"effect": effect.value, "reversible": True, "calls_in_run": 0, **labels, **facts}
+    moved: Facts = dict.fromkeys(("moved_by_user_cents", "moved_by_tenant_cents"), 0) if "amount_cents" in facts else {}
+    own: Facts = {"effect": effect.value, "reversible": True, **labels, **moved, **facts}
     return ActionRequest(
         kind=ActionKind.CALL_TOOL,
         target=name,
@@ -265,7 +273,7 @@ TIGHTER = '@id("no-reads") @lane("never") @reason("Not here.") forbid (principal
 
 async def test_a_tenants_own_policy_is_in_force_at_once_and_guarded_by_its_etag(setting: Setting) -> None:
     before = await setting.gate.policy_version(setting.data)
-    saved = await setting.policies.save(setting.data, TIGHTER, etag=None)
+    saved = await setting.policies.save(setting.data, NewPolicies(TIGHTER, "because"), etag=None)
     (verdict,) = await setting.gate.authorize(
         setting.run, AGENT, [tool("lookup_order", Effect.READ)], situation=SITUATION
     )
@@ -273,8 +281,10 @@ async def test_a_tenants_own_policy_is_in_force_at_once_and_guarded_by_its_etag(
     assert await setting.gate.policy_version(setting.data) != before
 
     with pytest.raises(PreconditionFailed):
-        await setting.policies.save(setting.data, "", etag=None)
+        await setting.policies.save(setting.data, NewPolicies("", "because"), etag=None)
     with pytest.raises(Unprocessable):
-        await setting.policies.save(setting.data, TIGHTER.replace("never", "automatic"), etag=saved.etag)
-    await setting.policies.save(setting.data, "", etag=saved.etag)
+        await setting.policies.save(
+            setting.data, NewPolicies(TIGHTER.replace("never", "automatic"), ""), etag=saved.etag
+        )
+    await setting.policies.save(setting.data, NewPolicies("", "because"), etag=saved.etag)
     assert await setting.gate.policy_version(setting.data) == before

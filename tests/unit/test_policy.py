@@ -23,14 +23,28 @@ COMMON: Facts = {
     "user_groups": ("support",),
     "principal_kind": "user",
     "on_behalf_of_user": True,
+    "on_behalf_of": "prn_0123456789abcdefghjkmnpqrs",
     "agent": "support",
     "agent_tools": ("issue_refund",),
     "context_integrity": "untrusted",
     "context_confidentiality": "internal",
     "confidentiality_rank": 1,
+    "switched_off": (),
+    "change_freeze": False,
+    "weekday": "monday",
+    "hour": 12,
+    "seconds_in_run": 0,
+    "seconds_limit": 60,
 }
 OWN: dict[ActionKind, Facts] = {
-    ActionKind.CALL_MODEL: {"step": 1, "tokens_in_run": 0},
+    ActionKind.CALL_MODEL: {
+        "step": 1,
+        "step_limit": 3,
+        "tokens_in_run": 0,
+        "token_limit": 1000,
+        "cost_in_run_micros": 0,
+        "cost_limit_micros": 500,
+    },
     ActionKind.RETRIEVE: {
         "collections": ("manuals",),
         "agent_collections": ("manuals", "policies"),
@@ -44,13 +58,20 @@ OWN: dict[ActionKind, Facts] = {
         "arguments_rank": 1,
         "tool_ceiling": 2,
         "calls_in_run": 0,
+        "calls_limit": 20,
+        "calls_in_hour": 0,
     },
     ActionKind.INGEST: {"collection": "manuals", "collection_integrity": "untrusted", "by_admin": False},
 }
 
 
+MOVED: Facts = {"moved_by_user_cents": 0, "moved_by_tenant_cents": 0}
+
+
 def ask(kind: ActionKind, by: PrincipalKind = PrincipalKind.AGENT, /, **facts: Fact) -> Question:
-    return Question(principal=(by, "support"), kind=kind, target="issue_refund", facts={**COMMON, **OWN[kind], **facts})
+    moved = MOVED if "amount_cents" in facts else {}
+    known: Facts = {**COMMON, **OWN[kind], **moved, **facts}
+    return Question(principal=(by, "support"), kind=kind, target="issue_refund", facts=known)
 
 
 def tool(**facts: Fact) -> Decision:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from control.callers import ControlServices, admin, reader, services
 from control.policy import Ruleset
+from control.policy_store import NewPolicies
 from core import TenantContext
 from core.errors import BadRequest, PreconditionFailed
 from web import problem_responses
@@ -138,7 +139,7 @@ async def write_policies(
     They may hold `forbid`, and `permit` with `@lane("approval")`; each needs `@id`, `@lane` and `@reason`.
     """
     data = deps.store.tenant(context)
-    saved = await deps.policies.save(data, text, etag=etag)
+    saved = await deps.policies.save(data, NewPolicies(text, ""), etag=etag)
     await deps.access.admin(context, saved.value.kind, saved.key, saved.value.version)
     response.headers["ETag"] = f'"{saved.etag}"'
     rules = await deps.policies.ruleset(data)

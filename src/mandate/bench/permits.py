@@ -7,14 +7,16 @@ from core import Label, Permit, RunId, SystemClock, new_id
 from core.bodies import RunOpened
 from core.errors import Defect
 from core.parts import RunKind, Versions
-from data import RunWriter, TenantData
+from data import RunWriter, Store, TenantData
 
 _SITUATION = Situation(label=Label(), budget_left_micros=1, entitled=True)
 _MOST = 50
 """Of one append, which holds a hundred events at most."""
 
 
-async def permits_for(data: TenantData, agent: AgentFacts, requests: Sequence[ActionRequest]) -> list[Permit]:
+async def permits_for(
+    store: Store, data: TenantData, agent: AgentFacts, requests: Sequence[ActionRequest]
+) -> list[Permit]:
     """Return a permit for each request.
 
     Raises:
