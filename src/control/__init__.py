@@ -26,9 +26,12 @@ from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
 from control.money import Money
 from control.policy import Question, Ruleset
+from control.policy_changes import Answered, Changed, ChangedGroup, Replayed
 from control.policy_facts import FactType, facts_of
+from control.policy_replay import Candidate, Replay, decide_again, recorded_in
 from control.policy_store import NewPolicies, Policies
 from control.policy_text import Layer, Problem, Rule, check_layer, parse_layer, publisher_text
+from control.policy_try import AnsweredByHand, AskedByHand, ask_by_hand, replay_recent
 from control.records import (
     PERSONAL_ACCOUNTS,
     Amount,
@@ -62,8 +65,11 @@ __all__ = [
     "AgentFacts",
     "AgentManifest",
     "Amount",
+    "Answered",
+    "AnsweredByHand",
     "Approval",
     "ApprovalNeeded",
+    "AskedByHand",
     "AssertedCall",
     "Binding",
     "BindingRecord",
@@ -71,7 +77,10 @@ __all__ = [
     "Budgets",
     "Caller",
     "Calls",
+    "Candidate",
     "Capability",
+    "Changed",
+    "ChangedGroup",
     "ClassRule",
     "ControlServices",
     "Directory",
@@ -95,6 +104,8 @@ __all__ = [
     "Question",
     "ReceiptLine",
     "Refused",
+    "Replay",
+    "Replayed",
     "Reservation",
     "Rule",
     "Ruleset",
@@ -115,11 +126,13 @@ __all__ = [
     "Used",
     "UserCaller",
     "Verdict",
+    "ask_by_hand",
     "binding_key",
     "check_layer",
     "contexts",
     "create_app",
     "csrf_token",
+    "decide_again",
     "facts_of",
     "groups_now",
     "load_agents",
@@ -128,4 +141,6 @@ __all__ = [
     "member_name",
     "parse_layer",
     "publisher_text",
+    "recorded_in",
+    "replay_recent",
 ]

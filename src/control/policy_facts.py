@@ -90,16 +90,17 @@ def spoken_of(policy: JsonValue) -> frozenset[str]:
         for operator, operands in expressions(policy)
         if operator in (".", "has") and operands.get("left") == {"Var": "context"}
     ]
-    return frozenset(names) if len(names) == _contexts(policy) else all_facts()
+    return frozenset(names) if len(names) == mentions(policy, "context") else all_facts()
 
 
-def _contexts(node: JsonValue) -> int:
+def mentions(node: JsonValue, variable: str) -> int:
+    """Return how often a policy's conditions speak of `context`, `principal`, `action` or `resource`."""
     match node:
-        case {"Var": "context"}:
-            return 1
+        case {"Var": str(name)}:
+            return name == variable
         case dict():
-            return sum(map(_contexts, node.values()))
+            return sum(mentions(inner, variable) for inner in node.values())
         case list():
-            return sum(map(_contexts, node))
+            return sum(mentions(inner, variable) for inner in node)
         case _:
             return 0

@@ -115,8 +115,8 @@ class Switches:
         theirs = [name for name in thrown.everywhere if name in known]
         return lines + [await _told(publisher, name, thrown.everywhere[name], by_publisher=True) for name in theirs]
 
-    async def switch_off(self, context: TenantContext, name: str, reason: str) -> str:
-        """Switch `name` off from the next decision on, in all processes; returns the record's version.
+    async def switch_off(self, context: TenantContext, name: str, reason: str) -> None:
+        """Switch `name` off from the next decision on, in all processes.
 
         In the publisher's tenant it is off for all, and `tenant/<id>` for that one.
 
@@ -135,10 +135,10 @@ class Switches:
                 raise Conflict("This is switched off already.", code="switch.thrown")
             off[name] = switch
 
-        return await _changed(data, change)
+        await _changed(data, change)
 
-    async def switch_on(self, context: TenantContext, name: str) -> str:
-        """Switch `name` on again; returns the record's version.
+    async def switch_on(self, context: TenantContext, name: str) -> None:
+        """Switch `name` on again.
 
         Raises:
             NotFound: it is not switched off here.
@@ -152,10 +152,9 @@ class Switches:
                 raise NotFound("This is not switched off here. What the publisher switched off, it alone switches on.")
             gone.append(off.pop(name))
 
-        version = await _changed(data, change)
+        await _changed(data, change)
         with suppress(Conflict):  # a legal hold keeps the reason
             await data.content.erase([gone[-1].reason.id])
-        return version
 
     def _check(self, context: TenantContext, name: str) -> None:
         is_tenant = context.tenant == PUBLISHER and name.startswith("tenant/ten_")
@@ -187,14 +186,15 @@ async def _read(data: TenantData) -> Versioned[SwitchesRecord] | None:
     return await data.records.get(SwitchesRecord, SWITCHES_KEY)
 
 
-async def _changed(data: TenantData, change: Callable[[dict[str, Switch]], None]) -> str:
-    """Change the record of a tenant and return its new version; what `change` raises leaves it as it is."""
+async def _changed(data: TenantData, change: Callable[[dict[str, Switch]], None]) -> None:
+    """Change the record of a tenant; what `change` raises leaves it as it is."""
     for _ in range(_ATTEMPTS):
         found = await _read(data)
         off = dict(_off(found))
         change(off)
         with suppress(PreconditionFailed):
-            return await data.records.put(SWITCHES_KEY, SwitchesRecord(off=off), etag=found.etag if found else None)
+            await data.records.put(SWITCHES_KEY, SwitchesRecord(off=off), etag=found.etag if found else None)
+            return
     raise Conflict("Too many change switches at once; try again in a moment.", retry_after=1)
 
 
