@@ -27,13 +27,16 @@ from control.keys import StoreKeys
 from control.money import Money
 from control.policy import Question, Ruleset
 from control.policy_changes import Answered, Changed, ChangedGroup, Replayed
+from control.policy_fact_words import FACT_WORDS, FactWords
 from control.policy_facts import FactType, facts_of
-from control.policy_replay import Candidate, Replay, decide_again, recorded_in
+from control.policy_replay import Candidate, Recorded, Replay, decide_again, recorded_in
 from control.policy_store import NewPolicies, Policies
 from control.policy_text import Layer, Problem, Rule, check_layer, parse_layer, publisher_text
 from control.policy_try import AnsweredByHand, AskedByHand, ask_by_hand, replay_recent
+from control.policy_words import ACTION_WORDS, RuleWords, words_of
 from control.records import (
     PERSONAL_ACCOUNTS,
+    POLICY_KEY,
     Amount,
     BindingRecord,
     BudgetRecord,
@@ -55,11 +58,14 @@ from control.sessions import Session, SessionLine, Sessions, csrf_token
 from control.switches import Capability, Switches, SwitchTold
 
 __all__ = [
+    "ACTION_WORDS",
     "ADMIN_ROLE",
     "APPENDS_PER_SECOND",
+    "FACT_WORDS",
     "MANY",
     "NOBODY",
     "PERSONAL_ACCOUNTS",
+    "POLICY_KEY",
     "AccessLog",
     "ActionRequest",
     "AgentFacts",
@@ -87,6 +93,7 @@ __all__ = [
     "ErasureRecord",
     "Erasures",
     "FactType",
+    "FactWords",
     "Gate",
     "Governance",
     "Granted",
@@ -103,11 +110,13 @@ __all__ = [
     "Prompt",
     "Question",
     "ReceiptLine",
+    "Recorded",
     "Refused",
     "Replay",
     "Replayed",
     "Reservation",
     "Rule",
+    "RuleWords",
     "Ruleset",
     "RulesetRecord",
     "Ruling",
@@ -143,4 +152,5 @@ __all__ = [
     "publisher_text",
     "recorded_in",
     "replay_recent",
+    "words_of",
 ]

@@ -38,6 +38,7 @@ class Changed(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     change: Change
+    tenant: str
     run: str
     seq: int
     at: str
@@ -63,6 +64,7 @@ class ChangedGroup(BaseModel):
     missing: tuple[str, ...]
     erased: tuple[str, ...]
     count: int
+    tenant: str
     run: str
     seq: int
 

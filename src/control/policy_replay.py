@@ -13,26 +13,26 @@ from control.policy import Question, Ruleset
 from control.policy_changes import MOST_SAMPLES, Answered, Change, Changed, ChangedGroup, Replayed, change_of
 from control.policy_facts import facts_of, mentions, spoken_of
 from control.policy_text import Layer, Rule
-from core import ActionKind, Decision, Fact, Facts, Lane, PrincipalKind, RunId, is_sealed
+from core import ActionKind, Decision, Fact, Facts, Lane, PrincipalKind, is_sealed
 from core.bodies import DecisionMade
-from core.events import Stored
+from core.events import Event, Stored
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A decision as it stands in a run's log, and on whose authority the run was opened."""
 
-    run: RunId
-    seq: int
-    at: str
-    opener: str
+    event: Event
     body: DecisionMade
+    opener: str
 
 
 def recorded_in(events: Sequence[Stored]) -> list[Recorded]:
     """Return the decisions of a run, given all its events or the first of them; names opened as far as they can be."""
     return [
-        Recorded(stored.event.run, stored.event.seq, stored.event.at, events[0].event.actor.id, body)
+        Recorded(
+            stored.event.tenant, stored.event.run, stored.event.seq, stored.event.at, events[0].event.actor.id, body
+        )
         for stored in events
         if isinstance(body := stored.event.body, DecisionMade)
     ]
@@ -84,9 +84,10 @@ def decide_again(candidate: Candidate, recorded: Recorded) -> Changed:
         after = None
     return Changed(
         change=change_of(body.decision, after, whole=not depends),
-        run=recorded.run,
-        seq=recorded.seq,
-        at=recorded.at,
+        tenant=recorded.event.tenant,
+        run=recorded.event.run,
+        seq=recorded.event.seq,
+        at=recorded.event.at,
         kind=body.kind,
         target=body.target,
         before=Answered.of(body.decision),
@@ -205,6 +206,7 @@ def _told(first: Changed, count: int) -> ChangedGroup:
         missing=first.missing,
         erased=first.erased,
         count=count,
+        tenant=first.tenant,
         run=first.run,
         seq=first.seq,
     )
