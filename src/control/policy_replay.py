@@ -30,9 +30,7 @@ class Recorded:
 def recorded_in(events: Sequence[Stored]) -> list[Recorded]:
     """Return the decisions of a run, given all its events or the first of them; names opened as far as they can be."""
     return [
-        Recorded(
-            stored.event.tenant, stored.event.run, stored.event.seq, stored.event.at, events[0].event.actor.id, body
-        )
+        Recorded(stored.event, body, events[0].event.actor.id)
         for stored in events
         if isinstance(body := stored.event.body, DecisionMade)
     ]

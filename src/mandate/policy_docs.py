@@ -24,8 +24,8 @@ decided by these rules before it happens. The rules look at facts only; the last
 
 - **What no rule lets go ahead is refused.** So is whatever the rules cannot decide, since a fact is missing or wrong.
 - **The strictest rule that applies wins.** One that refuses always does.
-- **There are three layers.** The publisher's rules come with the product. An environment's and then an organisation's own
-  rules come on top, and can only refuse more, or ask for approval where the publisher would let something go ahead.
+- **There are three layers.** The publisher's rules come with the product. An environment's and then an organisation's
+  own come on top, and can only refuse more, or ask for approval where the publisher would let something go ahead.
 - **A rule that ends the run** says with which code; otherwise the agent is told that this was refused, and goes on.
 """
 
