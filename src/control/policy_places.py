@@ -21,7 +21,7 @@ class Places:
     def of(self, number: int, what: str) -> dict[str, int]:
         """Return line and column of what a message about policy `number`, from 0, quotes; else where that begins."""
         start, end = self._spans[min(number, len(self._spans) - 1)]
-        for match in _QUOTED.finditer(what):
+        for match in sorted(_QUOTED.finditer(what), key=lambda match: match[2] is None):  # a word before its fact
             name = match[1] or match[2]
             if found := re.search(rf"(?<![\w@]){re.escape(name)}(?!\w)", self._text[start:end]):
                 return self._place(start + found.start())

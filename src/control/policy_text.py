@@ -126,7 +126,10 @@ def check_layer(layer: Layer, text: str) -> tuple[list[Rule], list[Problem]]:
     found += _schema_problems(text, names)
     places = Places(text)
     if found:
-        placed = [problem.model_copy(update=places.of(number, problem.what)) for number, problem in found]
+        placed = [
+            problem.model_copy(update=places.of(number, problem.what if problem.code == "schema" else ""))
+            for number, problem in found
+        ]
         return [], list(dict.fromkeys(sorted(placed, key=lambda problem: (problem.line, problem.column))))
     return [_rule(layer, *each) for each in zip(names, notes, parsed, strict=True)], []
 
