@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from store_samples import index, passage, vector
 
-from control import AgentManifest, Budgets, Gate, Policies, TenantRecord, contexts, load_agents
+from control import AgentManifest, Budgets, Gate, Money, Policies, Switches, TenantRecord, contexts, load_agents
 from control.records import Amount
 from core import (
     ApprovalId,
@@ -296,12 +296,14 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
 
     async with open_session() as session:
         egress = Egress(session, [Origin.parse(office.url, scope="office")], token, pages=[f"{office.url}/pages/"])
+        switches = Switches(store, CLOCK, agents=["support", "clerk"], tools=[])
         policies = Policies(environment="", clock=CLOCK, publisher=publisher)
         yield World(
             Services(
                 store=store,
-                gate=Gate(policies=policies, environment="local"),
+                gate=Gate(policies=policies, switches=switches, environment="local", clock=CLOCK),
                 budgets=Budgets(CLOCK, {"team": Amount(micros=10**12, tokens=10**12)}),
+                money=Money(CLOCK),
                 models=ModelRouter(Catalogue.model_validate(_CATALOGUE), {"openai": model}, CLOCK),
                 registry=registry,
                 executor=Executor(registry, egress, CLOCK),

@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ from control import (
     Governance,
     Policies,
     StoreKeys,
+    Switches,
     load_agents,
     load_governance,
 )
@@ -28,11 +29,17 @@ from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.stores import open_configured
 from mandate.version import VERSION
+from tools import Tool
+from tools.backoffice import backoffice_tools
+from tools.web_pages import web_page_tools
 from web import (
     AssertionVerifier,
     AzureServiceTokens,
     TokenValidator,
 )
+
+NOWHERE = "https://nowhere.invalid"
+"""For tools that are only described to people: there is no way to call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Host:
     access: AccessLog
     keys: StoreKeys
     policies: Policies
+    switches: Switches
     erasures: Erasures
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
@@ -78,6 +86,11 @@ class Host:
         return AzureServiceTokens(client_id(self.settings, self.services.services[name].identity))
 
 
+def product_tools(backoffice_url: str) -> Sequence[Tool]:
+    """Return all tools of the product."""
+    return (*backoffice_tools(backoffice_url), *web_page_tools())
+
+
 def client_id(settings: Settings, identity: str) -> str:
     """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`."""
     if settings.is_local:
@@ -103,6 +116,8 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         )
+        agents = load_agents(settings.root / "agents")
+        tools = [tool.name for tool in product_tools(NOWHERE)]
         yield Host(
             settings=settings,
             services=Services.load(settings.root / "environments"),
@@ -113,9 +128,10 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             access=AccessLog(store, clock, code=VERSION),
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
+            switches=Switches(store, clock, agents=agents, tools=tools),
             erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),
-            agents=load_agents(settings.root / "agents"),
+            agents=agents,
             governance=governance,
         )
 
