@@ -90,8 +90,9 @@ async def test_an_answer_cites_what_a_customer_keeps_and_says_when_their_source_
             assert cited & {ours[0]["document"]}
             assert (retrieved["silent"], len(retrieved["sources"]) > 1) == (0, True)
 
-            latest: Said = await elif_.get("/v1/runs?limit=1")
-            path = f"/v1/runs/{latest['items'][0]['run']}"
+            opened: Said = next(orjson.loads(e.data) for e in seen if e.event == "run_opened")
+            talked: Said = await elif_.get(f"/v1/conversations/{opened['conversation']}")
+            path = f"/v1/runs/{talked['runs'][0]['run']}"
             await _opens_until_it_is_closed(mia, elif_, await client(GRETA), path)
             desk: Said = await noor.post("/v1/runs", QUESTION)
             assert "Wombat margin" in str(await noor.get(f"/v1/runs/{desk['run']}/explanation"))

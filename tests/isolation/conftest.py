@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from seen_data import Matrix
+from store_places import place_of
 from two_tenants import Product, Tenant, beside, emulators, fill, product, share, write_root
+
+from chosen_store import STORE
+from data import Store
 
 _MATRIX = pytest.StashKey[Matrix]()
 
@@ -28,6 +32,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section(f"{counts.total()} attacks refused: {attacked}")
         for kind, count in sorted(counts.items()):
             terminalreporter.line(f"{count:6} {kind}")
+
+
+@pytest.fixture
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Store]:
+    """Give a store of the test's own, without a product."""
+    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
+    async with place_of(STORE, tmp_path) as place, place.open() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
