@@ -12,6 +12,7 @@ import orjson
 
 from core import ID_PATTERN, TenantId
 from data.sqlite.connections import Connection
+from emulators.cosmos.keys import KeyDefinition
 from mandate.local.kept import FILES
 
 ID = re.compile(ID_PATTERN)
@@ -24,8 +25,10 @@ Dump = dict[str, list[tuple[object, ...]]]
 
 _ITEMS = """
 SELECT containers.id, items.key, items.etag, items.expires, items.body
-FROM items JOIN containers ON containers.key = items.container WHERE items.body ->> '$.tenant' = ? ORDER BY items.key
+FROM containers JOIN items ON items.container = containers.key AND items.epk >= ?1 AND items.epk < ?1 || 'G'
+ORDER BY items.key
 """
+_TENANT = KeyDefinition((("tenant",), ("more",)), "MultiHash")
 
 
 def dump(database: Path, tenant: TenantId) -> Dump:
@@ -48,7 +51,7 @@ def dump(database: Path, tenant: TenantId) -> Dump:
 def _of_cosmos(connection: Connection, tenant: TenantId) -> Dump:
     """Return the documents under the names of the tables that hold the same, and what is derived from each."""
     found: Dump = {}
-    for container, key, etag, expires, body in list(connection.execute(_ITEMS, (tenant,))):
+    for container, key, etag, expires, body in list(connection.execute(_ITEMS, (_TENANT.epk([tenant]),))):
         document = orjson.loads(body)
         row = (key, etag, expires, *(_plain(container, name, value) for name, value in document.items()))
         found.setdefault(_table(container, document), []).append(row)

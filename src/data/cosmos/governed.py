@@ -79,11 +79,11 @@ class Decided:
         return known[1]
 
     async def decide(self, tenant: TenantId, name: str, values: Document | None) -> None:
-        """Write down one thing, or None to take it back."""
+        """Write down one thing, or None to take it back; what stands there already is not written again."""
         key, id_ = (tenant, KIND), encoded(name)
         if values is None:
             await self._records.delete(key, id_)
-        else:
+        elif (found := await self._records.read(key, id_)) is None or {**found, **values} != found:
             await self._records.upsert(key, {"id": id_, "tenant": tenant, "kind": KIND, **values})
         self._known.pop(tenant, None)
 
