@@ -171,12 +171,13 @@ async def product(stack: Stack) -> AsyncGenerator[Product]:
         settings = Settings()
         identity = Services.load(settings.root / "environments").services[NAMES[-1]].identity
         host = await ends.enter_async_context(open_host(settings, identity))
+        sockets = {name: ends.enter_context(_listen(stack.ports[name])) for name in NAMES}
         servers: list[serve._Server] = []
         group = await ends.enter_async_context(asyncio.TaskGroup())
         for name in NAMES:
             app = await ends.enter_async_context(compose(name, host))
             servers.append(serve._server(serve._fronted(name, app, host)))
-            await servers[-1].start(group, _listen(stack.ports[name]))
+            await servers[-1].start(group, sockets[name])
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield Product(stack, host, session)
         for server in servers:
