@@ -66,9 +66,13 @@ class CosmosStore:
         self._heads = Heads()
         self._clock = clock
         self._platform = CosmosPlatform(self._events, self._views, self._records)
-        self._containers = {"content": content, "events": self._events, "records": self._records}
-        self._containers |= {"views": self._views, "passages": self._passages}
+        self._containers = {"events": self._events, "content": content, "records": self._records, "views": self._views}
+        self._containers["passages"] = self._passages
         self._governed = CosmosGoverned(self._decided, self._containers, beside)
+
+    async def begin(self) -> None:
+        """Get ready for use, before anything else."""
+        await asyncio.gather(*(items.begin() for items in self._containers.values()))
 
     def tenant(self, context: TenantContext) -> CosmosTenantData:
         content = CosmosContentStore(self._shelves, context, self._clock)
@@ -88,15 +92,6 @@ class CosmosStore:
     @property
     def governed(self) -> CosmosGoverned:
         return self._governed
-
-    async def begin_sessions(self) -> None:
-        """Read from each container before anything is written.
-
-        Only then does azure-cosmos 4.17 (`azure/cosmos/_session.py`) keep the sessions of containers apart: of one that
-        was only written to without an answer's body, it takes another's session for its own, which may be further
-        ahead, and then the service refuses to read from it (404/1002).
-        """
-        await asyncio.gather(*(items.read((PUBLISHER, "ready"), "ready") for items in self._containers.values()))
 
     async def ready(self) -> None:
         probe = {"id": "ready", "tenant": PUBLISHER, "kind": "ready"}
@@ -124,5 +119,5 @@ async def open_store(
         database = await stack.enter_async_context(open_database(account, calls))
         large = Blobs(await stack.enter_async_context(open_blobs(account, calls)), calls) if account.blobs else None
         store = CosmosStore(database, account, calls, usage, large, clock or SystemClock(), retention or {})
-        await store.begin_sessions()
+        await store.begin()
         yield store
