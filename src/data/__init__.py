@@ -2,7 +2,7 @@
 
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.governed import EVERYTHING, Governed, Held, Part
-from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
+from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, Term, indexing, rank_score
 from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
     MAX_APPEND_BYTES,
@@ -83,6 +83,7 @@ __all__ = [
     "Sources",
     "Store",
     "TenantData",
+    "Term",
     "Trim",
     "UseSummary",
     "Verdict",

@@ -12,9 +12,9 @@ import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
 
-from core import Confidentiality, DocumentId, Permit, PrincipalId, TenantContext, new_id
+from core import Confidentiality, ContentId, DocumentId, Permit, PrincipalId, TenantContext, new_id
 from core.errors import MandateError, Unavailable
-from data.knowledge import Hit, Passage, Query
+from data.knowledge import Hit, Passage, Query, Term
 from data.ranking import fuse, spend_to_search, words_of
 from data.sources import Source, Trim
 
@@ -141,7 +141,7 @@ def _hit(source: Source, collection: str, item: Wire, score: int, by_vector: int
         heading=_text(item, source.heading)[:200],
         text=_text(item, source.text)[:MAX_TEXT],
         vector=b"",
-        owner=PrincipalId(""),
+        term=Term(ContentId(""), PrincipalId(""), since=""),
     )
     readers = _NAMES.validate_python(item[source.groups] or []) if source.groups else []
     level = Confidentiality(_text(item, source.confidentiality)) if source.confidentiality else None

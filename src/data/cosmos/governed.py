@@ -87,6 +87,9 @@ class Decided:
             await self._records.upsert(key, {"id": id_, "tenant": tenant, "kind": KIND, **values})
         self._known.pop(tenant, None)
 
+    def now(self) -> str:
+        return timestamp(self._clock.now())
+
     def expiry(self, rules: Rules, kind: ContentClass) -> str:
         """Return the time before which content of a class has expired; empty if it never does."""
         days = self.days(rules, kind)

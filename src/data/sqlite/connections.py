@@ -9,7 +9,7 @@ import apsw
 
 from core.errors import Defect, Unavailable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_MS = 5_000
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _OUTSIDE = (

@@ -44,7 +44,7 @@ class SqliteStore:
             log=SqliteRunLog(self._database, context, self._clock),
             content=SqliteContentStore(self._database, context, self._clock, self._retention),
             records=SqliteRecords(self._database, context),
-            knowledge=SqliteKnowledge(self._database, context, self._indexes),
+            knowledge=SqliteKnowledge(self._database, context, self._indexes, self._clock, self._retention),
             views=SqliteViews(self._database, context),
         )
 
