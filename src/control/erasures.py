@@ -50,6 +50,16 @@ class Erasures:
         page = await self._records.list(ErasureRecord, prefix=f"{tenant}/", cursor=cursor, limit=limit)
         return [found.value for found in page.items]
 
+    async def took(self, tenant: TenantId) -> bool:
+        """Return whether the whole tenant was erased, or is about to be."""
+        cursor = None
+        while True:
+            page = await self._records.list(ErasureRecord, prefix=f"{tenant}/", cursor=cursor)
+            if any(found.value.subject == "tenant" for found in page.items):
+                return True
+            if (cursor := page.cursor) is None:
+                return False
+
     async def find(self, tenant: TenantId, erasure: str) -> ErasureRecord | None:
         found = await self._records.get(ErasureRecord, f"{tenant}/{erasure}")
         return found.value if found else None
