@@ -28,7 +28,7 @@ from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differe
 from data.run_export import EventLine, RunHeader, export_of
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
-from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
+from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim, is_outside
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
@@ -92,6 +92,7 @@ __all__ = [
     "append_shared",
     "export_of",
     "indexing",
+    "is_outside",
     "known_names",
     "milliseconds",
     "names_of",
