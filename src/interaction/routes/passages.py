@@ -11,6 +11,7 @@ from interaction.decisions import text_of
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import PassagePath, no_such
 from interaction.reading import readable_run
+from interaction.routes.runs import catch_up
 from orchestration import ERASED, WITHHELD, access_of, fetcher, fold, shown_passages
 
 router = APIRouter(prefix="/v1/passages", tags=["documents"])
@@ -84,9 +85,12 @@ async def _from_outside(
 ) -> PassageView:
     """Return a passage that is kept with the one run that was shown it, as far as the caller may read both."""
     data = deps.store.tenant(me)
-    uses = await data.views.list(USES.view, states=[document], limit=1)
+    uses = (await data.views.list(USES.view, states=[document], limit=1)).items
+    if not uses:  # perhaps it was cited a moment ago
+        await catch_up(deps)
+        uses = (await data.views.list(USES.view, states=[document], limit=1)).items
     try:
-        events = await readable_run(deps.store, me, uses.items[0].run) if uses.items else ()
+        events = await readable_run(deps.store, me, uses[0].run) if uses else ()
     except NotFound:
         events = ()
     found = fold(events).retrieved if events else None
