@@ -49,8 +49,7 @@ async def opened(browser: Browser, stack: Stack, username: str, *, script: bool)
 
 async def asked(page: Page, typed: str) -> None:
     await page.goto("/data")
-    await page.screenshot(path="/tmp/pics/dbg.png", full_page=True)
-    await page.click("summary:has-text('Erase the organisation')", timeout=5000)
+    await page.click("summary:has-text('Erase the organisation')")
     await page.select_option("#erase-tenant-reason", "moved")
     await page.fill("#erase-tenant-confirm", typed)
     await page.click(f"{FORM} button[type=submit]")
