@@ -13,8 +13,9 @@ import pytest
 from backoffice import Effect as Counted
 from backoffice import effects, slow_down
 from load import DECIDERS, OWNERS, Load, decide_all, in_state
-from looking import STORE, store_of
+from looking import store_of
 
+from chosen_store import STORE
 from control import BudgetRecord
 from control.records import BUDGET_KEY
 from core import Effect, Lane, Principal, PrincipalId, PrincipalKind, RunId, TenantContext, TenantId
@@ -44,9 +45,10 @@ pytestmark = pytest.mark.timeout(120 + 30 * KILLS)
 
 
 async def test_kill_9_at_random_moments(
-    stack: Stack, session: aiohttp.ClientSession, tmp_path: Path, phases: Counter[str]
+    stack: Stack, session: aiohttp.ClientSession, tmp_path: Path, tally: dict[str, Counter[str]]
 ) -> None:
     chance = random.Random(SEED)
+    phases = tally["where runs were when the process was killed"] = Counter()
     load = Load(session)
     await load.sign_in(stack.url, SEED)
     for number in range(KILLS):

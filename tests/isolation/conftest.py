@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 from seen_data import Matrix
+from store_places import place_of
 from two_tenants import Product, Tenant, beside, emulators, fill, product, share, write_root
 
-_MATRIX = pytest.StashKey[Matrix]()
+from chosen_store import STORE
+from data import Store
 
 WORLD = "MANDATE_ISOLATION_WORLD"
 """Where emulators run already that can be shared: what `emulated_world` writes."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_MATRIX] = {}
+@pytest.fixture
+def matrix(tally: Matrix) -> Matrix:
+    """What was attacked, and how often each attack was refused."""
+    return tally
 
 
 @pytest.fixture
-def matrix(pytestconfig: pytest.Config) -> Matrix:
-    return pytestconfig.stash[_MATRIX]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for attacked, counts in config.stash[_MATRIX].items():
-        terminalreporter.section(f"{counts.total()} attacks refused: {attacked}")
-        for kind, count in sorted(counts.items()):
-            terminalreporter.line(f"{count:6} {kind}")
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Store]:
+    """Give a store of the test's own, without a product."""
+    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
+    async with place_of(STORE, tmp_path) as place, place.open() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from page_forms import Form, crawl
 from seen_data import ID, dump, ids_in
 from two_tenants import KEY, Product, Tenant
 
+from mandate.local.kept import FILES
+
 OPEN = {
     "GET /healthz",
     "GET /readyz",
@@ -106,7 +108,7 @@ class Sides:
 
 
 def database(product: Product) -> Path:
-    return product.stack.folder / "mandate.db"
+    return product.stack.folder / FILES[product.stack.store]
 
 
 async def send(product: Product, service: str, request: Request, **headers: str) -> Answer:

@@ -1,5 +1,6 @@
 """A tenant's passages in memory, as one matrix: which the reader may read, and which of them are nearest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +57,12 @@ class Index:
         answers = [c in collections and reader.may_read(c, owner) for c, owner in self.access]
         return np.array(answers, dtype=np.bool_)[self.access_of]
 
+    def without(self, allowed: Mask, numbers: Sequence[int]) -> Mask:
+        """Return the same without some passages."""
+        kept = allowed.copy()
+        kept[[self.places[number] for number in numbers]] = False
+        return kept
+
     def nearest(self, vector: bytes, allowed: Mask, depth: int) -> list[int]:
         """Return the numbers of the `depth` nearest allowed passages, nearest first."""
         candidates = np.flatnonzero(allowed & self.comparable)
@@ -79,6 +86,7 @@ def load_index(connection: Connection, tenant: TenantId, version: int, dimension
 
     A passage never changes under its number, and numbers are never given twice.
     """
+    # mandate: equal[predicate] - no two tenants ever have the same number, so those of others only take time
     there = [number for (number,) in connection.execute("SELECT number FROM passages WHERE tenant = ?", (tenant,))]
     before = (held or Index.empty(dimension)).only(np.array(there, dtype=np.int64))
     known = int(held.numbers.max(initial=0)) if held else 0
