@@ -204,12 +204,16 @@ def _rule(layer: Layer, name: str, notes: Mapping[str, str], policy: JsonValue) 
 
 
 def _schema_problems(text: str, names: Sequence[str]) -> Iterator[tuple[int, Problem]]:
+    told: set[int] = set()
     for error in cedarpy.validate_policies(text, schema()).errors:
         number = _number(error.policy_id) if error.policy_id.startswith("policy") else 0
         said = error.error.removeprefix(f"for policy `{error.policy_id}`, ")
-        yield number, _refused("schema", names[number], _plainly(said))
+        if number not in told or not said.startswith(_NOBODY):  # which follows from what was told before
+            yield number, _refused("schema", names[number], _plainly(said))
+        told.add(number)
 
 
+_NOBODY = "unable to find an applicable action"
 _TYPES = {"Long": "a whole number", "String": "a text", "Bool": "yes or no"}
 
 
@@ -223,7 +227,7 @@ def _plainly(said: str) -> str:
         return f"there has to be {wanted}, and this is {got}"
     if found := re.match(r'unrecognized action `Mandate::Action::"(.+)"`', said):
         return f"there is no action `{found[1]}`; there are: {', '.join(ActionKind)}"
-    if said.startswith("unable to find an applicable action"):
+    if said.startswith(_NOBODY):
         return "nobody ever does what it speaks of: principal, action and resource do not belong together"
     return said
 

@@ -5,9 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from store_samples import member, opened
@@ -48,18 +46,11 @@ from core.errors import Conflict, Defect, Forbidden
 from core.events import Event, Stored
 from core.parts import RunKind
 from data import RunWriter, Store, read_run
-from data.sqlite import open_store
 from web import Tokens, VerifiedAssertion, VerifiedToken
 
 CLOCK = SystemClock()
 Both = tuple[TenantContext, TenantContext]
 LIMIT = Amount(micros=1000, tokens=1000)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncGenerator[Store]:
-    async with open_store(tmp_path / "mandate.db") as opened:
-        yield opened
 
 
 @pytest.fixture

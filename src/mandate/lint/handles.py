@@ -15,10 +15,9 @@ UNBOUND = {
     "orchestration/exporting.py": "lists the runs of one tenant, for its archive",
     "orchestration/erasing.py": "erases all of one tenant",
     "interaction/changes.py": "tells all who listen, each of their own tenant",
-    "interaction/routes/runs.py": "says how far the views are behind, which is one number",
+    "interaction/routes/runs.py": "says how far the views are behind, which is one number, and brings them up to date",
     "orchestration/erasure.py": "brings the views up to date, from which it is read where a document was used",
     "orchestration/store_driver.py": "finds the runs of all tenants that somebody must carry on",
-    "mandate/policy_replaying.py": "reads the runs of all tenants, for the operator on the machine",
     "mandate/compose.py": "gives it to the projector",
 }
 """Who may use `store.platform` and `store.governed`, which are bound to no tenant, and for what."""
