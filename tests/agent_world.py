@@ -229,6 +229,7 @@ class World:
                 content=pieces[0].ref,
                 passages=1,
                 run=RunId(new_id("run")),
+                brought_at="2026-01-01T00:00:00.000Z",
                 updated_at="2026-01-01T00:00:00.000Z",
             )
             await data.records.put(name, record, etag=None)
