@@ -107,11 +107,16 @@ class ReceiptLine(_Strict):
     at: str
 
 
+ErasureReason = Literal["contract_over", "not_needed", "moved", "asked_for", "other"]
+"""Why an organisation is erased; no text of anybody's, since this outlives all of theirs."""
+
+
 class ErasureRecord(_Strict):
     """That something is to be erased, and what came of it; in the publisher's tenant. Key: `<tenant>/<id>`.
 
     Attributes:
         target: id of the document, the person or the tenant; like all in here it was minted by us.
+        reason: why, of an organisation where somebody said so.
         waits: why it does not go on, as a code; it is tried again.
         done_at: empty until all stores are done.
         settled: it was done once more when whatever was under way at the time was over.
@@ -124,6 +129,7 @@ class ErasureRecord(_Strict):
     target: str
     by: Actor
     at: str
+    reason: ErasureReason | None = None
     waits: str = ""
     done_at: str = ""
     settled: bool = False

@@ -2,7 +2,7 @@
 
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.governed import EVERYTHING, Governed, Held, Part
-from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
+from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, Term, indexing, rank_score
 from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
     MAX_APPEND_BYTES,
@@ -28,7 +28,7 @@ from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differe
 from data.run_export import EventLine, RunHeader, export_of
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
-from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
+from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim, is_outside
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
@@ -83,6 +83,7 @@ __all__ = [
     "Sources",
     "Store",
     "TenantData",
+    "Term",
     "Trim",
     "UseSummary",
     "Verdict",
@@ -91,6 +92,7 @@ __all__ = [
     "append_shared",
     "export_of",
     "indexing",
+    "is_outside",
     "known_names",
     "milliseconds",
     "names_of",

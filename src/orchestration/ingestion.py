@@ -268,5 +268,5 @@ def _passage(document: _Document, ordinal: int, chunk: Chunk, vector: bytes) -> 
         heading=chunk.heading,
         text=chunk.text,
         vector=vector,
-        owner=record.owner,
+        term=record.term,
     )

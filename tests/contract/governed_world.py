@@ -41,6 +41,7 @@ from core import (
     TenantId,
     digest,
     new_id,
+    timestamp,
 )
 from core.bodies import (
     AnswerGiven,
@@ -178,6 +179,7 @@ class Governed:
             content=text.ref,
             passages=40,
             run=RunId(new_id("run")),
+            brought_at=timestamp(SystemClock().now()),
             updated_at="2026-01-01T00:00:00.000Z",
         )
         await self.data.records.put(self.document, record, etag=None)
@@ -189,6 +191,8 @@ class Governed:
                 document=self.document,
                 owner=self.person,
                 ordinal=number,
+                content=record.term.content,
+                since=record.term.since,
             )
             for number in range(40)
         ]

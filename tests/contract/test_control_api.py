@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import uvicorn
 from fastapi import Request
+from governed_world import Governed, eraser_of
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from control import (
@@ -351,3 +352,41 @@ async def test_every_route_says_how_it_can_answer(api: Api) -> None:
             if path.startswith("/v1"):
                 assert {"401", "403"} <= operation["responses"].keys()
                 assert operation["description"]
+
+
+async def test_the_publisher_has_a_tenant_erased_and_its_id_is_never_good_again(api: Api) -> None:
+    theirs, others = await Governed(api.store).fill(), await Governed(api.store).fill()
+    path = f"/v1/tenants/{theirs.tenant}/erasure"
+    told = await api.call("service:control.admin", "POST", path)
+    assert (told.status, told.json["tenant"]) == (202, theirs.tenant)
+    changes = await api.log(contexts.publisher("test"), RunKind.ADMIN)
+    assert RecordChanged(kind="tenant", key=theirs.tenant, version="erased") in changes
+    eraser = eraser_of(api.store)
+    (asked,) = await eraser.erasures.open()
+    assert (asked.id, asked.subject, asked.target) == (told.json["erasure"], "tenant", theirs.tenant)
+    assert (await eraser.carry(asked)).done_at
+    kept = {held.part for held in await api.store.governed.held(theirs.tenant)}
+    assert kept == {"log", "views"}
+    assert await others.search() > 0
+    assert (await api.call("service:control.admin", "POST", path)).status == 404
+    again = {"id": theirs.tenant, "name": "Again", "plan": "team", "region": "local"}
+    refused = await api.call("service:control.admin", "POST", "/v1/tenants", json=again)
+    assert (refused.status, refused.json["code"]) == (409, "erasure.tenant")
+
+
+async def test_the_publisher_erases_nothing_that_a_hold_keeps_and_nobody_who_is_not_there(api: Api) -> None:
+    theirs = await Governed(api.store).fill()
+    await api.store.governed.hold(theirs.tenant, "hld_dispute", [theirs.person])
+    cases = {theirs.tenant: (409, "hold.active"), derived_id("ten", "nobody"): (404, "not_found"), "ten": (422, "")}
+    for tenant, (status, code) in cases.items():
+        refused = await api.call("service:control.admin", "POST", f"/v1/tenants/{tenant}/erasure")
+        assert (refused.status, refused.json["code"]) == (status, code or "request.invalid")
+    assert await Erasures(api.store, FixedClock()).open() == []
+    assert await theirs.search() > 0
+
+
+@pytest.mark.parametrize("caller", ["contoso:owner", "fabrikam:owner", "service:orchestration.call", ""])
+async def test_nobody_but_the_publisher_has_a_tenant_erased_there(api: Api, caller: str) -> None:
+    refused = await api.call(caller, "POST", f"/v1/tenants/{CONTOSO.id}/erasure")
+    assert refused.status == (403 if caller else 401)
+    assert await Erasures(api.store, FixedClock()).open() == []

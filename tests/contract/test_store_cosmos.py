@@ -110,6 +110,16 @@ async def test_a_legal_hold_does_not_keep_what_a_refused_append_brought(world: W
         await first.data.content.get(content.ref)
 
 
+async def test_a_page_of_what_there_is_costs_no_more_where_there_is_much(world: World) -> None:
+    content, received = world.store.tenant(member()).content, list[int]()
+    for _ in range(2):
+        await content.put([prompt(b"x" * 20_000) for _ in range(60)])
+        before = world.store.usage.received["query", "content"]
+        assert len((await content.list(limit=5)).items) == 5
+        received.append(world.store.usage.received["query", "content"] - before)
+    assert received[1] < 1.2 * received[0] < 20_000
+
+
 @pytest.mark.parametrize("fault", [*LOST, *NOT_DONE], ids=str)
 async def test_a_record_is_written_once_whatever_became_of_the_answer(world: World, fault: Fault) -> None:
     records = world.store.tenant(member()).records

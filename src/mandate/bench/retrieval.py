@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from control import ActionRequest, AgentFacts
-from core import ActionKind, DocumentId, PrincipalId, PrincipalKind
-from data import KNOWLEDGE, Passage, Query, Reader, TenantData, indexing
+from core import ActionKind, ContentId, DocumentId, PrincipalId, PrincipalKind
+from data import KNOWLEDGE, Passage, Query, Reader, TenantData, Term, indexing
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.figures import Figures, spread
@@ -26,6 +26,7 @@ _LIMIT = 6
 _BATCH = 500
 _WORDS = 20_000
 _PASSAGE_WORDS, _QUESTION_WORDS = 80, 7
+_SINCE = "2026-01-01T00:00:00.000Z"
 _READER = Reader(PrincipalId("prn_bench"), own=frozenset({_COLLECTION}))
 _OWNERS = ("prn_bench", "prn_bench", "prn_somebody", "prn_bench")
 """Of four passages the reader may read three, so that a search has something to trim."""
@@ -68,7 +69,7 @@ class _Made:
                 heading=self.words(4),
                 text=self.words(_PASSAGE_WORDS),
                 vector=vector,
-                owner=PrincipalId(_OWNERS[number % len(_OWNERS)]),
+                term=Term(ContentId("bench"), PrincipalId(_OWNERS[number % len(_OWNERS)]), since=_SINCE),
             )
             for number, vector in enumerate(vectors, start=start)
         ]
