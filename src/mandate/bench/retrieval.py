@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from control import ActionRequest, AgentFacts
-<<<<<<< HEAD
-from core import ActionKind, DocumentId, PrincipalId, PrincipalKind
-from data import KNOWLEDGE, Passage, Query, Reader, Store, TenantData, indexing
-=======
 from core import ActionKind, ContentId, DocumentId, PrincipalId, PrincipalKind
-from data import KNOWLEDGE, Passage, Query, Reader, TenantData, Term, indexing
->>>>>>> main
+from data import KNOWLEDGE, Passage, Query, Reader, Store, TenantData, Term, indexing
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.figures import Figures, spread
