@@ -29,9 +29,12 @@ from interaction.routes import (
     passages,
     people,
     policies,
+    policy_trying,
+    policy_versions,
     run_evidence,
     runs,
     search,
+    switches,
     usage,
 )
 from interaction.uploads import MAX_BODY, UPLOAD_PATH
@@ -41,7 +44,8 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, policies, usage, erasures, holds, inventory, data_export),
+    *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
+    *(policies, policy_trying, policy_versions, switches),
     *(openai_chat, openai_responses),
 )
 

@@ -160,6 +160,7 @@ async def _supply(product: Product, tenant: Tenant, other: Tenant) -> Supply:
     ids["era"] = ID.findall(str(await tenant.owner.get("/v1/data/erasures")))
     ids["era"] = [found for found in ids["era"] if found.startswith("era_")]
     ids["ten"] = [tenant.id]
+    ids["ruleset"] = [str((await tenant.owner.get("/v1/policies"))["in_force"])]
     ids["resp"] = [f"resp_{run.removeprefix('run_')}" for run in ids["run"]]
     ids["passage"] = [f"{document}.0" for document in ids["doc"]]
     cursors, etags = await _listed(product, tenant)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
@@ -50,6 +50,14 @@ async def test_no_route_gives_or_changes_anything_of_another_tenants(sides: Side
     pages = [Attack("page of another", PAGE, Request("GET", path)) for path in sides.pages]
     counts = await withstood(sides, [pages, *([attack_of(form, known)] for form in sides.forms), *tried])
     matrix[f"{len(routes)} routes, by {sides.attacker.company.about.name}"] = counts
+    await _switch_all_on(sides.attacker)
+
+
+async def _switch_all_on(tenant: Tenant) -> None:
+    """Undo what the forms of the victim's pages switched off: at the attacker's own, as it must be."""
+    off = cast("list[dict[str, Any]]", (await tenant.owner.get("/v1/switches"))["off"])
+    for switch in off:
+        await tenant.owner.post("/v1/switches/on", {"name": switch["name"]})
 
 
 PAGE = Operation("interaction", "GET", "(pages)", (), {})

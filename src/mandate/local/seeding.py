@@ -96,7 +96,7 @@ async def _collection(admin: Client, collection: Collection) -> None:
 
 
 async def _policies(admin: Client, text: str) -> None:
-    answer = await admin.ask("PUT", "/v1/policies", {"text": text})
+    answer = await admin.ask("PUT", "/v1/policies", {"text": text, "reason": "Set up with the demo company."})
     _expect(answer.status, answer.body, HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
 
 
