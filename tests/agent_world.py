@@ -200,6 +200,7 @@ class World:
     services: Services
     office: Office
     model: ScriptedModel
+    egress: Egress
 
     @property
     def store(self) -> Store:
@@ -317,6 +318,7 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
             ),
             office,
             model,
+            egress,
         )
     keeping.cancel()
 

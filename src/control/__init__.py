@@ -4,24 +4,13 @@ from control import contexts
 from control.access import APPENDS_PER_SECOND, MANY, AccessLog, log_run
 from control.agents import AgentManifest, Prompt, load_agents
 from control.app import create_app
+from control.asking import ActionRequest, AgentFacts, Approval, Situation, Used
 from control.budgets import Budgets, Reservation
 from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
 from control.calls import AssertedCall, Calls
 from control.directory import Binding, Directory, groups_now, member_name
 from control.erasures import Erasures
-from control.gate import (
-    ActionRequest,
-    AgentFacts,
-    Approval,
-    ApprovalNeeded,
-    Gate,
-    Granted,
-    Refused,
-    Ruling,
-    Situation,
-    Used,
-    Verdict,
-)
+from control.gate import ApprovalNeeded, Gate, Granted, Refused, Ruling, Verdict
 from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
 from control.money import Money

@@ -10,7 +10,6 @@ import orjson
 
 from control import ActionRequest, ApprovalNeeded, Granted, Refused, Ruling
 from core import (
-    PRISTINE,
     ActionKind,
     ApprovalId,
     Content,
@@ -21,14 +20,13 @@ from core import (
     Lane,
     Permit,
     derived_id,
-    join_all,
     timestamp,
 )
 from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, ToolFinished
 from core.errors import MandateError, Unprocessable
 from orchestration import approvals
 from orchestration.conversation import parse_model_message, transcribe
-from orchestration.labelling import Sources, Traced, label_arguments, untrusted
+from orchestration.labelling import Traced, flow, joined, label_arguments
 from orchestration.records import ApprovalRecord
 from orchestration.state import ProposalState
 from orchestration.turn import Turn
@@ -61,7 +59,7 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
     stored = approved.arguments if approved else _store(turn, attempt.arguments)
     sources = (await transcribe(turn)).sources
     traced = label_arguments(attempt.arguments.leaves(), sources)
-    facts = {**await _own_facts(turn, attempt), **_flow(attempt.tool, traced, sources)}
+    facts = {**await _own_facts(turn, attempt), **flow(attempt.tool, traced, sources)}
     (verdict,) = await turn.services.gate.authorize(
         turn.writer,
         turn.actor,
@@ -74,7 +72,7 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
         await approvals.record_for(turn, proposal.waiting)  # before anybody is told that there is something to decide
     turn.sync()
     if isinstance(verdict, Granted):
-        await _do(turn, attempt, verdict.permit, _join(traced))
+        await _do(turn, attempt, verdict.permit, joined(traced))
         return
     await _give_back(turn, attempt)
     if isinstance(verdict, Refused) and verdict.ends:
@@ -121,22 +119,6 @@ def _store(turn: Turn, arguments: Arguments) -> ContentRef:
     content = turn.new_content(arguments.canonical(), ContentClass.ARGUMENTS)
     turn.stage([], [content])
     return content.ref
-
-
-def _join(traced: Mapping[str, Traced]) -> Label:
-    return join_all([PRISTINE, *(one.label for one in traced.values())])
-
-
-def _flow(tool: Tool, traced: Mapping[str, Traced], sources: Sources) -> Facts:
-    """Return from where to where the call carries what."""
-    return {
-        "egress": tool.egress,
-        "choice_integrity": sources.chosen(tool.named).value,
-        "untrusted_arguments": untrusted(traced),
-        "untrusted_prose": untrusted(traced, acts=False),
-        "arguments_rank": _join(traced).confidentiality.rank,
-        "tool_ceiling": tool.ceiling.rank,
-    }
 
 
 async def _own_facts(turn: Turn, attempt: _Attempt) -> Facts:

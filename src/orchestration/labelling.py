@@ -8,7 +8,7 @@ any text contains some of them by chance.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core import PRISTINE, Confidentiality, Integrity, Json, Label, Origin, join_all
+from core import PRISTINE, Confidentiality, Facts, Integrity, Json, Label, Origin, join_all
 from orchestration.computing import follows_from, share_of
 from orchestration.contact_points import contact_points
 from orchestration.spelling import (
@@ -19,7 +19,7 @@ from orchestration.spelling import (
     stands_in,
     stands_in_spelt_otherwise,
 )
-from tools import Leaf
+from tools import Leaf, Tool
 
 OWN_WORDS = Label(integrity=Integrity.TRUSTED, confidentiality=Confidentiality.INTERNAL)
 """What a signed-in person types: theirs to say, and not for the world."""
@@ -103,7 +103,7 @@ class Sources:
         return self._computed(value) if isinstance(value, int) else None
 
     def _computed(self, value: int) -> tuple[Label, Origin] | None:
-        shares = frozenset[int]().union(*map(shares_in, self.own_words))
+        shares = {share for text in self.own_words for share in shares_in(text)}
         for record, label in self.records:
             if follows_from(value, record):
                 return label, Origin.COMPUTED
@@ -128,6 +128,23 @@ def label_arguments(leaves: Mapping[str, Leaf], sources: Sources) -> dict[str, T
 def untrusted(traced: Mapping[str, Traced], *, acts: bool = True) -> tuple[str, ...]:
     """Return the arguments that an outsider may have chosen: those that act, or those that only people read."""
     return tuple(sorted(path for path, one in traced.items() if one.untrusted and one.acts is acts))
+
+
+def joined(traced: Mapping[str, Traced]) -> Label:
+    """Return the label of all arguments together."""
+    return join_all([PRISTINE, *(one.label for one in traced.values())])
+
+
+def flow(tool: Tool, traced: Mapping[str, Traced], sources: Sources) -> Facts:
+    """Return, as facts for policies, from where to where a call of `tool` carries what, and who could have chosen it."""
+    return {
+        "egress": tool.egress,
+        "choice_integrity": sources.chosen(tool.named).value,
+        "untrusted_arguments": untrusted(traced),
+        "untrusted_prose": untrusted(traced, acts=False),
+        "arguments_rank": joined(traced).confidentiality.rank,
+        "tool_ceiling": tool.ceiling.rank,
+    }
 
 
 def scalars(value: Json) -> Iterator[Scalar]:

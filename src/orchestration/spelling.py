@@ -5,7 +5,7 @@ A value is found only whole: what cuts through a word, a number, an address or a
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 
 _TOKEN = re.compile(r"-?\w+(?:(?:[.@\-+'_:/]|(?<=\d),(?=\d))\w+)*")
 """A word, a number with its sign and all its digits, an address, a reference."""
@@ -69,11 +69,13 @@ def amounts_in(text: str) -> frozenset[int]:
     return frozenset(_amounts(normalised(text)))
 
 
-def shares_in(text: str) -> frozenset[int]:
+def shares_in(text: str) -> Set[int]:
     """Return the shares that `text` names, in percent: 20 %, 20 percent, half."""
     text = normalised(text)
     named = {int(match[1]) for match in _PERCENT.finditer(text)}
-    return frozenset((named | ({_A_HALF} if _HALF.search(text) else set())) & _SHARES)
+    if _HALF.search(text):
+        named.add(_A_HALF)
+    return named & _SHARES
 
 
 def names_only(word: str, others: Collection[str], text: str) -> bool:

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
-from attacks import attacks
 from honest_tasks import tasks
+from red_team_cases import attacks
 
 from agent_world import World, open_office, open_world
 from core import TenantId, derived_id

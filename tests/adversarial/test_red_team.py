@@ -3,8 +3,8 @@
 from collections import Counter
 
 import pytest
-from attacks import Attack, attacks
 from companies import OTHER_COMPANY, tenant_of
+from red_team_cases import Attack, attacks
 
 from agent_world import World, person
 from core import ApprovalId, ConversationId, Role, RunId, TenantContext, derived_id

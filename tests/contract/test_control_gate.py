@@ -354,6 +354,7 @@ async def test_the_publisher_stops_one_tenant_and_leaves_the_others_alone(settin
     assert await lookup(setting, setting.gate) == ""
     assert await setting.switches.told(setting.data) == []
     await setting.switches.switch_off(operator, f"tenant/{setting.data.context.tenant}", "Unpaid.")
+    assert [one.name for one in await setting.switches.told(setting.data)] == [f"tenant/{setting.data.context.tenant}"]
     assert await lookup(setting, setting.gate) == "publisher/organisation-off"
 
 

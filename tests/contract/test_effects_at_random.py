@@ -6,7 +6,7 @@ The check is made where it counts: when a write arrives at the back office, what
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -138,10 +138,10 @@ def _key(run: RunId, event: Event) -> str:
 
 @pytest.fixture
 async def watched(store: Store, tmp_path: Path) -> AsyncGenerator[Watched]:
-    seeds = {TENANT: BackofficeSeed.model_validate_json(SEED)}
+    seeds: Mapping[str, BackofficeSeed] = {TENANT: BackofficeSeed.model_validate_json(SEED)}
     async with open_office(tmp_path / "office", seeds) as office, open_world(store, office) as world:
         office.pages["seen"] = "<p>Hello</p>"
-        executor = MortalExecutor(world.services.registry, world.services.executor._egress, CLOCK)
+        executor = MortalExecutor(world.services.registry, world.egress, CLOCK)
         executor.deaths, executor.died = [], Counter()
         world.services = replace(world.services, executor=executor)
         found = Watched(world, executor)

@@ -6,8 +6,7 @@ import pytest
 from test_policy import PUBLISHER, ask
 
 from core import ActionKind, Confidentiality, Decision, Integrity, Label, Lane
-from orchestration.acting import _flow
-from orchestration.labelling import OWN_WORDS, Sources, label_arguments
+from orchestration.labelling import OWN_WORDS, Sources, flow, label_arguments
 from tools import Tool
 from tools.backoffice import backoffice_tools
 from tools.web_pages import web_page_tools
@@ -30,7 +29,7 @@ def decided(tool: Tool, arguments: dict[str, str], read: Confidentiality) -> Dec
     sources = Sources(own_words=[SAID], records=[({"secret": SECRET}, label)])
     traced = label_arguments(tool.parse(json.dumps(arguments)).leaves(), sources)
     facts = {
-        **_flow(tool, traced, sources),
+        **flow(tool, traced, sources),
         "effect": tool.effect.value,
         "reversible": tool.reversible,
         "tool": tool.name,

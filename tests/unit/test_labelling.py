@@ -108,8 +108,17 @@ def test_each_argument_is_labelled_by_itself() -> None:
     assert untrusted(label_arguments(leaves, sources("Refund A-1"))) == ("to",)
 
 
-def trace(value: str | int, words: str, *, record: Mapping[str, object] | None = None, **leaf: object) -> Traced:
-    return sources(words, record=record).trace(Leaf(value, **{"closed": False, **leaf}))  # pyright: ignore[reportArgumentType] - as Leaf has them
+def trace(
+    value: str | int,
+    words: str,
+    *,
+    record: Mapping[str, object] | None = None,
+    choices: frozenset[str] = frozenset(),
+    money: bool = False,
+    prose: bool = False,
+) -> Traced:
+    leaf = Leaf(value, closed=bool(choices), choices=choices, money=money, prose=prose)
+    return sources(words, record=record).trace(leaf)
 
 
 @pytest.mark.parametrize(
@@ -244,16 +253,13 @@ def test_two_records_do_not_add_up() -> None:
     ],
 )
 def test_a_choice_is_the_users_if_they_named_it_and_no_other(words: str, *, named: bool) -> None:
-    found = trace("urgent", words, closed=True, choices=frozenset({"urgent", "normal"}))
+    found = trace("urgent", words, choices=frozenset({"urgent", "normal"}))
     assert found.origin is (Origin.NAMED_CHOICE if named else Origin.READ)
     assert found.untrusted is not named
 
 
-PROSE = {"prose": True}
-
-
 def test_prose_from_elsewhere_keeps_its_label_and_acts_only_where_it_leads_somewhere() -> None:
-    plain, link = trace("The pole is bent", "Hello", **PROSE), trace("See evil.example/x", "Hello", **PROSE)
+    plain, link = trace("The pole is bent", "Hello", prose=True), trace("See evil.example/x", "Hello", prose=True)
     assert plain.untrusted
     assert not plain.acts
     assert link.untrusted
@@ -274,12 +280,12 @@ def test_prose_from_elsewhere_keeps_its_label_and_acts_only_where_it_leads_somew
 )
 def test_addresses_that_user_or_record_gave_lead_nowhere_else(text: str) -> None:
     words = "Tell ruben@postbus.example of https://shop.example/terms"
-    assert not trace(text, words, record={"email": "Info@record.example"}, **PROSE).acts
+    assert not trace(text, words, record={"email": "Info@record.example"}, prose=True).acts
 
 
 @pytest.mark.parametrize("text", ["shop.example/other", "ruben@postbus.example.net", "https://shop.example/terms/x"])
 def test_what_only_begins_like_an_address_that_the_user_gave_acts(text: str) -> None:
-    assert trace(text, "Tell ruben@postbus.example of https://shop.example/terms", **PROSE).acts
+    assert trace(text, "Tell ruben@postbus.example of https://shop.example/terms", prose=True).acts
 
 
 def test_that_a_tool_is_used_is_the_persons_choice_only_if_this_turn_names_it() -> None:

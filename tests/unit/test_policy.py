@@ -72,7 +72,7 @@ MOVED: Facts = {"moved_by_user_cents": 0, "moved_by_tenant_cents": 0}
 
 
 def ask(kind: ActionKind, by: PrincipalKind = PrincipalKind.AGENT, /, **facts: Fact) -> Question:
-    moved = MOVED if "amount_cents" in facts else {}
+    moved: Facts = MOVED if "amount_cents" in facts else {}
     known: Facts = {**COMMON, **OWN[kind], **moved, **facts}
     return Question(principal=(by, "support"), kind=kind, target="issue_refund", facts=known)
 

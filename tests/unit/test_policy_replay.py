@@ -89,6 +89,7 @@ def test_each_change_is_counted_and_those_alike_are_told_together() -> None:
     tighter = forbid("context has amount_cents", 'principal, action == Mandate::Action::"call_tool", resource')
     replay.add(candidate(tighter, external), [*SAMPLES, *SAMPLES])
     result = replay.result()
+    assert {group.tenant for group in result.groups} <= {one.event.tenant for one in SAMPLES}
     assert (result.tightened, result.loosened, result.undecided, result.reason) == (2, 2, 0, 0)
     assert {(g.change, g.target, g.before, g.after, g.policies, g.count) for g in result.groups} == {
         ("tightened", "issue_refund", Lane.APPROVAL, Lane.NEVER, ("tenant/mine",), 2),
@@ -123,7 +124,9 @@ def test_whatever_a_missing_fact_was_a_forbid_that_applies_is_certain() -> None:
 
 
 def test_money_recorded_before_it_was_counted_by_the_day_cannot_be_decided_again() -> None:
-    found = decide_again(candidate(), older(ActionKind.CALL_TOOL, "moved_by_user_cents", amount_cents=5))
+    one = older(ActionKind.CALL_TOOL, "moved_by_user_cents", amount_cents=5)
+    found = decide_again(candidate(), one)
+    assert (found.tenant, found.run, found.seq) == (one.event.tenant, one.event.run, one.event.seq)
     assert (found.change, found.missing) == ("undecided", ("moved_by_user_cents",))
 
 
