@@ -49,7 +49,7 @@ def seeds(tmp_path: Path) -> dict[str, BackofficeSeed]:
 
 @asynccontextmanager
 async def office(folder: Path, seeds: dict[str, BackofficeSeed]) -> AsyncGenerator[aiohttp.ClientSession]:
-    app = create_app(authorize=authorize, folder=folder, seeds=seeds)
+    app = create_app(authorize=authorize, folder=folder, seeds=seeds, pages={"lamps/status": "<p>On time</p>"})
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
@@ -92,6 +92,16 @@ async def test_records_can_be_read(http: aiohttp.ClientSession) -> None:
     for path in ("/orders/AB-999", "/customers/C-9"):
         async with http.get(path) as response:
             assert (response.status, (await response.json())["code"]) == (404, "not_found")
+
+
+async def test_pages_are_for_anybody_and_nothing_beside_them_is(http: aiohttp.ClientSession) -> None:
+    stranger = {"authorization": "", "x-mandate-tenant": ""}
+    answers: dict[str, tuple[int, str]] = {}
+    for path in ("/pages/lamps/status", "/pages/other", "/orders/AB-100"):
+        async with http.get(path, headers=stranger) as response:
+            answers[path] = response.status, await response.text()
+    assert answers["/pages/lamps/status"] == (200, "<p>On time</p>")
+    assert [answers[path][0] for path in ("/pages/other", "/orders/AB-100")] == [404, 401]
 
 
 async def test_every_write_is_counted_with_where_it_came_from(http: aiohttp.ClientSession) -> None:
