@@ -18,19 +18,24 @@ def _node_hash(left: bytes, right: bytes) -> bytes:
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """Return the hash of a list, given those of its entries; that of nothing for an empty one."""
-    level = list(leaves) or [hashlib.sha256().digest()]
-    while len(level) > 1:
-        level = _above(level)
-    return level[0]
+    return levels_of(leaves)[-1][0]
 
 
-def path_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return what, with the entry at `index`, gives the root: the audit path, from the bottom up."""
-    level, path = list(leaves), list[bytes]()
-    while len(level) > 1:
+def levels_of(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the whole tree, from the leaves up to the root."""
+    levels = [list(leaves) or [hashlib.sha256().digest()]]
+    while len(levels[-1]) > 1:
+        levels.append(_above(levels[-1]))
+    return levels
+
+
+def path_of(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    """Return what, with the entry at `index`, gives the root of a tree: the audit path, from the bottom up."""
+    path = list[bytes]()
+    for level in levels[:-1]:
         if (beside := index ^ 1) < len(level):
             path.append(level[beside])
-        level, index = _above(level), index >> 1
+        index >>= 1
     return path
 
 

@@ -23,6 +23,7 @@ from data.checkpoints import (
 )
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.governed import EVERYTHING, Governed, Held, Part
+from data.inclusions import CheckpointLine, Tree, covering, evidence_keys, tree_of
 from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
 from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
@@ -50,11 +51,12 @@ from data.projections import CHECKPOINT, PROJECTIONS, Projector, rebuild_differe
 from data.run_export import EventLine, RunHeader, export_of
 from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
+from data.seals import Seal, SealStatement, refuse_seal
 from data.signatures import PublicKey, Signed, Signer
 from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
-from data.verification import Broken, Verdict, read_raw, verify_all, verify_one, verify_run
+from data.verification import Broken, Verdict, read_raw, verified_runs, verify_all, verify_one, verify_run
 
 __all__ = [
     "APPROVALS",
@@ -76,6 +78,7 @@ __all__ = [
     "Change",
     "ChangesRecord",
     "Checkpoint",
+    "CheckpointLine",
     "CheckpointRecord",
     "ContentStore",
     "EventLine",
@@ -113,6 +116,8 @@ __all__ = [
     "RunSummary",
     "RunUsage",
     "RunWriter",
+    "Seal",
+    "SealStatement",
     "Signed",
     "Signer",
     "Source",
@@ -120,6 +125,7 @@ __all__ = [
     "Sources",
     "Store",
     "TenantData",
+    "Tree",
     "Trim",
     "UseSummary",
     "Verdict",
@@ -133,6 +139,8 @@ __all__ = [
     "check_inclusion",
     "checkpoint_key",
     "checkpoints",
+    "covering",
+    "evidence_keys",
     "export_of",
     "indexing",
     "known_names",
@@ -150,7 +158,10 @@ __all__ = [
     "read_raw",
     "read_run",
     "rebuild_differences",
+    "refuse_seal",
     "root_over",
+    "tree_of",
+    "verified_runs",
     "verify_all",
     "verify_one",
     "verify_run",

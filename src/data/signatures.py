@@ -1,4 +1,4 @@
-"""Signatures that anybody can check: ES256 (RFC 7518: ECDSA over P-256 and SHA-256), keys as JSON Web Keys (RFC 7517)."""
+"""Signatures that anybody can check: ES256 of RFC 7518 (ECDSA over P-256 and SHA-256), keys as JSON Web Keys."""
 
 import base64
 from typing import Literal, Protocol
