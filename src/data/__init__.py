@@ -21,6 +21,7 @@ from data.checkpoints import (
     read_checkpoint,
     root_over,
 )
+from data.cursors import decode_cursor, encode_cursor
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.governed import EVERYTHING, Governed, Held, Part
 from data.inclusions import CheckpointLine, Tree, covering, evidence_keys, tree_of
@@ -140,6 +141,8 @@ __all__ = [
     "checkpoint_key",
     "checkpoints",
     "covering",
+    "decode_cursor",
+    "encode_cursor",
     "evidence_keys",
     "export_of",
     "indexing",

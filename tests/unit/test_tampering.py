@@ -3,50 +3,25 @@
 Types and fields come from the union of the events itself: a new one is tampered with by being there.
 """
 
-import types
 from collections.abc import Iterator
-from enum import Enum
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Any, cast
 
 import orjson
 import pytest
 from pydantic import BaseModel
 
 from core import GENESIS, Actor, PrincipalKind, RunId, TenantId, digest
-from core.bodies import Body, RunOpened
+from core.bodies import RunOpened
 from core.events import Event, Stored
 from core.parts import RunKind, Versions
 from data import Broken, Change, Keys, RawEvent, Walk, verify_run
 from data.checkpoints import Checkpoint, Head, changes_digest, root_over
 from data.notary import LocalSigner
 from data.signatures import Signed
+from event_samples import TYPES, filled
 
 TENANT, RUN = TenantId("ten_a"), RunId("run_a")
 ACTOR = Actor(kind=PrincipalKind.USER, id="usr_a")
-
-TYPES: tuple[type[BaseModel], ...] = get_args(get_args(Body)[0])
-
-
-def filled(annotation: Any) -> Any:
-    """Return a value of a type, with something in every field of it."""
-    if hasattr(annotation, "__supertype__"):
-        return filled(annotation.__supertype__)
-    if get_origin(annotation) is not None:
-        return _put_together(get_origin(annotation), get_args(annotation))
-    if issubclass(annotation, BaseModel):
-        return annotation(**{name: filled(field.annotation) for name, field in annotation.model_fields.items()})
-    return next(iter(annotation)) if issubclass(annotation, Enum) else {str: "abc", int: 7, bool: True}[annotation]
-
-
-def _put_together(origin: Any, arguments: tuple[Any, ...]) -> Any:
-    if origin is Literal:
-        return arguments[0]
-    if origin is tuple:
-        return (filled(arguments[0]), filled(arguments[0]))
-    if origin is dict:
-        return {"first": filled(arguments[1]), "second": filled(arguments[1])}
-    assert origin in (Union, types.UnionType, Annotated)
-    return filled(arguments[0])
 
 
 def changed(value: Any) -> Iterator[Any]:
