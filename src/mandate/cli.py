@@ -157,6 +157,19 @@ def verify(
     _run(work(folder or ROOT / ".mandate", run, store, pinned))
 
 
+@evidence.command("export")
+def export(
+    user: Annotated[str, typer.Option(help="Whom to sign in as: an auditor, admin or owner.")],
+    ocsf: Annotated[bool, typer.Option("--ocsf", help="As OCSF, for a SIEM.")] = False,
+    after: Annotated[str, typer.Option(help="The cursor that the last export ended with.")] = "",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Print all events that checkpoints cover, one JSON object a line, and at the end, on stderr, where to go on."""
+    from mandate.evidence_export import export as work
+
+    _run(work(url, user, after, ocsf=ocsf))
+
+
 @knowledge.command("add")
 def add(
     files: Annotated[list[Path], typer.Argument(exists=True, help="Markdown, text, HTML, PDF, DOCX; or folders.")],

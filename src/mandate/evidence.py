@@ -1,6 +1,6 @@
 """`mandate evidence verify`: every chain and every checkpoint of a local store, walked from its bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.markup import escape
 from control import TenantRecord, contexts
 from core import PUBLISHER, TenantId
 from core.errors import Defect, NotFound
-from data import Keys, PublicKey, Store, Walk, checkpoints, evidence_keys, verified_runs
+from data import Keys, PublicKey, Signed, Store, Walk, checkpoints, evidence_keys, verified_runs
 from data.notary import FileAnchor, LocalSigner
 from mandate.exports import keys_of
 from mandate.local.kept import open_kept
@@ -26,8 +26,9 @@ async def verify(folder: Path, run: str, store: StoreKind, pinned: Sequence[Publ
     Raises:
         NotFound: no store there, or no such run.
     """
+    anchored = _anchored(folder / ANCHORS)  # first: what is anchored by now is in a store that is opened later
     async with open_kept(folder, store) as kept:
-        checking = _Checking(kept, folder, await _keys(kept, folder, pinned))
+        checking = _Checking(kept, folder / ANCHORS, anchored, await _keys(kept, folder, pinned))
         await checking.all(run)
     if run and not checking.runs:
         raise NotFound("There is no such run in this store.")
@@ -40,6 +41,14 @@ async def verify(folder: Path, run: str, store: StoreKind, pinned: Sequence[Publ
     return 1 if checking.broken else 0
 
 
+def _anchored(anchors: Path) -> Mapping[TenantId, Sequence[int]]:
+    """Return the numbers of the checkpoints that are anchored, by tenant."""
+    return {
+        TenantId(folder.name): sorted(int(file.stem) for file in folder.glob("*.json"))
+        for folder in anchors.glob("ten_*")
+    }
+
+
 async def _keys(kept: Store, folder: Path, pinned: Sequence[PublicKey]) -> Keys:
     beside = folder / EVIDENCE_KEY
     own = [await LocalSigner(beside).key()] if beside.exists() else []
@@ -48,9 +57,10 @@ async def _keys(kept: Store, folder: Path, pinned: Sequence[PublicKey]) -> Keys:
 
 
 class _Checking:
-    def __init__(self, kept: Store, folder: Path, keys: Keys) -> None:
+    def __init__(self, kept: Store, anchors: Path, anchored: Mapping[TenantId, Sequence[int]], keys: Keys) -> None:
         self._kept = kept
-        self._anchors = folder / ANCHORS
+        self._anchor = FileAnchor(anchors)
+        self._anchored = anchored
         self._keys = keys
         self.walks: dict[TenantId, Walk] = {}
         self.broken: list[tuple[TenantId, str]] = []
@@ -78,7 +88,7 @@ class _Checking:
     async def _tenants(self) -> set[TenantId]:
         """Return all tenants that anything is known of, also where every run of theirs was deleted."""
         directory = self._kept.tenant(contexts.publisher("verify")).records
-        known, cursor = {PUBLISHER, *(TenantId(path.name) for path in self._anchors.glob("ten_*"))}, None
+        known, cursor = {PUBLISHER, *self._anchored}, None
         while True:
             page = await directory.list(TenantRecord, cursor=cursor)
             known |= {found.value.id for found in page.items}
@@ -87,18 +97,19 @@ class _Checking:
                 return known
 
     async def _checkpoints(self, tenant: TenantId) -> None:
-        keys = Keys(self._keys.known, self._keys.pinned)
-        walk = self.walks[tenant] = Walk(tenant, keys)
-        anchor, number = FileAnchor(self._anchors), 0
+        walk = self.walks[tenant] = Walk(tenant, Keys(self._keys.known, self._keys.pinned))
+        found = dict[int, Signed]()
         try:
-            async for found in checkpoints(self._kept.tenant(contexts.from_log(tenant))):
-                number, signed = int(found.key), found.value.signed
-                self._note(tenant, *walk.checkpoint(number, signed, found.value.changes))
-                self._note(tenant, *walk.anchored(number, await anchor.read(tenant, number), signed))
+            async for one in checkpoints(self._kept.tenant(contexts.from_log(tenant))):
+                number, found[int(one.key)] = int(one.key), one.value.signed
+                self._note(tenant, *walk.checkpoint(number, one.value.signed, one.value.changes))
         except Defect as error:
-            self._note(tenant, f"checkpoint {number + 1}, or one of the next: {error.message}")
+            self._note(tenant, f"checkpoint {len(found) + 1}, or one of the next: {error.message}")
             return
-        self._note(tenant, *walk.anchored(number + 1, await anchor.read(tenant, number + 1), None))
+        # The last one may be about to be anchored at this moment.
+        for number in sorted({*self._anchored.get(tenant, ()), *list(found)[:-1]}):
+            anchored = await self._anchor.read(tenant, number)
+            self._note(tenant, *walk.anchored(number, anchored, found.get(number)))
 
     def _note(self, tenant: TenantId, *broken: str) -> None:
         self.broken += [(tenant, one) for one in broken]
