@@ -33,7 +33,7 @@ bench: setup
 	$(BIN)/mandate bench
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check --no-cache .

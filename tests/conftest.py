@@ -1,34 +1,57 @@
-"""What holds for all tests: nothing is left out in silence, and in CI nothing is left out at all."""
+"""What holds for all tests: what was left out is told, as is what was counted; in CI nothing is left out.
+
+Tests may run in several processes: what is told at the end travels in their reports.
+"""
 
 import os
+from collections import Counter
 from collections.abc import Generator
+from operator import itemgetter
+from typing import cast
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("mandate", deadline=None)  # how busy the machine is says nothing about the code
+settings.load_profile("mandate")
 
 MISSING = "tool missing:"
 """How the reason of a skip begins where a test needs a tool that this machine lacks."""
 
-_LEFT_OUT = pytest.StashKey[dict[str, str]]()
+Tally = dict[str, Counter[str]]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_LEFT_OUT] = {}
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Generator[Tally]:
+    """What a test has counted, by heading; it is printed when all tests are over."""
+    counts: Tally = {}
+    yield counts
+    request.node.user_properties.extend((heading, dict(counted)) for heading, counted in counts.items())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    _, found, tool = str(report.longrepr).partition(MISSING)
-    if report.skipped and found:
-        tool = tool.strip(" '\")")
-        item.config.stash[_LEFT_OUT][item.nodeid] = tool
-        if os.environ.get("MANDATE_CI"):
-            report.outcome, report.longrepr = "failed", f"CI has to install {tool}"
+    if report.skipped and (tool := _tool(report)) and os.environ.get("MANDATE_CI"):
+        report.outcome, report.longrepr = "failed", f"CI has to install {tool}"
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if left_out := config.stash[_LEFT_OUT]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    stats = terminalreporter.stats
+    reports = [report for kind in stats.values() for report in kind if isinstance(report, pytest.TestReport)]
+    told = [pair for report in reports for pair in report.user_properties]
+    for heading, counts in sorted(told, key=itemgetter(0)):
+        total = Counter(cast("dict[str, int]", counts))
+        terminalreporter.section(f"{heading}: {total.total()}")
+        for line, count in sorted(total.items()):
+            terminalreporter.line(f"{count:6}  {line}")
+    if left_out := [(tool, report.nodeid) for report in reports if report.skipped and (tool := _tool(report))]:
         terminalreporter.section("left out, since this machine lacks a tool")
-        for test, tool in left_out.items():
+        for tool, test in left_out:
             terminalreporter.line(f"{tool:12} {test}")
+
+
+def _tool(report: pytest.TestReport) -> str:
+    """Return the tool for want of which a test was skipped."""
+    return str(report.longrepr).partition(MISSING)[2].strip(" '\")")

@@ -12,8 +12,8 @@ from core.events import Stored
 QUEUE_LIMIT = 1000
 """A follower that is this many items behind is cut off; it reconnects with its last event id."""
 
-FRAME_SECONDS = 0.016
-"""Shortest time between two pieces of a stream: a screen shows no more, and each piece costs both services CPU."""
+FRAME_SECONDS = 0.033
+"""Shortest time between two pieces of a stream: thirty times a second is flowing text, and each piece costs CPU."""
 
 
 @dataclass(frozen=True, slots=True)

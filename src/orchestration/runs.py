@@ -110,14 +110,16 @@ class Runs:
     ) -> AsyncGenerator[bytes]:
         """Yield the run's events after number `after` as an event stream, then what happens, until it ends.
 
-        Events come from the log; what this process carries is shown at once, with the text as it is written. A stream
-        lasts `seconds` at most; `until_parked` ends it where the run waits for a person.
+        Events come from the log, or from memory where this process carries the run: each is then shown as soon as it is
+        on disk, with the text as it is written. A stream lasts `seconds` at most; `until_parked` ends it where the run
+        waits for a person.
         """
         data = self._services.store.tenant(context)
         end = asyncio.get_running_loop().time() + seconds
         with self._services.hub.follow(context.tenant, run) as (live, follower):
             fetch = fetcher(data, live.known)
-            items: Sequence[Item | None] = await read_events(data, run, after=after)
+            items: Sequence[Item | None] = self._at_hand(context.tenant, run, after)
+            items = items or await read_events(data, run, after=after)
             if not items and fold(await read_run(data, run)).ended:
                 return
             while asyncio.get_running_loop().time() < end:
@@ -128,6 +130,11 @@ class Runs:
                 if None in items or _over(fresh, until_parked=until_parked):
                     return
                 items = await follower.take(within=POLL_SECONDS) or await read_events(data, run, after=after)
+
+    def _at_hand(self, tenant: TenantId, run: RunId, after: int) -> list[Stored]:
+        """Return what is on disk behind event number `after` of a run that this process carries; else nothing."""
+        turn = self._turns.get((tenant, run))
+        return turn.writer.events[after : turn.writer.durable] if turn else []
 
     async def drain(self, seconds: float) -> None:
         """Bring all runs to a point where another process can take them up: no tool call is cut short in time."""

@@ -32,7 +32,8 @@ def event_bytes(*, data: bytes, event: str | None = None, id: str | None = None)
             if not _FIELD_BREAKS.isdisjoint(value):
                 raise Defect(f"the {name} of a server-sent event must be a single line")
             head += f"{name}: {value}\n"
-    return b"%sdata: %s\n\n" % (head.encode(), b"\ndata: ".join(_LINE_END.split(data)))
+    lines = _LINE_END.split(data) if b"\n" in data or b"\r" in data else [data]  # JSON has no line breaks in it
+    return b"%sdata: %s\n\n" % (head.encode(), b"\ndata: ".join(lines))
 
 
 class EventStreamResponse(StreamingResponse):

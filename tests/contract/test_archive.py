@@ -9,9 +9,10 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import orjson
 from evidence_world import Vouched
 from evidence_world import resealed as rewritten
-from governed_world import Governed
+from governed_world import Governed, eraser_of
 
-from core import PrincipalId, SystemClock, digest
+from control import ErasureRecord
+from core import PrincipalId, SystemClock, digest, new_id
 from data import EventLine, Projector, RawEvent, Seal, SealStatement, Signed, Store, export_of, read_raw, tree_of
 from data.notary import LocalSigner
 from mandate.exports import check, check_run
@@ -45,6 +46,12 @@ async def resealed(entries: Mapping[str, bytes], signer: LocalSigner) -> dict[st
     key = await signer.key()
     forged = Seal(signed=await Signed.by(signer, statement.canonical()), keys=(*seal.keys, key))
     return {**told, SEAL: forged.model_dump_json().encode()}
+
+
+async def erasure(one: Governed) -> ErasureRecord:
+    """Have something written down as to be erased that is not there."""
+    erasures = eraser_of(one.store).erasures
+    return await erasures.request(one.tenant, "document", new_id("doc"), one.context.principal.actor)
 
 
 def unpacked(file: Path) -> dict[str, bytes]:
@@ -85,13 +92,16 @@ def agreeing(entries: Mapping[str, bytes]) -> dict[str, bytes]:
 
 async def test_an_archive_has_all_that_is_the_tenants_and_nothing_of_another(store: Store, tmp_path: Path) -> None:
     ours, theirs = await Governed(store).fill(), await Governed(store).fill()
+    erasures = [await erasure(one) for one in (ours, theirs)]
     file = await taken(ours, tmp_path)
     found = words(file)
     assert [name for name, word in vars(ours.words).items() if word not in found] == []
     assert [word for word in [*theirs.words.all(), theirs.tenant, theirs.person] if word in found] == []
     entries = unpacked(file)
+    assert [line["key"] for line in lines(entries["erasures.jsonl"])] == [erasures[0].key]
+    assert orjson.loads(entries["manifest.json"])["tenant"] == ours.tenant
     assert list(entries) == [*ENTRIES, MANIFEST, SEAL]
-    assert all(entries[name] for name in ENTRIES if name != "erasures.jsonl")
+    assert all(entries[name] for name in ENTRIES)
     events = [line["data"].encode() for line in lines(entries["log.jsonl"]) if "data" in line]
     for run in (ours.ended, ours.running, ours.parked):
         assert {event.data for event in await read_raw(ours.data, run)} <= set(events)

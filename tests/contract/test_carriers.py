@@ -158,6 +158,20 @@ async def test_a_bell_rings_until_the_process_that_has_the_run_has_answered(
     assert (one.looked, other.looked) == ([run], [run])
 
 
+async def test_bells_for_runs_of_the_same_id_ring_in_each_tenant(store: Store, clock: MovableClock) -> None:
+    one, run, tenants = await process(store, clock), run_id(), [member().tenant for _ in range(2)]
+    looks: list[tuple[TenantId, RunId]] = []
+
+    async def look(tenant: TenantId, found: RunId) -> bool:
+        looks.append((tenant, found))
+        return True
+
+    for tenant in tenants:
+        await one.driver.wake(tenant, run)
+    await one.driver.answer(look)
+    assert sorted(looks) == sorted((tenant, run) for tenant in tenants)
+
+
 async def test_a_bell_for_a_run_that_is_gone_falls_silent(store: Store, clock: MovableClock) -> None:
     one = await process(store, clock)
     await one.driver.wake(CONTEXT.tenant, run_id())

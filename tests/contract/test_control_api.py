@@ -19,6 +19,7 @@ from control import (
     Caller,
     ControlServices,
     Directory,
+    ErasureRecord,
     Erasures,
     Policies,
     ServiceCaller,
@@ -301,6 +302,16 @@ async def test_the_publisher_takes_a_tenant_on_once(api: Api) -> None:
     changes = await api.log(contexts.publisher("test"), RunKind.ADMIN)
     assert [body.kind for body in changes if isinstance(body, RecordChanged)] == ["tenant", "binding", "binding"]
     assert TID not in str(changes)
+
+
+async def test_the_publisher_has_a_tenant_erased_and_is_told_which(api: Api) -> None:
+    told = await api.call("service:control.admin", "POST", f"/v1/tenants/{CONTOSO.id}/erasure")
+    assert (told.status, told.json["tenant"]) == (202, CONTOSO.id)
+    records = api.store.tenant(contexts.publisher("test")).records
+    found = await records.list(ErasureRecord)
+    assert [(item.value.id, item.value.tenant, item.value.target) for item in found.items] == [
+        (told.json["erasure"], CONTOSO.id, CONTOSO.id)
+    ]
 
 
 async def test_the_list_of_tenants_comes_in_pages(api: Api) -> None:

@@ -132,6 +132,16 @@ async def test_content_is_written_once_whatever_became_of_the_answer(world: Worl
     assert await data.content.get(content.ref) == content.data
 
 
+async def test_a_read_of_one_container_does_not_wait_for_what_another_has_reached(world: World) -> None:
+    data = world.store.tenant(member())
+    for number in range(5):
+        await data.records.put(f"{number}", Note(), etag=None)
+    await data.content.put([prompt()])
+    async with asyncio.timeout(5):
+        assert len((await data.content.list()).items) == 1
+    assert world.asked("query", "content") == 1
+
+
 @pytest.mark.parametrize("fault", [*NOT_DONE, Fault(status=404, substatus=1002)], ids=str)
 async def test_reads_are_tried_again(world: World, fault: Fault) -> None:
     context = member()
@@ -304,7 +314,7 @@ async def test_another_tenants_document_is_withheld_and_called_a_fault() -> None
         with pytest.raises(Defect) as refused:
             await ask
         assert refused.value.code == "defect.tenant"
-    with pytest.raises(Defect):
+    with pytest.raises(Defect, match="does not name the tenant"):
         await items.query((mine, "k"), "SELECT * FROM c")
     with pytest.raises(Defect):
         await items.create((mine, "k"), {"id": "a", "tenant": "ten_theirs", "kind": "k"})

@@ -148,7 +148,7 @@ async def test_query_syntax_in_a_persons_words_is_only_words(store: Store, text:
     assert [hit.passage.text for hit in hits if hit.rank_text] == ["the kettle"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=200))
 async def test_any_text_can_be_searched_for(store: Store, text: str) -> None:
     context = member()

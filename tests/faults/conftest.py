@@ -1,6 +1,5 @@
-"""A product of its own for each module of faults, with both demo companies in it, and what it was hit in."""
+"""A product of its own for the tests of faults, with both demo companies in it."""
 
-from collections import Counter
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -12,8 +11,6 @@ from mandate.local.stack import Stack, free_port, running
 from mandate.local.world import load_companies
 from mandate.services import Services
 from mandate.settings import ROOT
-
-_PHASES = pytest.StashKey[Counter[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -28,16 +25,3 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stac
 async def session() -> AsyncGenerator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-@pytest.fixture
-def phases(request: pytest.FixtureRequest) -> Counter[str]:
-    """How often a kill struck a run behind which event; printed when the tests are over."""
-    return request.config.stash.setdefault(_PHASES, Counter())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if phases := config.stash.get(_PHASES, None):
-        terminalreporter.section("where runs were when the process was killed")
-        for phase, count in phases.most_common():
-            terminalreporter.line(f"{count:6}  {phase}")

@@ -44,9 +44,10 @@ pytestmark = pytest.mark.timeout(120 + 30 * KILLS)
 
 
 async def test_kill_9_at_random_moments(
-    stack: Stack, session: aiohttp.ClientSession, tmp_path: Path, phases: Counter[str]
+    stack: Stack, session: aiohttp.ClientSession, tmp_path: Path, tally: dict[str, Counter[str]]
 ) -> None:
     chance = random.Random(SEED)
+    phases = tally["where runs were when the process was killed"] = Counter()
     load = Load(session)
     await load.sign_in(stack.url, SEED)
     for number in range(KILLS):

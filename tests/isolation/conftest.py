@@ -8,26 +8,14 @@ import pytest
 from seen_data import Matrix
 from two_tenants import Product, Tenant, beside, emulators, fill, product, share, write_root
 
-_MATRIX = pytest.StashKey[Matrix]()
-
 WORLD = "MANDATE_ISOLATION_WORLD"
 """Where emulators run already that can be shared: what `emulated_world` writes."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_MATRIX] = {}
-
-
 @pytest.fixture
-def matrix(pytestconfig: pytest.Config) -> Matrix:
-    return pytestconfig.stash[_MATRIX]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for attacked, counts in config.stash[_MATRIX].items():
-        terminalreporter.section(f"{counts.total()} attacks refused: {attacked}")
-        for kind, count in sorted(counts.items()):
-            terminalreporter.line(f"{count:6} {kind}")
+def matrix(tally: Matrix) -> Matrix:
+    """What was attacked, and how often each attack was refused."""
+    return tally
 
 
 @pytest.fixture(scope="session")

@@ -1,64 +1,51 @@
-"""Every place in the code that keeps tenants apart, each taken away in turn.
+"""Every place in the code that keeps tenants apart. `mutating` takes one away, `run_mutants` sees whether a test fails.
 
-A `predicate` is `tenant = ?` in a statement: the mutant lets any tenant pass. A `check` compares tenants: the mutant
-finds them equal. A `key` is a tenant that goes into a key, an id or an event: in the mutant it is the same for all. So
-it is in a `container`, such as a cache, in all places where it is asked.
+A `predicate` is a tenant in a statement's WHERE, of SQLite or of Cosmos DB: the mutant lets any tenant pass. A `check`
+compares tenants: the mutant finds them equal. A `key` is a tenant that goes into a key, an id or an event, or stands in
+a table's key: in the mutant it is the same for all. So it is in a `container`, such as a cache, in all places where it
+is asked. A `partition` is the part of Cosmos DB that is asked: the mutant asks all of them.
 
 A mutant that changes nothing for anybody has a comment on its line or the one before, with the reason:
 `# mandate: equal[key] - why`.
 """
 
 import ast
-import copy
-import gc
-import importlib
 import re
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mandate.settings import ROOT
 
 SRC = ROOT / "src"
-LAYERS = ("core", "telemetry", "data", "models", "tools", "web", "control", "orchestration", "interaction")
-NOT_YET = (
-    *("data/cosmos/", "data/sqlite/governed.py", "data/sqlite/platform.py", "data/sqlite/vectors.py:84"),
-    *(
-        "control/records.py:127",
-        "control/routes/tenants.py:165",
-        "control/erasures.py",
-        "control/contexts.py:90",
-        "orchestration/erasing.py",
-        "orchestration/erasure.py",
-    ),
-    "orchestration/store_driver.py:47",
-)
-"""Where mutants are made, and no test was yet shown to notice all of them: they are counted and not tried."""
+LAYERS = ("core", "telemetry", "data", "models", "tools", "reading", "web", "control", "orchestration", "interaction")
+SCHEMA = "data/sqlite/schema.sql"
 
 NAMES = {"tenant", "_tenant", "tenant_id", "tid"}
-KEYED = {
-    "get",
-    "setdefault",
-    "pop",
-    "add",
-    "forget",
-    "take",
-    "leave",
-    "follow",
-    "derived_id",
-    "canonical",
-    "log_run",
-    "_place",
-}
-"""What is called with a key, or with what an id is made of."""
+ALSO = {"tenant.id", "key[0]"}
+"""A record of a tenant has its id, and the first level of a key in `data` is the tenant."""
 
-PREDICATE = "tenant = ?"
+ASKED = {"get", "setdefault", "pop", "add", "forget", "take", "leave", "follow"}
+"""What a container is asked with a key."""
+
+GIVEN = {"derived_id", "canonical", "log_run", "_place", "Operation", "_operation", "_owned", "_checked"}
+"""What makes an id of a tenant, counts for it, or holds to it what is read and written."""
+
+PREDICATES = {
+    re.compile(r"\btenant = \?"): "? IS NOT NULL",
+    re.compile(r"\btenant = c\.tenant\b"): "c.tenant IS NOT NULL",
+    re.compile(r"\bc\.tenant = @tenant\b"): "IS_DEFINED(c.tenant)",
+    re.compile(r"\btenant(?=(, \w+)*\) > \()"): "''",
+}
+"""A tenant in a statement, and what stands there instead: as many values are bound to it as before."""
+
+IN_KEY = re.compile(r"(?<=\()tenant, ")
+"""A tenant in the key of a table."""
+
+COMPARED = re.compile(r"\bc\.tenant\b|^/tenant$")
+"""A text that a statement or a key is looked through for."""
+
 MARK = re.compile(r"# mandate: equal\[(\w+)\] - \S")
 Parents = Mapping[ast.AST, ast.AST]
-Place = tuple[str, int, str]
-
-SAME = "ten_00000000000000000000000000"
 
 
 @dataclass(frozen=True)
@@ -66,13 +53,13 @@ class Mutant:
     """Attributes:
     line: where it is, or where the first of its places is.
     nodes: by their number in the walk over the tree. A container that is asked in many places has one mutant.
-    which: of the predicates in a text.
+    which: of the predicates in a text, of the keys in the schema.
     """
 
     file: str
     line: int
     kind: str
-    nodes: tuple[int, ...]
+    nodes: tuple[int, ...] = ()
     which: int = 0
 
     def __str__(self) -> str:
@@ -80,32 +67,45 @@ class Mutant:
 
 
 def mutants() -> Iterator[Mutant]:
-    """Yield all that are tried, in the order of the files."""
-    return (mutant for mutant in every_mutant() if not str(mutant).startswith(NOT_YET))
-
-
-def every_mutant() -> Iterator[Mutant]:
-    """Yield all that there are."""
+    """Yield all that there are, in the order of the files."""
     for layer in LAYERS:
         for path in sorted((SRC / layer).rglob("*.py")):
-            yield from _of_file(path)
+            yield from of_source(path.relative_to(SRC).as_posix(), path.read_text())
+    schema = (SRC / SCHEMA).read_text()
+    for which, found in enumerate(IN_KEY.finditer(_only_keys(schema))):
+        yield Mutant(SCHEMA, schema.count("\n", 0, found.start()) + 1, "key", which=which)
 
 
-def _of_file(path: Path) -> Iterator[Mutant]:
-    source = path.read_text()
-    file, lines = path.relative_to(SRC).as_posix(), source.splitlines()
-    tree = ast.parse(source)
+def _only_keys(schema: str) -> str:
+    """Return the schema with its indexes blank: they make nothing unique."""
+    return re.sub(r"CREATE INDEX.*", lambda found: " " * len(found.group()), schema)
+
+
+def without_key(schema: str, which: int) -> str:
+    """Return the schema with a key that the tenant is no part of."""
+    found = list(IN_KEY.finditer(_only_keys(schema)))[which]
+    return schema[: found.start()] + schema[found.end() :]
+
+
+def predicates(text: str) -> list[tuple[int, int, str]]:
+    """Return where in a text tenants are asked for, and what stands there in the mutant."""
+    return sorted((*found.span(), new) for pattern, new in PREDICATES.items() for found in pattern.finditer(text))
+
+
+def of_source(file: str, source: str) -> Iterator[Mutant]:
+    """Yield those of a file."""
+    lines, tree = source.splitlines(), ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     containers: dict[str, list[tuple[int, int]]] = {}
     for number, node in enumerate(ast.walk(tree)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for which in range(node.value.count(PREDICATE)):
-                yield Mutant(file, node.lineno, "predicate", (number,), which)
-        elif (kind := _kind(node, parents)) and not _is_equal(kind, lines, line := _line(node)):
-            if kind == "key" and (container := _container(node, parents)):
-                containers.setdefault(container, []).append((line + 1, number))
-            else:
-                yield Mutant(file, line + 1, kind, (number,))
+        kind = _kind(node, parents)
+        if not kind or _is_equal(kind, lines, line := _line(node)):
+            continue
+        if kind == "key" and (container := _container(node, parents)):
+            containers.setdefault(container, []).append((line + 1, number))
+            continue
+        for which in range(len(predicates(_text(node))) or 1):
+            yield Mutant(file, line + 1, kind, (number,), which)
     for places in containers.values():
         yield Mutant(file, min(places)[0], "container", tuple(number for _, number in places))
 
@@ -117,7 +117,7 @@ def _container(node: ast.AST, parents: Parents) -> str:
     match above:
         case ast.Subscript(value=container, slice=asked) if asked is key:
             return ast.unparse(container)
-        case ast.Call(func=ast.Attribute(value=container, attr=attr)) if attr in KEYED and key in above.args:
+        case ast.Call(func=ast.Attribute(value=container, attr=attr)) if attr in ASKED and key in above.args:
             return ast.unparse(container)
         case _:
             return ""
@@ -133,33 +133,51 @@ def _line(node: ast.AST) -> int:
     return node.lineno - 1
 
 
+def _text(node: ast.AST) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
 def _kind(node: ast.AST, parents: Parents) -> str:
+    above = parents.get(node)
+    if predicates(_text(node)) and not isinstance(above, ast.Compare | ast.Expr):
+        return "predicate"
+    if isinstance(above, ast.keyword) and above.arg == "partition_key":
+        return "partition"
     if isinstance(node, ast.Compare):
         return "check" if any(_is_compared(inner, parents) for inner in ast.walk(node)) else ""
     is_read = isinstance(getattr(node, "ctx", None), ast.Load)
-    return "key" if is_read and _names_tenant(node) and _is_key(node, parents) else ""
+    return "key" if is_read and names_tenant(node) and _is_key(node, parents) else ""
 
 
 def _is_compared(node: ast.AST, parents: Parents) -> bool:
     """Return whether a tenant stands in a comparison itself, or in a text that is compared."""
     above = parents.get(node)
-    within = isinstance(above, ast.Call) and _called(above) != "replace"
-    return _names_tenant(node) and not within and not isinstance(above, ast.Attribute) and not _is_function(node, above)
+    if COMPARED.search(_text(node)):
+        return isinstance(above, ast.Compare)
+    return names_tenant(node) and not isinstance(above, ast.Attribute) and not _is_given(node, parents)
 
 
-def _is_function(node: ast.AST, above: ast.AST | None) -> bool:
-    return isinstance(above, ast.Call) and above.func is node
+def _is_given(node: ast.AST, parents: Parents) -> bool:
+    """Return whether a call takes this, or is of it, before anything is compared; what `replace` takes is compared."""
+    above = parents.get(node)
+    while isinstance(above, ast.expr) and not isinstance(above, ast.Compare):
+        if isinstance(above, ast.Call) and _called(above) != "replace":
+            return True
+        above = parents.get(above)
+    return False
 
 
 def _called(call: ast.Call) -> str:
     return ast.unparse(call.func).rpartition(".")[2]
 
 
-def _names_tenant(node: ast.AST) -> bool:
-    """Return whether this is a tenant's id: `tenant`, `x.tenant`, or `tenant.id` of its record."""
+def names_tenant(node: ast.AST) -> bool:
+    """Return whether this is a tenant's id: `tenant`, `x.tenant`, or one of `ALSO`."""
     match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name in NAMES or ast.unparse(node) == "tenant.id"
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in NAMES:
+            return True
+        case ast.Attribute() | ast.Subscript():
+            return ast.unparse(node) in ALSO
         case _:
             return False
 
@@ -179,79 +197,6 @@ def _is_key(node: ast.AST, parents: Parents) -> bool:
         case ast.keyword(arg=name):
             return name in NAMES
         case ast.Call():
-            return _called(above) in KEYED and node in above.args
+            return _called(above) in ASKED | GIVEN and node in above.args
         case _:
             return False
-
-
-def apply(mutant: Mutant) -> None:
-    """Change the code that runs in this process; what was imported from the module before is changed as well."""
-    path = SRC / mutant.file
-    importlib.import_module(mutant.file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
-    tree = ast.parse(path.read_text())
-    nodes = list(ast.walk(tree))
-    _Change([nodes[number] for number in mutant.nodes], mutant.which).visit(tree)
-    trees = ast.parse(path.read_text()), ast.fix_missing_locations(tree)
-    old, new = (_codes(compile(tree, str(path), "exec")) for tree in trees)
-    different = {place for place in old if old[place] != new[place]}
-    assert different, f"{mutant} changes nothing"
-    functions = [f for f in gc.get_objects() if isinstance(f, types.FunctionType) and _place(f.__code__) in different]
-    assert {_place(function.__code__) for function in functions} == different, f"{mutant}: not all of {different}"
-    for function in functions:
-        function.__code__ = new[_place(function.__code__)]
-
-
-def _place(code: types.CodeType) -> Place:
-    return code.co_filename, code.co_firstlineno, code.co_qualname
-
-
-def _codes(code: types.CodeType, within: str = "module") -> dict[Place, types.CodeType]:
-    """Return the code of each function that stands in no other."""
-    found: dict[Place, types.CodeType] = {}
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            is_class = inner.co_flags & 2 == 0  # a class's body has no local variables of the fast kind
-            found |= _codes(inner) if is_class else {_place(inner): inner}
-    return found
-
-
-class _Change(ast.NodeTransformer):
-    def __init__(self, nodes: Sequence[ast.AST], which: int) -> None:
-        self.nodes, self.which = nodes, which
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if not any(node is chosen for chosen in self.nodes):
-            return super().generic_visit(node)
-        match node:
-            case ast.Constant(value=str(text)):
-                changed: ast.expr = ast.Constant(_without(text, self.which))
-            case ast.Compare():
-                changed = _passing(node)
-            case _:
-                changed = ast.Constant(SAME)
-        return ast.copy_location(changed, node)
-
-
-def _without(text: str, which: int) -> str:
-    """Return the statement with a predicate less; as many values are bound to it as before."""
-    parts = text.split(PREDICATE)
-    return (
-        PREDICATE.join(parts[: which + 1])
-        + "? IS NOT NULL"
-        + PREDICATE.join(["", *parts[which + 1 :]])[len(PREDICATE) :]
-    )
-
-
-def _passing(compare: ast.Compare) -> ast.expr:
-    """Return a comparison that comes out as if the tenants were the same."""
-    sides = [compare.left, *compare.comparators]
-    if all(any(map(_names_tenant, ast.walk(side))) for side in sides):
-        same = copy.deepcopy(compare)
-        _SameTenant().visit(same)
-        return same
-    return ast.Constant(not isinstance(compare.ops[0], ast.NotEq | ast.NotIn | ast.IsNot))
-
-
-class _SameTenant(ast.NodeTransformer):
-    def visit(self, node: ast.AST) -> ast.AST:
-        return ast.copy_location(ast.Constant(SAME), node) if _names_tenant(node) else super().generic_visit(node)

@@ -11,43 +11,71 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 import orjson
 import pytest
-from mutants import Mutant, apply, mutants
+from mutants import Mutant, mutants
+from mutating import apply
 
 TESTS = Path(__file__).parents[1]
 
 PRODUCT = "isolation/test_two_at_once.py"
 """Needs the whole product, and so the emulators."""
 
+VIEWS, CONTROL = "isolation/test_shared_views.py", "isolation/test_shared_control.py"
+MATRIX, APART = "isolation/test_store_matrix.py", "contract/test_store_apart.py"
+REQUESTS = "isolation/test_cosmos_requests.py"
+ONLY_COSMOS = "contract/test_store_cosmos.py::test_"
+WITHHELD = f"{ONLY_COSMOS}another_tenants_document_is_withheld_and_called_a_fault"
+ERASING = ["isolation/test_erasing_apart.py", "contract/test_governance.py", "contract/test_erasure_bytes.py"]
+
 KILLERS = {
-    "core/": ["isolation/test_shared_views.py"],
-    "data/sqlite/": ["isolation/test_store_matrix.py"],
-    "data/": ["isolation/test_shared_views.py", "isolation/test_store_matrix.py"],
+    "core/": [VIEWS],
+    "data/cosmos/items": [WITHHELD, REQUESTS],
+    "data/cosmos/containers": ["unit/test_cosmos_keys.py"],
+    "data/cosmos/": [REQUESTS, APART],
+    "data/sqlite/governed": [APART],
+    "data/sqlite/platform": [APART],
+    "data/sqlite/": [MATRIX, APART],
+    "data/": [VIEWS, MATRIX],
     "telemetry/": ["unit/test_telemetry.py"],
     "tools/": ["unit/test_tools_executor.py"],
     "web/tokens": ["unit/test_web_tokens.py", "contract/test_identity_console.py"],
     "web/": ["unit/test_web_assertions.py"],
-    "control/gate": ["isolation/test_shared_control.py", "contract/test_control_gate.py"],
+    "control/erasures": ERASING,
+    "control/contexts": [CONTROL, *ERASING],
+    "control/records": [CONTROL, *ERASING],
+    "control/gate": [CONTROL, "contract/test_control_gate.py"],
     "control/policy.": ["unit/test_policy.py"],
     "control/routes/": ["contract/test_control_api.py"],
-    "control/": ["isolation/test_shared_control.py"],
-    "orchestration/live": ["isolation/test_shared_views.py"],
-    "orchestration/flags": ["isolation/test_shared_views.py"],
+    "control/": [CONTROL],
+    "orchestration/archive": ["contract/test_archive.py"],
+    "orchestration/exporting": ["contract/test_archive.py"],
+    "orchestration/eras": ERASING,
+    "orchestration/store_driver": ["contract/test_carriers.py", PRODUCT],
+    "orchestration/live": [VIEWS],
+    "orchestration/flags": [VIEWS],
     "orchestration/": [PRODUCT],
     "interaction/console/pages/sign_in": ["isolation/test_sign_in_mixed.py"],
-    "interaction/": ["isolation/test_shared_views.py"],
+    "interaction/": [VIEWS],
 }
-"""The tests that must notice a change, by the beginning of the file's name; the first that fits."""
+"""The tests that must notice a change, by the beginning of the file's name; the first that fits. Quick ones first."""
 
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
+IMPORTED = ("mandate.compose", "data.sqlite.vectors", "data.cosmos", "emulators.cosmos", "aiohttp", "hypothesis")
 AT_ONCE = 2
-SECONDS = 60
+SECONDS = 150
+"""After which nobody waits for a test that hangs: that is noticed too."""
+
+PASSED, BROKEN = 0, 70
+NOTICED = (1, 2)
+"""A test failed, or could not even be imported."""
 
 
 @contextmanager
@@ -72,33 +100,61 @@ def killers(mutant: Mutant) -> list[str]:
     return next(tests for prefix, tests in KILLERS.items() if mutant.file.startswith(prefix))
 
 
-def lives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
-    """Return whether all tests pass in spite of the mutant; for the child process, which ends after it."""
+def adapter(mutant: Mutant) -> str:
+    """Return on which store the tests are that must notice it: where they run on both, on SQLite, which is quicker."""
+    return "cosmos" if mutant.file.startswith("data/cosmos/") else "not cosmos"
+
+
+Trial = tuple[str, Sequence[str], Mutant | None]
+"""The store and the tests, and what is changed: nothing, to see that they pass."""
+
+
+def attempt(trial: Trial) -> int:
+    """Return how the tests end; for the child process, which ends after it."""
+    store, tests, mutant = trial
     output = io.StringIO()
+    Timer(SECONDS, os._exit, NOTICED[:1]).start()
     with redirect_stdout(output), redirect_stderr(output):
         if mutant:
             apply(mutant)
-        arguments = ["-x", "-q", "--timeout=30", "-p", "no:cacheprovider", *(str(TESTS / name) for name in tests)]
-        passed = pytest.main(arguments, plugins=[sys.modules[name] for name in PLUGINS]) == 0
-    if mutant is None and not passed:
+        arguments = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", store]
+        plugins = [sys.modules[name] for name in PLUGINS]
+        ended = int(pytest.main([*arguments, *(str(TESTS / name) for name in tests)], plugins=plugins))
+    if ended not in ((PASSED, *NOTICED) if mutant else (PASSED,)):
         sys.stderr.write(output.getvalue())
-    return passed
+    return ended
 
 
-def survivors(chosen: Sequence[Mutant]) -> list[Mutant]:
-    """Return those that live, trying a few at once."""
-    waiting, running, found = list(chosen), dict[int, tuple[Mutant, float]](), list[Mutant]()
+def forked(trial: Trial) -> int:
+    """Return the id of a process that makes the attempt and ends as it does, or as broken."""
+    if child := os.fork():
+        return child
+    ended = BROKEN
+    try:
+        ended = attempt(trial)
+    finally:
+        sys.stderr.flush()
+        os._exit(ended)
+
+
+def tried(chosen: Sequence[Mutant]) -> list[Mutant]:
+    """Return the survivors, trying a few at once; first that the tests pass without any change."""
+    unchanged = {(adapter(mutant), tuple(killers(mutant))) for mutant in chosen}
+    waiting: list[Trial] = [(*tests, None) for tests in sorted(unchanged)]
+    waiting += [(adapter(mutant), killers(mutant), mutant) for mutant in chosen]
+    running, found = dict[int, tuple[Trial, float]](), list[Mutant]()
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
-            mutant = waiting.pop(0)
-            if (child := os.fork()) == 0:
-                os._exit(1 if lives(mutant, killers(mutant)) else 0)
-            running[child] = mutant, time.monotonic()
+            trial = waiting.pop(0)
+            running[forked(trial)] = trial, time.monotonic()
         child, status = os.wait()
-        mutant, begun = running.pop(child)
-        lived = status != 0
-        sys.stderr.write(f"{'LIVES' if lived else 'dead':6}{time.monotonic() - begun:6.1f} s  {mutant}\n")
-        found += [mutant] if lived else []
+        (_, tests, mutant), begun = running.pop(child)
+        ended = os.waitstatus_to_exitcode(status)
+        assert mutant or ended == PASSED, f"{tests} fail without any change"
+        if mutant:
+            says = "LIVES" if ended == PASSED else "dead" if ended in NOTICED else "BROKE"
+            sys.stderr.write(f"{says:6}{time.monotonic() - begun:6.1f} s  {mutant}\n")
+            found += [mutant] if ended not in NOTICED else []
     return found
 
 
@@ -109,27 +165,20 @@ def main() -> None:
     asked.add_argument("--only", default="", help="only those in files, lines or of kinds that contain this")
     asked.add_argument("--world", default="", help="a file of `emulated_world`, if its emulators run already")
     given = asked.parse_args()
-    known = [mutant for mutant in mutants() if given.only in str(mutant)]
-    chosen = random.Random(given.seed).sample(known, given.sample) if given.sample else known
+    known = list(mutants())
+    asked_for = [mutant for mutant in known if given.only in str(mutant)]
+    chosen = random.Random(given.seed).sample(asked_for, given.sample) if given.sample else asked_for
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    for name in ("mandate.compose", "data.sqlite.vectors", *PLUGINS, "aiohttp", "hypothesis"):
+    for name in (*IMPORTED, *PLUGINS):
         importlib.import_module(name)
     needed = any(PRODUCT in killers(mutant) for mutant in chosen)
     if given.world:
         os.environ["MANDATE_ISOLATION_WORLD"] = given.world
     with world(needed=needed and not given.world):
         lived = tried(chosen)
-    sys.stderr.write(f"{len(chosen)} of {len(known)} mutants, {len(lived)} live\n")
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(mutant.kind for mutant in known).items()))
+    sys.stderr.write(f"{len(chosen)} of {len(known)} mutants ({kinds}), {len(lived)} live\n")
     sys.stdout.write(orjson.dumps([str(mutant) for mutant in lived]).decode())
-
-
-def tried(chosen: Sequence[Mutant]) -> list[Mutant]:
-    """Return the survivors, once it is shown that the tests pass without any change."""
-    for tests in {tuple(killers(mutant)) for mutant in chosen}:
-        if (child := os.fork()) == 0:
-            os._exit(0 if lives(None, tests) else 1)
-        assert os.waitpid(child, 0)[1] == 0, f"{tests} fail without any change"
-    return survivors(chosen)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from mutants import mutants
+from mutants import MARK, SRC, mutants, of_source, predicates
 from run_mutants import KILLERS, PRODUCT
 from seen_data import Matrix
 
@@ -25,6 +25,21 @@ def test_every_mutant_has_tests_that_must_notice_it() -> None:
     without = [str(mutant) for mutant in mutants() if not any(mutant.file.startswith(prefix) for prefix in KILLERS)]
     assert without == [], "say in tests/isolation/run_mutants.py which tests must notice these"
     assert PRODUCT in {name for names in KILLERS.values() for name in names}
+
+
+def test_every_tenant_that_a_statement_asks_for_is_taken_away_once() -> None:
+    texts = {path.relative_to(SRC).as_posix(): len(predicates(path.read_text())) for path in SRC.glob("data/**/*.py")}
+    texts["data/cosmos/items.py"] -= 1  # looks through statements for it, and is none
+    texts["data/sqlite/vectors.py"] -= 1  # changes nothing, as the comment there says
+    assert Counter(m.file for m in mutants() if m.kind == "predicate") == +Counter(texts)
+
+
+def test_each_comment_that_a_mutant_changes_nothing_is_about_one() -> None:
+    for path in SRC.rglob("*.py"):
+        source = path.read_text()
+        for mark in MARK.finditer(source):
+            without = f"{source[: mark.start()]}#{source[mark.end() :]}"
+            assert len(list(of_source("", without))) > len(list(of_source("", source))), f"{path}: {mark.group()}"
 
 
 async def test_no_place_that_keeps_tenants_apart_can_go(shared_world: Path, matrix: Matrix) -> None:

@@ -217,7 +217,7 @@ def questions(draw: st.DrawFn) -> Question:
     return ask(kind, draw(st.sampled_from(PrincipalKind)), **facts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(lower, max_size=3), st.lists(lower, max_size=2), lower, st.booleans(), questions())
 def test_a_policy_added_to_a_lower_layer_never_weakens_a_lane(
     environment: list[Lower],

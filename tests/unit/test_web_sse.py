@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadRequest, Defect, Unavailable
@@ -38,7 +38,6 @@ def one_line_end(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-@settings(deadline=None)
 @given(EVENTS, st.lists(st.integers(0, 400), max_size=20))
 def test_what_is_sent_is_read_at_any_chunking(events: list[tuple[str, str, str]], at: list[int]) -> None:
     wire = b"".join(event_bytes(data=data.encode(), event=name, id=key) for data, name, key in events)
@@ -46,7 +45,6 @@ def test_what_is_sent_is_read_at_any_chunking(events: list[tuple[str, str, str]]
     assert read(cut(wire, at)) == expected
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=20))
 def test_chunking_makes_no_difference_even_for_noise(noise: bytes, at: list[int]) -> None:
     assert read(cut(noise, at)) == read([noise])

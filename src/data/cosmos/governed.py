@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import orjson
 from pydantic import TypeAdapter
 
 from core import Clock, ContentClass, PrincipalId, RunId, TenantId, timestamp
@@ -158,7 +157,7 @@ class CosmosGoverned:
         """Nothing to do: what the service deletes is gone, and its backups go by their own retention."""
 
     async def retain(self, tenant: TenantId, days: Mapping[ContentClass, int]) -> None:
-        await self._decided.decide(tenant, "days", {"days": orjson.dumps(days).decode()})
+        await self._decided.decide(tenant, "days", {"days": _DAYS.dump_json(dict(days)).decode()})
 
     async def hold(self, tenant: TenantId, name: str, subjects: Sequence[str]) -> None:
         await self._decided.decide(tenant, f"hold {name}", {"subjects": list(subjects)} if subjects else None)

@@ -4,6 +4,7 @@ Nothing comes out whose tenant is not the one that was asked for.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from azure.core import MatchConditions
@@ -37,6 +38,18 @@ class Items:
         self._proxy = proxy
         self._name = name
         self._calls = calls
+
+    async def begin(self) -> None:
+        """Have the SDK learn which container this is, before anything is written.
+
+        Where a write's answer has no body it files the session under the id that it has learned; under none, that of
+        all such containers, and a read of one then waits for what only another has reached (azure-cosmos 4.17.1).
+        """
+        with suppress(Missing):
+            await self._calls.run(
+                self._operation("open", PUBLISHER),
+                lambda: self._proxy.read_item("begin", partition_key=full_key((PUBLISHER, "begin"))),
+            )
 
     async def read(self, key: Key, id_: str) -> Document | None:
         """Return a document by its id; a point read."""
@@ -88,10 +101,12 @@ class Items:
             Stale: the condition does not hold, perhaps because of an earlier attempt of this same call.
         """
         full = full_key(key)
-        operations = [{"op": "set", "path": f"/{name}", "value": value} for name, value in values.items()]
+        changes = [{"op": "set", "path": f"/{name}", "value": value} for name, value in values.items()]
         await self._calls.run(
             self._operation("patch", key[0]),
-            lambda: self._proxy.patch_item(id_, full, operations, filter_predicate=only_if, no_response=True),
+            lambda: self._proxy.patch_item(
+                id_, partition_key=full, patch_operations=changes, filter_predicate=only_if, no_response=True
+            ),
         )
 
     async def delete(self, key: Key, id_: str, *, etag: str | None = None) -> bool:

@@ -1,5 +1,6 @@
 """The store on Azure Cosmos DB and Blob Storage, put together."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -65,8 +66,13 @@ class CosmosStore:
         self._heads = Heads()
         self._clock = clock
         self._platform = CosmosPlatform(self._events, self._views, self._records)
-        containers = {"events": self._events, "content": content, "records": self._records, "views": self._views}
-        self._governed = CosmosGoverned(self._decided, {**containers, "passages": self._passages}, beside)
+        self._containers = {"events": self._events, "content": content, "records": self._records, "views": self._views}
+        self._containers["passages"] = self._passages
+        self._governed = CosmosGoverned(self._decided, self._containers, beside)
+
+    async def begin(self) -> None:
+        """Get ready for use, before anything else."""
+        await asyncio.gather(*(items.begin() for items in self._containers.values()))
 
     def tenant(self, context: TenantContext) -> CosmosTenantData:
         content = CosmosContentStore(self._shelves, context, self._clock)
@@ -112,4 +118,6 @@ async def open_store(
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(account, calls))
         large = Blobs(await stack.enter_async_context(open_blobs(account, calls)), calls) if account.blobs else None
-        yield CosmosStore(database, account, calls, usage, large, clock or SystemClock(), retention or {})
+        store = CosmosStore(database, account, calls, usage, large, clock or SystemClock(), retention or {})
+        await store.begin()
+        yield store

@@ -79,6 +79,7 @@ def load_index(connection: Connection, tenant: TenantId, version: int, dimension
 
     A passage never changes under its number, and numbers are never given twice.
     """
+    # mandate: equal[predicate] - no two tenants ever have the same number, so those of others only take time
     there = [number for (number,) in connection.execute("SELECT number FROM passages WHERE tenant = ?", (tenant,))]
     before = (held or Index.empty(dimension)).only(np.array(there, dtype=np.int64))
     known = int(held.numbers.max(initial=0)) if held else 0
