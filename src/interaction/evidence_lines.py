@@ -65,7 +65,8 @@ def decision_lines(events: Sequence[Stored]) -> list[DecisionLine]:
 
 def _line(event: Event, made: DecisionMade, opened: RunOpened, events: Sequence[Stored]) -> DecisionLine:
     later = [stored.event for stored in events[event.seq :]]
-    asked = asked_for(made, events, later)
+    is_asked = made.decision.lane is Lane.APPROVAL or made.approval is not None
+    asked = asked_for(made, events, later) if is_asked else None
     resolved, _ = resolution_of(asked[1].approval, events) if asked else (None, None)
     allowed = made.decision.lane is Lane.AUTOMATIC or made.approval is not None
     return DecisionLine(

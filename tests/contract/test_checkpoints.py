@@ -1,6 +1,7 @@
 """Checkpoints: what they cover, who makes them, and that whatever is changed behind them is found and named."""
 
 import asyncio
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +13,8 @@ from governed_world import Governed, eraser_of
 from store_samples import member, run_id
 
 from control import AccessLog, contexts
-from core import PUBLISHER, Actor, PrincipalKind, TenantId
-from core.errors import Conflict, Unavailable
+from core import PUBLISHER, Actor, PrincipalKind, TenantId, digest
+from core.errors import Conflict, Defect, Unavailable
 from data import (
     Change,
     Checkpoint,
@@ -22,16 +23,19 @@ from data import (
     PublicKey,
     Record,
     Store,
+    Walk,
     check_inclusion,
     checkpoint_key,
     covering,
     latest_number,
+    one_checkpoint,
+    refuse_seal,
     root_over,
     tree_of,
 )
 from data.checkpoints import INLINE, Head
 from data.notary import FileAnchor, LocalSigner
-from orchestration import checkpointing
+from orchestration import Checkpointer, Sealer, checkpointing
 
 
 def statement(record: CheckpointRecord) -> Checkpoint:
@@ -336,6 +340,71 @@ async def test_a_run_alone_proves_that_it_is_covered(store: Store, tmp_path: Pat
             changed = proof.model_copy(update=change)
             assert list(check_inclusion(ours.tenant, run, changed, stored[run], keys)), change
     assert tree.inclusion(run_id()) is None
+
+
+async def test_another_organisations_checkpoint_vouches_for_nothing_here(store: Store, tmp_path: Path) -> None:
+    ours, theirs = Vouched.over(store, tmp_path), Vouched.over(store, tmp_path)
+    await theirs.append()
+    run = await ours.append()
+    await ours.checkpointer.make()
+    keys, (kept,), (foreign,) = await ours.keys(), await ours.kept(), await theirs.kept()
+    assert [statement(one).tenant for one in (kept, foreign)] == [ours.tenant, theirs.tenant]
+    walk = Walk(ours.tenant, keys)
+    told = list(walk.checkpoint(1, foreign.signed, foreign.changes))
+    assert told == [f"checkpoint 1: it says that it is number 1 of {theirs.tenant}"]
+    assert list(one_checkpoint(ours.tenant, None, 1, kept.signed, kept.changes, keys)) == []
+    assert list(one_checkpoint(ours.tenant, None, 1, foreign.signed, foreign.changes, keys)) == [
+        "checkpoint 1: it does not follow from the checkpoint before"
+    ]
+    tree, events = await tree_of(store.tenant(ours.context)), (await ours.runs())[run]
+    assert tree is not None
+    proof = tree.inclusion(run)
+    assert proof is not None
+    assert list(check_inclusion(theirs.tenant, run, proof, events, keys)) == [
+        f"{run}: the checkpoint that came with it does not cover it"
+    ]
+    for _ in range(2):  # what is kept in memory of one is not the other's either
+        await ours.append()
+        await theirs.append()
+        await ours.checkpointer.make(asked=True)
+    for one in (ours, theirs):
+        assert await one.findings() == []
+        assert {change.run for record in await one.kept() for change in record.changes} == set(await one.runs())
+
+
+async def test_a_seal_vouches_for_its_own_organisation_alone(store: Store, tmp_path: Path) -> None:
+    ours, theirs = Vouched.over(store, tmp_path), Vouched.over(store, tmp_path)
+    await ours.append()
+    await ours.checkpointer.make()
+    sealer = Sealer(store, ours.signer, ours.anchor, ours.clock)
+    manifest = b"{}"
+    seals = [await sealer.seal(one.context, digest(manifest)) for one in (ours, theirs)]
+    told = [refuse_seal(seal, ours.tenant, manifest, await ours.keys()) for seal in seals]
+    assert [why for _, why in told] == [None, "it vouches for another manifest"]
+    assert [(said.tenant, said.number) for said, _ in told if said] == [(ours.tenant, 1), (theirs.tenant, 0)]
+
+
+async def test_what_went_wrong_is_told_with_its_tenant(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = Vouched.over(store, tmp_path)
+    await ours.append()
+
+    async def away(*_: object) -> None:
+        raise Unavailable("Not there.")
+
+    async def changed(*_: object) -> None:
+        raise Defect("Changed.")
+
+    monkeypatch.setattr(logging.getLogger("mandate"), "propagate", True)
+    with monkeypatch.context() as patch:
+        patch.setattr(FileAnchor, "put", away)
+        await ours.checkpointer.make(asked=True)
+    await ours.append()
+    monkeypatch.setattr(Checkpointer, "_current", changed)
+    await ours.checkpointer.make(asked=True)
+    told = [(record.message, vars(record)["mandate"]["tenant"]) for record in caplog.records]
+    assert told == [("A checkpoint was not anchored", ours.tenant), ("No checkpoint could be made", ours.tenant)]
 
 
 async def test_the_checkpoint_that_covers_an_event_is_found(store: Store, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_every_type_of_event_has_what_its_class_requires(type_: type[BaseModel])
     assert found["time"] == 1767225600250
     assert {"version", "product", "uid", "tenant_uid"} <= found["metadata"].keys()
     assert found["metadata"]["uid"] == "run_a.2"
+    assert found["metadata"]["tenant_uid"] == "ten_a"
     assert found["metadata"]["event_code"] == type_.model_fields["type"].default
     if found["class_uid"] == 6003:
         assert found["api"]["operation"]
