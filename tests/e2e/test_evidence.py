@@ -75,7 +75,7 @@ async def test_each_question_of_an_auditor_is_one_query(client: SignIn) -> None:
     run, greta, sander, noor = await refunded(client), *[await client(name) for name in (GRETA, SANDER, NOOR)]
     asked: Any = await sander.post("/v1/runs", {"agent": "support", "message": WARRANTY, "use_knowledge": True})
     await ended(sander, asked["run"], 60)
-    me, approver = [(await one.get("/v1/me"))["id"] for one in (sander, noor)]
+    me, approver = [str((await one.get("/v1/me"))["id"]) for one in (sander, noor)]
 
     await _until_listed(greta, asked["run"])
     by_person = await decisions(greta, f"person={me}")
