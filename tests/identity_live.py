@@ -25,7 +25,9 @@ async def serving(app: ASGIApp, listener: socket.socket, pem: Path | None = None
     """Serve `app`; over HTTPS if there is a file with a certificate and its key."""
     server = _Server(app, pem)
     running = asyncio.create_task(server.serve(sockets=[listener]))
-    await asyncio.wait_for(server.accepting.wait(), 5)
-    yield
-    server.should_exit = True
-    await running
+    try:
+        await asyncio.wait_for(server.accepting.wait(), 5)
+        yield
+    finally:
+        server.should_exit = True
+        await running

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from fastapi import FastAPI
 
 from control.callers import ControlServices
-from control.routes import policies, tenants
+from control.routes import policies, switches, tenants
 from web import create_service
 
 MAX_BODY_BYTES = 100_000
@@ -16,5 +16,6 @@ def create_app(deps: ControlServices, *, ready: Callable[[], Awaitable[None]] | 
     app = create_service(name="control", version=deps.version, ready=ready or deps.store.ready, max_body=MAX_BODY_BYTES)
     app.state.services = deps
     app.include_router(policies.router)
+    app.include_router(switches.router)
     app.include_router(tenants.router)
     return app

@@ -1,15 +1,16 @@
 """What a tenant may spend in a month: set aside before a model is called, settled after, exact among all processes."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Literal
 
 from control.batches import Batches
 from control.records import BUDGET_KEY, Amount, BudgetRecord
-from core import Clock, TenantId
+from core import Clock, TenantId, timestamp
 from core.errors import BudgetSpent, Conflict, Defect, PreconditionFailed
 from data import TenantData, Versioned
 
@@ -27,7 +28,7 @@ class Reservation:
 @dataclass(slots=True)
 class _Change:
     data: TenantData
-    kind: Literal["reserve", "settle"]
+    kind: Literal["reserve", "settle", "call"]
     key: str
     amount: Amount
     refused: str = ""
@@ -87,16 +88,36 @@ class Budgets:
         if owed := self._owed.get(data.context.tenant):
             await self._batches.add(data.context.tenant, owed.pop())
 
+    def count_call(self, data: TenantData) -> None:
+        """Count a tool call, with the tenant's next write or at `flush`: a crash until then loses it."""
+        self._owed.setdefault(data.context.tenant, []).append(_Change(data, "call", self._bucket(), Amount()))
+
     async def left(self, data: TenantData) -> int:
         """Return the millionths that are neither spent nor set aside; never below 0.
 
         A fact for policies, up to five seconds behind other processes; what is exact is `reserve`.
         """
+        return max(0, (await self._recent(data)).left.micros)
+
+    async def calls_in_hour(self, data: TenantData) -> int:
+        """Return how many tools were called within an hour, or up to five minutes more.
+
+        A fact for policies, against floods: behind other processes as `left` is.
+        """
+        since = self._bucket(-timedelta(hours=1))
+        return sum(count for bucket, count in (await self._recent(data)).calls.items() if bucket >= since)
+
+    def _bucket(self, ago: timedelta = timedelta()) -> str:
+        """Return the five minutes in which calls are counted together, as text in the order of time."""
+        at = self._clock.now() + ago
+        return timestamp(at.replace(minute=at.minute // 5 * 5, second=0, microsecond=0))
+
+    async def _recent(self, data: TenantData) -> BudgetRecord:
         seen = self._seen.get(data.context.tenant)
         if seen is None or (self._clock.now() - seen[0]).total_seconds() >= SEEN_SECONDS:
             seen = self._clock.now(), (await self._current(data))[0]
             self._seen[data.context.tenant] = seen
-        return max(0, seen[1].left.micros)
+        return seen[1]
 
     async def _commit(self, tenant: TenantId, changes: Sequence[_Change]) -> None:
         changes = [*self._owed.pop(tenant, ()), *changes]
@@ -133,14 +154,20 @@ class Budgets:
         if found is None:
             return BudgetRecord(month=month, limit=limit), None
         spent = found.value.spent if found.value.month == month else Amount()
-        return found.value.model_copy(update={"month": month, "limit": limit, "spent": spent}), found.etag
+        since = self._bucket(-timedelta(hours=1))
+        calls = {bucket: count for bucket, count in found.value.calls.items() if bucket >= since}
+        changes = {"month": month, "limit": limit, "spent": spent, "calls": calls}
+        return found.value.model_copy(update=changes), found.etag
 
 
 def _apply(record: BudgetRecord, changes: Sequence[_Change]) -> BudgetRecord:
     """Return the record after `changes`, in order; a reservation for which too little is left is marked as refused."""
-    spent, left, reserved = record.spent, record.left, dict(record.reserved)
+    spent, left, reserved, calls = record.spent, record.left, dict(record.reserved), Counter(record.calls)
     for change in changes:
         change.refused = ""
+        if change.kind == "call":
+            calls[change.key] += 1
+            continue
         held = reserved.get(change.key)
         rest = left.plus(held or Amount()).minus(change.amount)
         if change.kind == "settle":
@@ -154,4 +181,4 @@ def _apply(record: BudgetRecord, changes: Sequence[_Change]) -> BudgetRecord:
                 continue
             reserved[change.key] = change.amount
         left = rest
-    return record.model_copy(update={"spent": spent, "reserved": reserved})
+    return record.model_copy(update={"spent": spent, "reserved": reserved, "calls": dict(calls)})

@@ -11,6 +11,7 @@ from control.access import AccessLog
 from control.directory import Directory
 from control.erasures import Erasures
 from control.policy_store import Policies
+from control.switches import Switches
 from core import Actor, PrincipalKind, Role, TenantContext
 from core.errors import Forbidden, MandateError, Unauthenticated
 from data import Store
@@ -53,6 +54,7 @@ class ControlServices:
     store: Store
     directory: Directory
     policies: Policies
+    switches: Switches
     access: AccessLog
     erasures: Erasures
     authenticate: Callable[[Request], Awaitable[Caller]]

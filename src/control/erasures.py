@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from control import contexts
-from control.records import ErasureRecord, OpenErasure, ReceiptLine
+from control.records import ErasureReason, ErasureRecord, OpenErasure, ReceiptLine
 from core import Actor, Clock, TenantId, new_id, parse_timestamp, timestamp
 from core.errors import PreconditionFailed
 from data import Records, Store, Versioned
@@ -36,10 +36,14 @@ class Erasures:
     def _records(self) -> Records:
         return self._store.tenant(contexts.publisher("erasures")).records
 
-    async def request(self, tenant: TenantId, subject: Subject, target: str, by: Actor) -> ErasureRecord:
+    async def request(
+        self, tenant: TenantId, subject: Subject, target: str, by: Actor, reason: ErasureReason | None = None
+    ) -> ErasureRecord:
         """Write down that something is to be erased; durable on return, in the file too."""
         now = timestamp(self._clock.now())
-        record = ErasureRecord(id=new_id("era"), tenant=tenant, subject=subject, target=target, by=by, at=now)
+        record = ErasureRecord(
+            id=new_id("era"), tenant=tenant, subject=subject, target=target, by=by, at=now, reason=reason
+        )
         if self._journal:
             await asyncio.to_thread(_append, self._journal, record)
         await self._begin(record)
@@ -49,6 +53,16 @@ class Erasures:
         """Return a tenant's erasures, oldest first."""
         page = await self._records.list(ErasureRecord, prefix=f"{tenant}/", cursor=cursor, limit=limit)
         return [found.value for found in page.items]
+
+    async def took(self, tenant: TenantId) -> bool:
+        """Return whether the whole tenant was erased, or is about to be."""
+        cursor = None
+        while True:
+            page = await self._records.list(ErasureRecord, prefix=f"{tenant}/", cursor=cursor)
+            if any(found.value.subject == "tenant" for found in page.items):
+                return True
+            if (cursor := page.cursor) is None:
+                return False
 
     async def find(self, tenant: TenantId, erasure: str) -> ErasureRecord | None:
         found = await self._records.get(ErasureRecord, f"{tenant}/{erasure}")

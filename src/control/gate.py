@@ -1,91 +1,32 @@
 """The one gate. Every effect is decided here, and the decision is on disk before its permit exists."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
+from control.asking import ActionRequest, AgentFacts, Situation
 from control.policy import Question
+from control.policy_facts import WEEKDAYS
 from control.policy_store import Policies
+from control.switches import Switches, Thrown, capabilities
 from core import (
     ActionKind,
     ApprovalId,
-    Confidentiality,
+    Clock,
     Content,
-    ContentRef,
     Decision,
     Fact,
-    Facts,
-    Json,
-    Label,
     Lane,
     Permit,
-    PrincipalId,
     PrincipalKind,
     Role,
-    TenantContext,
     action_digest,
     canonical,
 )
 from core.bodies import Body, DecisionMade
 from core.errors import Defect
 from data import RunWriter, TenantData
-
-
-@dataclass(frozen=True, slots=True)
-class AgentFacts:
-    """Who acts, and with what they were equipped. A person who acts themselves has no name here, and no tools."""
-
-    name: str = ""
-    kind: PrincipalKind = PrincipalKind.AGENT
-    tools: frozenset[str] = frozenset()
-    collections: frozenset[str] = frozenset()
-    confidentiality_ceiling: Confidentiality = Confidentiality.RESTRICTED
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What holds for all actions of one step.
-
-    Attributes:
-        label: the join of all that is in the context: who could have written it, who may read it.
-        entitled: whether the tenant's subscription is active and includes this.
-    """
-
-    label: Label
-    budget_left_micros: int
-    entitled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A colleague's yes that this run has consumed, and what exactly they said yes to."""
-
-    id: ApprovalId
-    tool: str
-    arguments_commitment: str
-    policy_version: str
-    requester: PrincipalId
-
-
-@dataclass(frozen=True, slots=True)
-class ActionRequest:
-    """One action that somebody wants to happen.
-
-    Attributes:
-        arguments: what the permit is bound to.
-        facts: the action's own facts, by the names in the schema; what the gate knows itself may not be among them.
-        stored_arguments: `canonical(arguments)` as content, which an approval is bound to.
-    """
-
-    kind: ActionKind
-    target: str
-    step: int
-    arguments: Json
-    facts: Facts
-    call: int = 0
-    stored_arguments: ContentRef | None = None
-    argument_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
-    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +44,11 @@ class ApprovalNeeded:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
+    """`ends` is the code with which the run ends, if the policies that refused say that it does."""
+
     seq: int
     decision: Decision
+    ends: str = ""
 
 
 Verdict: TypeAlias = Granted | ApprovalNeeded | Refused
@@ -116,12 +60,14 @@ class Ruling:
 
     Attributes:
         approval: the approval that lets it go ahead.
+        ends: as in `Refused`.
     """
 
     request: ActionRequest
     seq: int
     decision: Decision
     approval: ApprovalId | None
+    ends: str = ""
 
     @property
     def lane(self) -> Lane:
@@ -141,10 +87,23 @@ class Ruling:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """By whom and when the gate is asked, and what was switched off then."""
+
+    run: RunWriter
+    agent: AgentFacts
+    situation: Situation
+    thrown: Thrown
+    at: datetime
+
+
 class Gate:
-    def __init__(self, *, policies: Policies, environment: str) -> None:
+    def __init__(self, *, policies: Policies, switches: Switches, environment: str, clock: Clock) -> None:
         self._policies = policies
+        self._switches = switches
         self._environment = environment
+        self._clock = clock
 
     async def policy_version(self, data: TenantData) -> str:
         """Return the version of the policies in force for the tenant, by which a decision now would be made."""
@@ -178,64 +137,93 @@ class Gate:
             Unprocessable: the tenant's stored policies cannot be read.
         """
         rules = await self._policies.ruleset(run.data)
+        asked = _Asked(run, agent, situation, await self._switches.thrown(run.data), self._clock.now())
         first = run.seq + len(preceding) + 1
         rulings: list[Ruling] = []
         for seq, request in enumerate(requests, start=first):
-            decision = rules.decide(self._question(run, agent, situation, request))
-            rulings.append(Ruling(request, seq, decision, await _approved(run.data, request, decision)))
+            decision = rules.decide(self._question(asked, request))
+            approval = await _approved(run.data, request, decision)
+            rulings.append(Ruling(request, seq, decision, approval, rules.ends(decision)))
         decided = [ruling.event() for ruling in rulings]
         await run.append([*preceding, *decided, *following(rulings)], content)
         return [_verdict(run, ruling) for ruling in rulings]
 
-    def _question(self, run: RunWriter, agent: AgentFacts, situation: Situation, request: ActionRequest) -> Question:
-        known = self._who(run, agent) | _situation(situation) | _what(run.data.context, agent, request)
+    def _question(self, asked: _Asked, request: ActionRequest) -> Question:
+        context, agent = asked.run.data.context, asked.agent
+        known = self._who(asked.run, agent) | _situation(asked) | _what(asked, request) | _switched(asked, request)
         if clash := known.keys() & request.facts.keys():
             raise Defect(f"An action stated what only the gate may state: {', '.join(sorted(clash))}.")
-        principal = run.data.context.principal
-        name = agent.name if agent.kind is PrincipalKind.AGENT else principal.id
+        name = agent.name if agent.kind is PrincipalKind.AGENT else context.principal.id
         return Question(
             principal=(agent.kind, name), kind=request.kind, target=request.target, facts={**known, **request.facts}
         )
 
     def _who(self, run: RunWriter, agent: AgentFacts) -> dict[str, Fact]:
         context = run.data.context
-        by_user = context.principal.kind is PrincipalKind.USER
+        for_user = context.principal.kind is PrincipalKind.USER and agent.kind is not PrincipalKind.USER
         return {
             "environment": self._environment,
             "plan": context.plan,
             "user_roles": tuple(sorted(context.principal.roles)),
             "user_groups": tuple(sorted(context.principal.groups)),
             "principal_kind": context.principal.kind.value,
-            "on_behalf_of_user": by_user and agent.kind is not PrincipalKind.USER,
+            "on_behalf_of_user": for_user,
+            "on_behalf_of": context.principal.id if for_user else "",
             "agent": agent.name,
             "agent_tools": tuple(sorted(agent.tools)),
             "same_tenant": all(stored.event.tenant == context.tenant for stored in run.events[:1]),
         }
 
 
-def _situation(situation: Situation) -> dict[str, Fact]:
+def _situation(asked: _Asked) -> dict[str, Fact]:
+    situation, used = asked.situation, asked.situation.used
     return {
         "context_integrity": situation.label.integrity.value,
         "context_confidentiality": situation.label.confidentiality.value,
         "confidentiality_rank": situation.label.confidentiality.rank,
         "budget_left_micros": situation.budget_left_micros,
         "entitled": situation.entitled,
+        "weekday": WEEKDAYS[asked.at.weekday()],
+        "hour": asked.at.hour,
+        "seconds_in_run": used.seconds,
+        "seconds_limit": used.limits.seconds,
     }
 
 
-def _what(context: TenantContext, agent: AgentFacts, request: ActionRequest) -> dict[str, Fact]:
+def _switched(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
+    needed = capabilities(request.kind, request.facts)
+    tool = request.target if request.kind is ActionKind.CALL_TOOL else ""
+    stopping = asked.thrown.stopping(agent=asked.agent.name, tool=tool, capabilities=needed)
+    return {"switched_off": stopping, "change_freeze": asked.thrown.change_freeze}
+
+
+def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
+    used, agent = asked.situation.used, asked.agent
     match request.kind:
         case ActionKind.CALL_MODEL:
-            return {"step": request.step}
+            return {
+                "step": request.step,
+                "step_limit": used.limits.steps,
+                "tokens_in_run": used.tokens,
+                "token_limit": used.limits.tokens,
+                "cost_in_run_micros": used.cost_micros,
+                "cost_limit_micros": used.limits.cost_micros,
+            }
         case ActionKind.RETRIEVE:
             return {
                 "agent_collections": tuple(sorted(agent.collections)),
                 "confidentiality_ceiling": agent.confidentiality_ceiling.rank,
             }
         case ActionKind.CALL_TOOL:
-            return {"tool": request.target}
+            return {
+                "tool": request.target,
+                "calls_in_run": used.tool_calls,
+                "calls_limit": used.limits.tool_calls,
+                "calls_in_hour": asked.situation.calls_in_hour,
+            }
         case ActionKind.INGEST:
-            return {"collection": request.target, "by_admin": context.has(Role.OWNER, Role.ADMIN)}
+            by_admin = asked.run.data.context.has(Role.OWNER, Role.ADMIN)
+            return {"collection": request.target, "by_admin": by_admin}
 
 
 async def _approved(data: TenantData, request: ActionRequest, decision: Decision) -> ApprovalId | None:
@@ -257,7 +245,7 @@ def _verdict(run: RunWriter, ruling: Ruling) -> Verdict:
         case Lane.APPROVAL:
             return ApprovalNeeded(ruling.seq, ruling.decision)
         case Lane.NEVER:
-            return Refused(ruling.seq, ruling.decision)
+            return Refused(ruling.seq, ruling.decision, ruling.ends)
 
 
 def _permit(run: RunWriter, request: ActionRequest, seq: int) -> Permit:

@@ -12,7 +12,8 @@ from typing import cast
 import cedarpy
 import orjson
 
-from control.policy_text import Layer, Rule, parse_layer, schema
+from control.policy_facts import schema
+from control.policy_text import Layer, Rule, parse_layer
 from core import ActionKind, Decision, Facts, Json, Lane, PrincipalKind, canonical, digest
 
 NOTHING_PERMITS = "No policy permits this."
@@ -92,6 +93,12 @@ class Ruleset:
                 return self._answer(question, Lane.NEVER, [], NOTHING_PERMITS)
             case _:
                 return self._answer(question, Lane.NEVER, [], NOT_EVALUATED)
+
+    def ends(self, decision: Decision) -> str:
+        """Return the code with which a run ends that got this refusal; empty if it may go on without the action."""
+        if decision.lane is not Lane.NEVER:
+            return ""
+        return next(filter(None, (self.rules[rule].ends for rule in decision.policies)), "")
 
     def _by_strictness(self, rules: Sequence[str]) -> list[str]:
         return sorted(rules, key=lambda rule: (-self.rules[rule].lane.strictness, self._order[rule]))

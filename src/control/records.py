@@ -107,11 +107,16 @@ class ReceiptLine(_Strict):
     at: str
 
 
+ErasureReason = Literal["contract_over", "not_needed", "moved", "asked_for", "other"]
+"""Why an organisation is erased; no text of anybody's, since this outlives all of theirs."""
+
+
 class ErasureRecord(_Strict):
     """That something is to be erased, and what came of it; in the publisher's tenant. Key: `<tenant>/<id>`.
 
     Attributes:
         target: id of the document, the person or the tenant; like all in here it was minted by us.
+        reason: why, of an organisation where somebody said so.
         waits: why it does not go on, as a code; it is tried again.
         done_at: empty until all stores are done.
         settled: it was done once more when whatever was under way at the time was over.
@@ -124,6 +129,7 @@ class ErasureRecord(_Strict):
     target: str
     by: Actor
     at: str
+    reason: ErasureReason | None = None
     waits: str = ""
     done_at: str = ""
     settled: bool = False
@@ -141,18 +147,81 @@ class OpenErasure(_Strict):
 
 
 class PolicyRecord(_Strict):
-    """The tenant's own layer of policies. Key: `POLICY_KEY`.
+    """The tenant's own layer of policies, as it is in force. Key: `POLICY_KEY`.
 
     Attributes:
         version: SHA-256 in hex of `text`.
+        number: counts what was saved, from 1.
+        restored: number of the earlier one whose text was put in force again; 0 if it is new.
+        by: who saved it; None where that was not yet written down, as `reason`.
     """
 
     kind: ClassVar[str] = "policy"
     text: str
     version: str
+    number: int = 1
+    restored: int = 0
+    by: Actor | None = None
+    at: str = ""
+    reason: ContentRef | None = None
+
+
+class PolicyVersion(PolicyRecord):
+    """One that was in force before. Key: see `policy_version_key`, so that lists begin with the latest."""
+
+    kind: ClassVar[str] = "policy_version"
 
 
 POLICY_KEY = "tenant"
+
+
+def policy_version_key(number: int) -> str:
+    return f"{10**9 - number:010d}"
+
+
+class RulesetRecord(_Strict):
+    """All policies by which decisions of the tenant were made, layer by layer. Key: the version that they name."""
+
+    kind: ClassVar[str] = "ruleset"
+    publisher: str
+    environment: str
+    tenant: str
+
+
+class Switch(_Strict):
+    """Who switched something off, when and why."""
+
+    by: Actor
+    at: str
+    reason: ContentRef
+
+
+class SwitchesRecord(_Strict):
+    """What is switched off, by name: a tenant's own, or in the publisher's tenant for all. Key: `SWITCHES_KEY`."""
+
+    kind: ClassVar[str] = "switches"
+    off: dict[str, Switch] = Field(default={})
+
+
+SWITCHES_KEY = "current"
+
+
+class Moved(_Strict):
+    """Money that an agent moved, or is about to move, for somebody."""
+
+    at: str
+    user: PrincipalId
+    cents: int
+
+
+class MovedRecord(_Strict):
+    """All money that a tenant's agents moved within a day, by the caller's key. Key: `MOVED_KEY`."""
+
+    kind: ClassVar[str] = "moved"
+    moves: dict[str, Moved] = Field(default={})
+
+
+MOVED_KEY = "current"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +244,7 @@ class BudgetRecord(_Strict):
     Attributes:
         month: such as `2026-11`, in UTC; `spent` starts at nothing in each.
         reserved: by the caller's key; carried over into the next month until it is settled.
+        calls: tool calls of the last hour, by the five minutes in which they were made.
     """
 
     kind: ClassVar[str] = "budget"
@@ -182,6 +252,7 @@ class BudgetRecord(_Strict):
     limit: Amount
     spent: Amount = Amount()
     reserved: dict[str, Amount] = Field(default={})
+    calls: dict[str, int] = Field(default={})
 
     @property
     def left(self) -> Amount:

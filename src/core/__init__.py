@@ -29,7 +29,7 @@ from core.ids import (
     new_id,
 )
 from core.labels import PRISTINE, Confidentiality, Integrity, Label, join_all
-from core.names import KEY_BYTES, Names, renamed
+from core.names import KEY_BYTES, Names, is_sealed, renamed
 from core.tenancy import Actor, Principal, PrincipalKind, Role, TenantContext
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "commitment",
     "derived_id",
     "digest",
+    "is_sealed",
     "join_all",
     "new_id",
     "parse_timestamp",

@@ -32,14 +32,22 @@ _OUR_FACTS = frozenset(
         "context_integrity",
         "effect",
         "environment",
+        "on_behalf_of",
         "plan",
         "principal_kind",
+        "switched_off",
         "tool",
         "untrusted_arguments",
         "user_roles",
+        "weekday",
     }
 )
 """Facts whose words are ours; whatever else is text may be a tenant's."""
+
+
+def is_sealed(name: str) -> bool:
+    """Return whether a name is as the log holds it: where it was not opened, what it was is gone."""
+    return name.startswith(_MARK)
 
 
 class Names:
@@ -57,7 +65,7 @@ class Names:
 
     def open(self, sealed: str) -> str:
         """Return the name; what was never sealed, or under another key, comes back as it is."""
-        if not sealed.startswith(_MARK):
+        if not is_sealed(sealed):
             return sealed
         try:
             return self._cipher.decrypt(base64.urlsafe_b64decode(sealed[1:]), None).decode()

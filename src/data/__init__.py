@@ -25,7 +25,7 @@ from data.cursors import decode_cursor, encode_cursor
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.governed import EVERYTHING, Governed, Held, Part
 from data.inclusions import CheckpointLine, Tree, covering, evidence_keys, tree_of
-from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, indexing, rank_score
+from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, Term, indexing, rank_score
 from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
 from data.ports import (
     MAX_APPEND_BYTES,
@@ -54,7 +54,7 @@ from data.run_views import APPROVALS, RUNS, ApprovalSummary, RunSummary
 from data.runs import RunWriter, append_shared, read_events, read_run
 from data.seals import Seal, SealStatement, refuse_seal
 from data.signatures import PublicKey, Signed, Signer
-from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim
+from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim, is_outside
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verified_runs, verify_all, verify_one, verify_run
@@ -126,6 +126,7 @@ __all__ = [
     "Sources",
     "Store",
     "TenantData",
+    "Term",
     "Tree",
     "Trim",
     "UseSummary",
@@ -146,6 +147,7 @@ __all__ = [
     "evidence_keys",
     "export_of",
     "indexing",
+    "is_outside",
     "known_names",
     "latest_number",
     "leaves_of",

@@ -4,7 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core import Confidentiality, DocumentId, Json, Permit, PrincipalId, canonical, digest
+from core import Confidentiality, ContentId, DocumentId, Json, Permit, PrincipalId, canonical, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """For how long what was made of a document stays: as long as the document's text.
+
+    Attributes:
+        content: the text.
+        owner: whose it is.
+        since: when it was stored; the class `document` says for how many days it stays.
+        until: when its collection's own retention is over; empty if that states none.
+    """
+
+    content: ContentId
+    owner: PrincipalId
+    since: str
+    until: str = ""
+
+    def is_over(self, now: str, oldest: str) -> bool:
+        """Return whether its time is up, if no hold keeps it; `oldest` is the class's bound, empty for none."""
+        return self.since < oldest or "" < self.until < now
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +40,11 @@ class Passage:
     text: str
     vector: bytes
     """Little-endian float32, normalised."""
-    owner: PrincipalId
+    term: Term
+
+    @property
+    def owner(self) -> PrincipalId:
+        return self.term.owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +127,8 @@ KNOWLEDGE = "knowledge"
 
 
 class Knowledge(Protocol):
+    """Passages whose time is up are there for nobody, from that moment on, whether or not they were removed yet."""
+
     async def index(self, permit: Permit, passages: Sequence[Passage]) -> None:
         """Write passages of one collection, replacing any of the same id; durable on return.
 
@@ -121,6 +148,10 @@ class Knowledge(Protocol):
         ...
 
     async def get(self, passage: str, reader: Reader) -> Passage | None: ...
+
+    async def over(self, terms: Sequence[Term]) -> Sequence[ContentId]:
+        """Return the texts among these whose time is up, and which no legal hold keeps."""
+        ...
 
     async def of(self, document: DocumentId) -> Sequence[Passage]:
         """Return all passages of a document in order, whoever may read them: for an archive of the tenant's."""

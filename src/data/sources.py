@@ -6,13 +6,26 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from core import Confidentiality, Permit, TenantContext
+from core import Confidentiality, DocumentId, Permit, TenantContext, new_id
 from data.knowledge import Hit, Query
 
 SourceField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
 """A field of an index, as Azure AI Search lets it be named."""
 
 OptionalSourceField = Annotated[str, StringConstraints(pattern=r"^([A-Za-z][A-Za-z0-9_]{0,127})?$")]
+
+
+_OUTSIDE = "src"
+
+
+def outside_id() -> DocumentId:
+    """Return an id of ours for what a source has found: the customer's keys are theirs, and stay with them."""
+    return DocumentId(new_id(_OUTSIDE))
+
+
+def is_outside(document: DocumentId) -> bool:
+    """Return whether a document is of a customer's own source: only the run that was shown it keeps it."""
+    return document.startswith(f"{_OUTSIDE}_")
 
 
 class Source(BaseModel):

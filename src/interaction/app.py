@@ -31,9 +31,12 @@ from interaction.routes import (
     passages,
     people,
     policies,
+    policy_trying,
+    policy_versions,
     run_evidence,
     runs,
     search,
+    switches,
     usage,
 )
 from interaction.uploads import MAX_BODY, UPLOAD_PATH
@@ -43,8 +46,8 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, policies, usage, erasures, holds, inventory, data_export),
-    *(evidence, evidence_log),
+    *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
+    *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
     *(openai_chat, openai_responses),
 )
 

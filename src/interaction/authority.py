@@ -99,6 +99,8 @@ Approver = Annotated[TenantContext, Depends(SignedIn(Role.APPROVER, Role.OWNER))
 
 Admin = Annotated[TenantContext, Depends(SignedIn(Role.ADMIN, Role.OWNER))]
 
+Owner = Annotated[TenantContext, Depends(SignedIn(Role.OWNER))]
+
 Overseer = Annotated[TenantContext, Depends(SignedIn(Role.AUDITOR, Role.ADMIN, Role.OWNER))]
 """Who may see what all members do."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from control import AccessLog, AgentManifest, Directory, Governance, Sessions
+from control import AccessLog, AgentManifest, Directory, Governance, Policies, Sessions, Switches
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
@@ -53,6 +53,8 @@ class InteractionDependencies:
     directory: Directory
     validator: TokenValidator
     access: AccessLog
+    policies: Policies
+    switches: Switches
     agents: Mapping[str, AgentManifest]
     orchestration: Peer
     control: Peer

@@ -8,6 +8,7 @@ from core import DocumentId, Label, RunId
 from core.bodies import ProposalRejected
 from core.events import Stored
 from core.parts import RunKind, RunState, Usage
+from data import is_outside
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.run_view import message_text, state_of
@@ -25,6 +26,11 @@ class Source(Told):
     text: str
     label: Label
     cited: bool
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is from a customer's own source: there is no document here to open."""
+        return is_outside(self.document)
 
 
 class PlainWords(Told):

@@ -82,7 +82,7 @@ def _flag(value: object) -> object:
     return value
 
 
-_PASSAGE = f"{_pattern('doc')[:-1]}\\.[0-9]{{1,6}}$"
+_PASSAGE = f"{_pattern('(doc|src)')[:-1]}\\.[0-9]{{1,6}}$"
 
 
 def _passage(value: str) -> str:

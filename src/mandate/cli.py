@@ -20,8 +20,10 @@ app = typer.Typer(
 )
 evidence = typer.Typer(help="Look into the evidence that every run leaves.", no_args_is_help=True)
 knowledge = typer.Typer(help="What the agents may read.", no_args_is_help=True)
+policy = typer.Typer(help="The rules by which everything is decided.", no_args_is_help=True)
 data = typer.Typer(help="What is kept, taken away and erased.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.add_typer(policy, name="policy")
 app.add_typer(evidence, name="evidence")
 app.add_typer(knowledge, name="knowledge")
 
@@ -193,6 +195,45 @@ def reapply(
     from mandate.settings import ROOT
 
     _run(work(folder or ROOT / ".mandate", journal))
+
+
+@policy.command("docs")
+def docs() -> None:
+    """Write docs/policies.md anew: all policies of the code and of the environments, in plain words."""
+    from mandate.policy_docs import write
+    from mandate.settings import ROOT
+
+    _run(write(ROOT))
+
+
+@policy.command("replay")
+def replay(
+    candidate: Annotated[
+        Path,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder with publisher.cedar, environment.cedar, tenant.cedar."
+        ),
+    ],
+    since: Annotated[str, typer.Option(help="From this day or moment on, such as 2026-11-23.")] = "",
+    tenant: Annotated[str, typer.Option(help="Only this one, by its id.")] = "",
+    folder: Folder = None,
+    store: Store = "sqlite",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object and nothing else.")] = False,
+    fail_on: Annotated[
+        Literal["never", "loosened", "changed"],
+        typer.Option(help="Exit with 1 if a lane would be so, or is not known."),
+    ] = "never",
+    environment: Annotated[
+        Literal["local", "dev", "staging", "prod"], typer.Option(help="Whose policies, if the candidate has none.")
+    ] = "local",
+) -> None:
+    """Decide everything again that a local store has on record, under other policies, and say what would change."""
+    from mandate.policy_replaying import Asked
+    from mandate.policy_replaying import replay as work
+    from mandate.settings import ROOT
+
+    asked = Asked(candidate, environment, since, tenant)
+    _run(work(folder or ROOT / ".mandate", store, asked, as_json=as_json, fail_on=fail_on))
 
 
 def _run(work: Coroutine[None, None, int | None]) -> None:

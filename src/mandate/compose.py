@@ -16,6 +16,7 @@ from control import (
     Budgets,
     ControlServices,
     Gate,
+    Money,
     Sessions,
 )
 from core import Effect
@@ -23,7 +24,7 @@ from core.errors import MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
-from mandate.host import Host, client_id, tls
+from mandate.host import NOWHERE, Host, client_id, tls
 from mandate.notaries import open_notary
 from mandate.services import Name
 from mandate.version import VERSION
@@ -54,9 +55,6 @@ from web import (
 )
 
 BACKOFFICE_SCOPE = "api://backoffice/.default"
-
-_NOWHERE = "https://nowhere.invalid"
-"""The edge only describes tools to people: it has no way to call one."""
 
 KEY_RENEWAL = timedelta(minutes=20)
 """Well within the hour for which a published key is valid."""
@@ -89,6 +87,7 @@ def _control(host: Host) -> ControlServices:
         store=host.store,
         directory=host.directory,
         policies=host.policies,
+        switches=host.switches,
         access=host.access,
         erasures=host.erasures,
         authenticate=host.calls("control").caller,
@@ -111,8 +110,14 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         host_eraser = eraser(host, registry)
         services = TurnServices(
             store=host.store,
-            gate=Gate(policies=host.policies, environment=host.settings.environment),
+            gate=Gate(
+                policies=host.policies,
+                switches=host.switches,
+                environment=host.settings.environment,
+                clock=host.clock,
+            ),
             budgets=Budgets(host.clock, {name: plan.budget for name, plan in host.plans.items()}),
+            money=Money(host.clock),
             models=model_router(host, tokens),
             registry=registry,
             executor=Executor(registry, Egress(tool_session, [origin], tokens.token), host.clock),
@@ -181,7 +186,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
-        registry = Registry(backoffice_tools(_NOWHERE))
+        registry = Registry(backoffice_tools(NOWHERE))
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
         stack.callback(renewal.cancel)
@@ -190,6 +195,8 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             directory=host.directory,
             validator=host.validator(host.services.services["interaction"].audience),
             access=host.access,
+            policies=host.policies,
+            switches=host.switches,
             agents=host.agents,
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),

@@ -18,6 +18,7 @@ from control import (
     Governance,
     Policies,
     StoreKeys,
+    Switches,
     load_agents,
     load_governance,
 )
@@ -28,11 +29,15 @@ from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.stores import open_configured
 from mandate.version import VERSION
+from tools.backoffice import backoffice_tools
 from web import (
     AssertionVerifier,
     AzureServiceTokens,
     TokenValidator,
 )
+
+NOWHERE = "https://nowhere.invalid"
+"""For tools that are only described to people: there is no way to call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Host:
     access: AccessLog
     keys: StoreKeys
     policies: Policies
+    switches: Switches
     erasures: Erasures
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
@@ -103,6 +109,8 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         )
+        agents = load_agents(settings.root / "agents")
+        tools = [tool.name for tool in backoffice_tools(NOWHERE)]
         yield Host(
             settings=settings,
             services=Services.load(settings.root / "environments"),
@@ -113,9 +121,10 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             access=AccessLog(store, clock, code=VERSION),
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
+            switches=Switches(store, clock, agents=agents, tools=tools),
             erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),
-            agents=load_agents(settings.root / "agents"),
+            agents=agents,
             governance=governance,
         )
 

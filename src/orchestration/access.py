@@ -43,9 +43,15 @@ class Access:
         self._known.update({one.key: one.value for one in found if one})
         return {name: self._known[name] for name in asked if name in self._known}
 
+    async def there(self, documents: Iterable[DocumentRecord]) -> list[DocumentRecord]:
+        """Return those documents that are still there for anybody: not being erased, and their time is not up."""
+        kept = [document for document in documents if not document.erasing]
+        over = await self.data.knowledge.over([document.term for document in kept])
+        return [document for document in kept if document.content.id not in over]
+
     async def readable(self, documents: Iterable[DocumentRecord]) -> list[DocumentRecord]:
         """Return those documents that they may read: of collections that they may, and their own."""
-        there = [document for document in documents if not document.erasing]
+        there = await self.there(documents)
         known = await self.collections(document.collection for document in there)
         return [document for document in there if self._reads(document, known.get(document.collection))]
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import orjson
 
-from control import ActionRequest, ApprovalNeeded, Granted, Ruling
+from control import ActionRequest, ApprovalNeeded, Granted, Refused, Ruling
 from core import (
     PRISTINE,
     ActionKind,
@@ -15,6 +16,7 @@ from core import (
     Content,
     ContentClass,
     ContentRef,
+    Facts,
     Label,
     Lane,
     Permit,
@@ -23,7 +25,7 @@ from core import (
     timestamp,
 )
 from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, ToolFinished
-from core.errors import Unprocessable
+from core.errors import MandateError, Unprocessable
 from orchestration import approvals
 from orchestration.conversation import parse_model_message, transcribe
 from orchestration.labelling import label_arguments, untrusted
@@ -59,10 +61,11 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
     stored = approved.arguments if approved else _store(turn, attempt.arguments)
     sources = (await transcribe(turn)).sources
     labels = label_arguments(attempt.arguments.leaves(), sources)
+    facts = await _own_facts(turn, attempt)
     (verdict,) = await turn.services.gate.authorize(
         turn.writer,
         turn.actor,
-        [_request(turn, attempt, stored, approved, labels)],
+        [_request(attempt, stored, approved, labels, facts)],
         situation=await turn.situation(sources.label),
         following=lambda rulings: _parked(turn, attempt, stored, rulings[0]),
     )
@@ -72,6 +75,10 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
     turn.sync()
     if isinstance(verdict, Granted):
         await _do(turn, attempt, verdict.permit, join_all(labels.values()))
+        return
+    await _give_back(turn, attempt)
+    if isinstance(verdict, Refused) and verdict.ends:
+        turn.end_refused(verdict.ends)
 
 
 async def give_up(turn: Turn, proposal: ProposalState) -> None:
@@ -81,14 +88,10 @@ async def give_up(turn: Turn, proposal: ProposalState) -> None:
     turn.stage([_finished(turn, attempt, Unknown(code="run.restarted"), result=None, milliseconds=0)])
 
 
-async def _attempt(
-    turn: Turn, proposal: ProposalState
-) -> _Attempt | Literal["unknown_tool", "invalid_arguments", "limit"]:
+async def _attempt(turn: Turn, proposal: ProposalState) -> _Attempt | Literal["unknown_tool", "invalid_arguments"]:
     tool = turn.services.registry.get(proposal.tool)
     if tool is None:
         return "unknown_tool"
-    if turn.progress.usage.tool_calls >= turn.agent.limits.tool_calls:
-        return "limit"
     try:
         return _Attempt(proposal, tool, tool.parse(await _raw_arguments(turn, proposal)))
     except Unprocessable:
@@ -120,8 +123,32 @@ def _store(turn: Turn, arguments: Arguments) -> ContentRef:
     return content.ref
 
 
+async def _own_facts(turn: Turn, attempt: _Attempt) -> Facts:
+    """Return what the tool declares of the arguments; money is set aside, and what was moved before is told."""
+    facts = attempt.tool.facts(attempt.arguments)
+    if not isinstance(amount := facts.get("amount_cents"), int):
+        return facts
+    user = turn.context.principal.id
+    return {**facts, **await turn.services.money.set_aside(turn.data, _place(turn, attempt), user, amount)}
+
+
+async def _give_back(turn: Turn, attempt: _Attempt) -> None:
+    """Free what was set aside for what certainly moved no money."""
+    if "amount_cents" in attempt.tool.facts(attempt.arguments):
+        with suppress(MandateError):  # then it counts for a day, which lets less through, not more
+            await turn.services.money.give_back(turn.data, _place(turn, attempt))
+
+
+def _place(turn: Turn, attempt: _Attempt) -> str:
+    return f"{turn.writer.run}/{attempt.proposal.step}/{attempt.proposal.call}"
+
+
 def _request(
-    turn: Turn, attempt: _Attempt, stored: ContentRef, approved: ApprovalRecord | None, labels: Mapping[str, Label]
+    attempt: _Attempt,
+    stored: ContentRef,
+    approved: ApprovalRecord | None,
+    labels: Mapping[str, Label],
+    facts: Facts,
 ) -> ActionRequest:
     tool, arguments = attempt.tool, attempt.arguments
     return ActionRequest(
@@ -134,13 +161,12 @@ def _request(
         argument_labels=labels,
         approval=approvals.binding(approved) if approved else None,
         facts={
+            **facts,
             "effect": tool.effect.value,
             "reversible": tool.reversible,
             "untrusted_arguments": untrusted(labels),
             "arguments_rank": join_all([PRISTINE, *labels.values()]).confidentiality.rank,
             "tool_ceiling": tool.ceiling.rank,
-            "calls_in_run": turn.progress.usage.tool_calls,
-            **tool.facts(arguments),
         },
     )
 
@@ -179,12 +205,15 @@ async def _do(turn: Turn, attempt: _Attempt, permit: Permit, read: Label) -> Non
     with span("execute_tool", turn.context, operation="execute_tool", tool=name, effect=attempt.tool.effect) as sp:
         outcome = await turn.services.executor.execute(permit, attempt.tool, attempt.arguments, caller, read=read)
         sp.set(outcome=_OUTCOMES[type(outcome)])
+    turn.services.budgets.count_call(turn.data)
     result = _result(turn, outcome)
     milliseconds = int((time.monotonic() - started) * 1000)
     turn.stage(
         [_finished(turn, attempt, outcome, result=result.ref if result else None, milliseconds=milliseconds)],
         [result] if result else [],
     )
+    if isinstance(outcome, Failed):
+        await _give_back(turn, attempt)
 
 
 def _result(turn: Turn, outcome: ToolOutcome) -> Content | None:

@@ -95,6 +95,7 @@ async def _new(
         content=progress.run.message,
         passages=len(chunk_markdown(asked["title"], asked["text"])),
         run=writer.run,
+        brought_at=writer.events[0].event.at,
         updated_at=timestamp(clock.now()),
         media_type=asked.get("media_type", MARKDOWN),
         size=len(await data.content.get(file)) if file else len(asked["text"].encode()),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import orjson
 
-from control import ActionRequest, AgentFacts, Granted, Situation
+from control import ActionRequest, AgentFacts, Granted, Situation, Used
 from core import (
     ActionKind,
     Content,
@@ -30,7 +30,7 @@ from orchestration.documents import collection_named, collection_of, document_of
 from orchestration.labelling import OWN_WORDS
 from orchestration.opening import Opening, open_run
 from orchestration.records import CollectionRecord, DocumentRecord
-from orchestration.retrieval import EMBED
+from orchestration.retrieval import EMBED, first_refusal
 from orchestration.state import Progress, fold
 from orchestration.turn import Services
 
@@ -164,7 +164,8 @@ async def _ending(writer: RunWriter) -> AsyncGenerator[None]:
     except _LeaseLost:
         raise
     except MandateError as error:
-        state = RunState.LIMIT_REACHED if isinstance(error, BudgetSpent) else RunState.FAILED
+        refused = RunState.REFUSED if error.code.startswith("refused.") else RunState.FAILED
+        state = RunState.LIMIT_REACHED if isinstance(error, BudgetSpent) else refused
         progress = fold(writer.events)
         if progress.ended is None and writer.durable == writer.seq:
             await writer.append([RunEnded(state=state, code=error.code, usage=progress.usage)])
@@ -213,12 +214,18 @@ async def _index_batch(services: Services, document: _Document, lease: Lease) ->
         writer,
         PERSON,
         _actions(document, request, indexing(planned)),
-        situation=Situation(label=OWN_WORDS, budget_left_micros=budget_left, entitled=True),
+        situation=Situation(
+            label=OWN_WORDS,
+            budget_left_micros=budget_left,
+            entitled=True,
+            used=Used(tokens=document.progress.usage.input_tokens),
+        ),
     )
     embed, index = verdicts
     if not isinstance(embed, Granted) or not isinstance(index, Granted):
-        refusal = next(verdict for verdict in verdicts if not isinstance(verdict, Granted))
-        raise Forbidden(f"You may not add to this collection: {refusal.decision.reason}", code="access.policy")
+        refusal = first_refusal(verdicts)
+        said = f"You may not add to this collection: {refusal.decision.reason}"
+        raise Forbidden(said, code=refusal.ends or "access.policy")
     context = writer.data.context
     embedded = await services.models.embed(
         embed.permit,
@@ -246,7 +253,7 @@ def _actions(document: _Document, request: EmbedRequest, arguments: Json) -> lis
             target=EMBED,
             step=0,
             arguments=request.fingerprint(),
-            facts={"tokens_in_run": document.progress.usage.input_tokens},
+            facts={},
         ),
         ActionRequest(
             kind=ActionKind.INGEST,
@@ -268,5 +275,5 @@ def _passage(document: _Document, ordinal: int, chunk: Chunk, vector: bytes) -> 
         heading=chunk.heading,
         text=chunk.text,
         vector=vector,
-        owner=record.owner,
+        term=record.term,
     )

@@ -135,7 +135,7 @@ async def _retrieve(turn: Turn) -> None:
     if isinstance(found, tuple):
         turn.stage([found[0]], [found[1]])
     else:
-        turn.end(RunState.REFUSED, "refused.retrieval")
+        turn.end_refused(found.ends or "refused.retrieval")
 
 
 async def _wait(turn: Turn, wait: Wait) -> bool:

@@ -5,11 +5,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from control import ActionRequest, Granted, Verdict
+from control import ActionRequest, Granted, Refused, Verdict
 from core import ActionKind, Content, ContentClass, Label, Permit
 from core.bodies import ModelFinished
 from core.errors import Defect, MandateError
-from core.parts import Proposal, RunState, Usage
+from core.parts import Proposal, Usage
 from models import ChatRequest, ChatResult, ModelInterrupted, TextDelta, ToolOffer
 from orchestration.conversation import model_message, transcribe
 from orchestration.turn import Turn
@@ -40,7 +40,7 @@ async def call_model(turn: Turn, step: int) -> None:
         turn.stage([finished], content)
         turn.services.budgets.settle_later(turn.data, call.budget_key, finished.usage.cost_micros)
     else:
-        turn.end(RunState.REFUSED, "refused.model_call")
+        turn.end_refused((isinstance(verdict, Refused) and verdict.ends) or "refused.model_call")
 
 
 async def recover(turn: Turn) -> None:
@@ -65,7 +65,7 @@ async def _decided(turn: Turn, call: _Call) -> Verdict:
     """Decide and reserve side by side, so that both are on disk after one wait; the permit is used only if both are."""
     situation = await turn.situation(call.label)
     verdicts, reserved = await asyncio.gather(
-        turn.services.gate.authorize(turn.writer, turn.actor, [_action(turn, call)], situation=situation),
+        turn.services.gate.authorize(turn.writer, turn.actor, [_action(call)], situation=situation),
         turn.services.budgets.reserve(turn.data, call.budget_key, call.price),
         return_exceptions=True,  # neither may be cut off in the middle of its write because the other failed
     )
@@ -102,14 +102,13 @@ def _budget_key(turn: Turn, number: int) -> str:
     return f"{turn.writer.run}/{number}"
 
 
-def _action(turn: Turn, call: _Call) -> ActionRequest:
-    used = turn.progress.usage
+def _action(call: _Call) -> ActionRequest:
     return ActionRequest(
         kind=ActionKind.CALL_MODEL,
         target=call.request.logical,
         step=call.step,
         arguments=call.request.fingerprint(),
-        facts={"tokens_in_run": used.input_tokens + used.output_tokens},
+        facts={},
     )
 
 

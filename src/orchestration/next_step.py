@@ -6,7 +6,6 @@ from datetime import datetime
 
 from core import Effect
 from core.bodies import ApprovalRequested, ModelFinished
-from core.errors import Defect
 from core.parts import RunState
 from orchestration.state import Progress, ProposalState
 
@@ -82,19 +81,4 @@ def next_step(progress: Progress, now: datetime, effect_of: Callable[[str], Effe
         return Retrieve()
     if progress.models and not progress.models[-1].proposals:
         return Reply(progress.models[-1])
-    return _within_limits(progress)
-
-
-def _within_limits(progress: Progress) -> CallModel | End:
-    limits, usage = progress.run.limits, progress.usage
-    if limits is None:
-        raise Defect("A turn without limits cannot be carried on.", code="defect.log")
-    reached = {
-        "limit.steps": progress.step >= limits.steps,
-        "limit.tokens": usage.input_tokens + usage.output_tokens >= limits.tokens,
-        "limit.cost": usage.cost_micros >= limits.cost_micros > 0,
-    }
-    for code, is_reached in reached.items():
-        if is_reached:
-            return End(RunState.LIMIT_REACHED, code)
     return CallModel(progress.step + 1)

@@ -18,7 +18,7 @@ from core import (
     RunId,
     TenantId,
 )
-from data import Record, Source
+from data import Record, Source, Term
 
 
 class ConversationRecord(Record):
@@ -139,6 +139,7 @@ class DocumentRecord(Record):
         media_type: of what was brought.
         size: of that, in bytes.
         original: the file as it was brought; None where that was the text itself.
+        brought_at: when its text was stored.
         erasing: it is about to go; nobody sees it any more.
         expires_at: when its collection's retention is over; empty if that states none.
     """
@@ -153,6 +154,7 @@ class DocumentRecord(Record):
     content: ContentRef
     passages: int
     run: RunId
+    brought_at: str
     updated_at: str
     version: int = 1
     media_type: str = "text/markdown"
@@ -160,3 +162,7 @@ class DocumentRecord(Record):
     original: ContentRef | None = None
     erasing: bool = False
     expires_at: str = ""
+
+    @property
+    def term(self) -> Term:
+        return Term(self.content.id, self.owner, since=self.brought_at, until=self.expires_at)

@@ -92,6 +92,9 @@ def _queries(query: Query, collections: Mapping[str, CollectionRecord]) -> list[
 def first_refusal(verdicts: list[Verdict]) -> Refused:
     """Return the refusal among verdicts of which not all were granted; one that waits for approval counts as such."""
     for verdict in verdicts:
+        if isinstance(verdict, Refused):
+            return verdict
+    for verdict in verdicts:
         if not isinstance(verdict, Granted):
             return Refused(seq=verdict.seq, decision=verdict.decision)
     raise AssertionError("every verdict was granted")
@@ -104,7 +107,7 @@ def _actions(request: EmbedRequest, queries: Sequence[Query]) -> list[ActionRequ
             target=EMBED,
             step=0,
             arguments=request.fingerprint(),
-            facts={"tokens_in_run": 0},
+            facts={},
         ),
         *(
             ActionRequest(

@@ -45,7 +45,10 @@ async def search(
     writer, new = await open_run(services, context, Opening(RunKind.SEARCH, request.run, nonce, payload))
     if new:
         await _find(services, writer, request)
-    found = fold(writer.events).retrieved
+    progress = fold(writer.events)
+    found = progress.retrieved
+    if found is None and progress.ended and progress.ended.code == "refused.switched_off":
+        raise Forbidden("Searching is switched off here for now.", code="refused.switched_off")
     if found is None:
         raise Forbidden("Policy does not let you search here.", code="access.policy")
     shown = (await shown_again(writer.data, await writer.data.content.get(found.content))).passages
@@ -66,7 +69,7 @@ async def _find(services: Services, writer: RunWriter, request: SearchRequest) -
         await writer.append([RunEnded(state=RunState.FAILED, code=error.code)])
         raise
     if isinstance(found, Refused):
-        await writer.append([RunEnded(state=RunState.REFUSED, code="refused.retrieval")])
+        await writer.append([RunEnded(state=RunState.REFUSED, code=found.ends or "refused.retrieval")])
     else:
         event, content = found
         await writer.append([event, RunEnded(state=RunState.COMPLETED, usage=event.usage)], [content])

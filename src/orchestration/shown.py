@@ -68,13 +68,13 @@ class Shown:
 async def shown_again(data: TenantData, stored: bytes, ceiling: Confidentiality = Confidentiality.RESTRICTED) -> Shown:
     """Return what may be shown now, to the principal of `data`, of passages that somebody was shown once.
 
-    Without words come those of documents that are gone, that the principal may not read any more, or that are above
-    `ceiling`. An auditor sees what an agent was shown, as evidence, whoever may read it.
+    Without words come those of documents that are gone or whose time is up, that the principal may not read any more,
+    or that are above `ceiling`. An auditor sees what an agent was shown, as evidence, whoever may read it.
     """
     shown, access = parse_passages(stored), await access_of(data)
     names = dict.fromkeys(passage.document for passage in shown if not passage.collection)
     found = await asyncio.gather(*(data.records.get(DocumentRecord, name) for name in names))
-    there = {one.value.id: one.value for one in found if one and not one.value.erasing}
+    there = {one.id: one for one in await access.there(one.value for one in found if one)}
     homes = {document.id: document.collection for document in there.values()}
     homes |= {passage.document: passage.collection for passage in shown if passage.collection}
     collections = await access.collections(homes.values())

@@ -30,7 +30,7 @@ from core.bodies import (
 )
 from core.errors import Defect
 from core.events import Event, Stored
-from core.parts import RunState, Usage
+from core.parts import Limits, RunState, Usage
 
 MAX_INTERRUPTIONS = 5
 """A run whose model calls were cut short more often than this is given up."""
@@ -123,10 +123,21 @@ class Progress:
     @property
     def deadline(self) -> datetime:
         """When the run's active time is used up; the time that it waits for people does not count."""
-        limits = self.run.limits
-        if limits is None or self.active_since is None:
-            raise Defect("A run without limits cannot be carried on.", code="defect.log")
+        limits = self.limits
+        if self.active_since is None:
+            raise Defect("The run's log does not begin with its opening.", code="defect.log")
         return self.active_since + timedelta(seconds=limits.seconds) - self.active
+
+    @property
+    def limits(self) -> Limits:
+        """How far the run may go."""
+        if self.run.limits is None:
+            raise Defect("A run without limits cannot be carried on.", code="defect.log")
+        return self.run.limits
+
+    def active_at(self, now: datetime) -> timedelta:
+        """Return how long the run has been at work; less than nothing where a clock was set back."""
+        return self.active + (now - (self.active_since or now))
 
     def proposal(self, step: int, call: int) -> ProposalState:
         for proposal in self.proposals:

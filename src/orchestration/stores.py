@@ -8,7 +8,16 @@ and what the build compares with the code: a kind of record, a table or a cache 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from control import BudgetRecord, MemberRecord, PersonRecord, PolicyRecord
+from control import (
+    BudgetRecord,
+    MemberRecord,
+    MovedRecord,
+    PersonRecord,
+    PolicyRecord,
+    PolicyVersion,
+    RulesetRecord,
+    SwitchesRecord,
+)
 from control.erasures import Subject
 from data import NameKey
 from orchestration import erasing, exporting
@@ -50,7 +59,8 @@ class DataStore:
 
 _RECORDS = (
     *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
-    *(NameKey, PersonRecord, PolicyRecord, CancellationRecord, HoldRecord),
+    *(NameKey, PersonRecord, PolicyRecord, PolicyVersion, RulesetRecord, CancellationRecord, HoldRecord),
+    *(MovedRecord, SwitchesRecord),
 )
 
 _BY_TENANT = "the tenant is in every statement"

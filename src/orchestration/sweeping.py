@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 from control import Directory, TenantRecord, contexts
-from core import Clock, timestamp
+from core import Clock
 from core.errors import MandateError
 from data import Store, TenantData
 from orchestration.erasing import each
@@ -66,6 +66,6 @@ class Sweeper:
         return True
 
     async def _is_over(self, data: TenantData, document: DocumentRecord) -> bool:
-        if document.expires_at and document.expires_at < timestamp(self._clock.now()):
+        if await data.knowledge.over([document.term]):
             return True
-        return await data.content.take(document.content.id) is None  # its text has expired by its class
+        return await data.content.take(document.content.id) is None  # the database's own expiry took it

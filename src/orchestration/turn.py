@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from control import AgentFacts, AgentManifest, Budgets, Gate, Situation
+from control import AgentFacts, AgentManifest, Budgets, Gate, Money, Situation, Used
 from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext
 from core.bodies import Body, RunEnded
 from core.parts import RunState
@@ -26,6 +26,7 @@ class Services:
     store: Store
     gate: Gate
     budgets: Budgets
+    money: Money
     models: ModelRouter
     registry: Registry
     executor: Executor
@@ -124,6 +125,10 @@ class Turn:
         """Stage the end of the run."""
         self.stage([RunEnded(state=state, code=code, usage=self.progress.usage)])
 
+    def end_refused(self, code: str) -> None:
+        """Stage the end of a run that a policy does not let go on."""
+        self.end(RunState.LIMIT_REACHED if code.startswith("limit.") else RunState.REFUSED, code)
+
     async def commit(self) -> None:
         await self.writer.commit()
         self.sync()
@@ -140,7 +145,24 @@ class Turn:
 
     async def situation(self, label: Label) -> Situation:
         """Return what holds for a decision now; `label` is the join of all that the model has read."""
-        return Situation(label=label, budget_left_micros=await self.services.budgets.left(self.data), entitled=True)
+        budgets = self.services.budgets
+        return Situation(
+            label=label,
+            budget_left_micros=await budgets.left(self.data),
+            entitled=True,
+            used=self._used(),
+            calls_in_hour=await budgets.calls_in_hour(self.data),
+        )
+
+    def _used(self) -> Used:
+        used, active = self.progress.usage, self.progress.active_at(self.services.clock.now())
+        return Used(
+            limits=self.progress.limits,
+            tokens=used.input_tokens + used.output_tokens,
+            cost_micros=used.cost_micros,
+            tool_calls=used.tool_calls,
+            seconds=int(active.total_seconds()),
+        )
 
     def cancel(self, by: Actor) -> None:
         """Ask the turn to end; a model call is cut short at once, a tool call is awaited."""

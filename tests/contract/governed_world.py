@@ -1,7 +1,8 @@
 """A tenant with something in every store, all of it in words that occur nowhere else, and where its bytes are."""
 
+import base64
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from core import (
     TenantId,
     digest,
     new_id,
+    timestamp,
 )
 from core.bodies import (
     AnswerGiven,
@@ -80,6 +82,7 @@ class Words:
     question: str = field(default_factory=word)
     answer: str = field(default_factory=word)
     parked: str = field(default_factory=word)
+    large: str = field(default_factory=word)
     correlation: str = field(default_factory=word)
     """Only ever in events, where it is sealed."""
 
@@ -166,7 +169,8 @@ class Governed:
         )
         await self.data.records.put(words.collection, collection, etag=None)
         title, text = self.content(words.title, ContentClass.TITLE), self.content(words.text, ContentClass.DOCUMENT)
-        await self.data.content.put([title, text])
+        file = self.content(words.large * 20_000, ContentClass.DOCUMENT)  # more than one document of Cosmos DB takes
+        await self.data.content.put([title, text, file])
         record = DocumentRecord(
             id=self.document,
             collection=words.collection,
@@ -175,6 +179,7 @@ class Governed:
             content=text.ref,
             passages=40,
             run=RunId(new_id("run")),
+            brought_at=timestamp(SystemClock().now()),
             updated_at="2026-01-01T00:00:00.000Z",
         )
         await self.data.records.put(self.document, record, etag=None)
@@ -186,6 +191,8 @@ class Governed:
                 document=self.document,
                 owner=self.person,
                 ordinal=number,
+                content=record.term.content,
+                since=record.term.since,
             )
             for number in range(40)
         ]
@@ -277,14 +284,26 @@ def eraser_of(store: Store, journal: Path | None = None) -> Eraser:
     return Eraser(store, Erasures(store, clock, journal), clock, lambda _: Effect.WRITE)
 
 
-def found_in(folder: Path, words: list[str]) -> list[tuple[str, str]]:
-    """Return which words are in which files of a folder, in any page, and in either byte order of UTF-16 too."""
+def found_in(folder: Path, words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return which words are in which files of a folder, in any page and in any of the forms that they may have."""
+    forms = {said: forms_of(said) for said in words}
     return [
         (file.name, said)
         for file in _files(folder)
-        for said in words
-        if any(said.encode(encoding) in file.read_bytes() for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
+        for data in [file.read_bytes()]
+        for said, looks in forms.items()
+        if any(form in data for form in looks)
     ]
+
+
+def forms_of(said: str) -> list[bytes]:
+    """Return a word's bytes: as text, in either byte order of UTF-16 too, and in base64 wherever it begins in that."""
+    plain = said.encode()
+    inside = [
+        base64.b64encode(bytes(before) + plain)[begin : (before + len(plain)) * 8 // 6]
+        for before, begin in ((0, 0), (1, 2), (2, 3))
+    ]
+    return [plain, said.encode("utf-16-le"), said.encode("utf-16-be"), *inside]
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -18,6 +18,8 @@ from data.cosmos import Account, Containers, CosmosStore
 from data.cosmos import open_store as open_cosmos
 from data.sqlite import open_store
 from emulators.cosmos import Running, open_emulator
+from mandate.local.kept import FILES
+from mandate.local.stack import StoreKind
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"
 SPLITS = ("15" + "0" * 30, "2A" + "0" * 30)
@@ -57,6 +59,16 @@ async def emulated(folder: Path) -> AsyncGenerator[tuple[CosmosPlace, Running]]:
     """Run our emulator for as long as the context lasts."""
     async with open_emulator(folder, splits=SPLITS) as running:
         yield CosmosPlace(Account(running.url, AnyToken(), small_containers(), make=True)), running
+
+
+@asynccontextmanager
+async def place_of(kind: StoreKind, folder: Path) -> AsyncGenerator[Place]:
+    """Give a file, or our emulator, in `folder`: there the file is called `FILES[kind]`."""
+    if kind == "sqlite":
+        yield SqlitePlace(folder / FILES[kind])
+        return
+    async with emulated(folder) as (place, _):
+        yield place
 
 
 @asynccontextmanager

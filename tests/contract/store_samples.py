@@ -11,6 +11,7 @@ from core import (
     ApprovalId,
     Content,
     ContentClass,
+    ContentId,
     Decision,
     DocumentId,
     Effect,
@@ -43,7 +44,7 @@ from core.bodies import (
 )
 from core.events import Event, Stored
 from core.parts import Citation, PassageUse, RunKind, RunState, Usage, Versions
-from data import Passage, Record, Store, indexing
+from data import Passage, Record, Store, Term, indexing
 
 
 class Note(Record):
@@ -108,6 +109,9 @@ def passage(
     owner: str = "usr_owner",
     document: str = "doc_1",
     ordinal: int = 0,
+    content: str = "cnt_text",
+    since: str = "2026-01-01T00:00:00.000Z",
+    until: str = "",
 ) -> Passage:
     return Passage(
         id=id_ or new_id("psg"),
@@ -117,7 +121,7 @@ def passage(
         heading="Heading",
         text=text,
         vector=vector(*near),
-        owner=PrincipalId(owner),
+        term=Term(ContentId(content), PrincipalId(owner), since, until),
     )
 
 

@@ -53,6 +53,7 @@ async def document(
         content=prompt().ref,
         passages=1,
         run=run_id(),
+        brought_at=timestamp(SystemClock().now()),
         updated_at=timestamp(SystemClock().now()),
     )
     await write(data, record, name)

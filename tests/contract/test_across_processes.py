@@ -18,6 +18,7 @@ from control import (
     Amount,
     Budgets,
     Directory,
+    NewPolicies,
     Policies,
     Sessions,
     StoreKeys,
@@ -82,7 +83,7 @@ async def test_policies_within_five_seconds(store: Store, neighbour: Store, cloc
     before = (await others.ruleset(neighbour.tenant(context))).version
     notes = '@id("no-tools") @reason("Not here.") @lane("never")'
     text = f'{notes} forbid (principal, action == Mandate::Action::"call_tool", resource);'
-    await mine.save(store.tenant(context), text, etag=None)
+    await mine.save(store.tenant(context), NewPolicies(text, "because"), etag=None)
     assert (await mine.ruleset(store.tenant(context))).version != before, "in the process itself at once"
     clock.time += LIFETIME - BEFORE
     assert (await others.ruleset(neighbour.tenant(context))).version == before

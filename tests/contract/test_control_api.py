@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import uvicorn
 from fastapi import Request
+from governed_world import Governed, eraser_of
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from control import (
@@ -23,6 +24,7 @@ from control import (
     Erasures,
     Policies,
     ServiceCaller,
+    Switches,
     TenantRecord,
     UserCaller,
     contexts,
@@ -39,6 +41,7 @@ from data.sqlite import open_store
 CONTOSO = TenantRecord(id=TenantId(derived_id("ten", "contoso")), name="Contoso", plan="team", region="local")
 FABRIKAM = TenantRecord(id=TenantId(derived_id("ten", "fabrikam")), name="Fabrikam", plan="team", region="local")
 TIGHTER = '@id("no-mail") @lane("never") @reason("No mail.") forbid (principal, action, resource);'
+SAVED = {"text": TIGHTER, "reason": "Mail is sent by people."}
 TID = "11111111-1111-4111-8111-111111111111"
 DAY = "2026-11-23"
 
@@ -128,6 +131,7 @@ async def api(tmp_path: Path, url: str) -> AsyncIterator[Api]:
             store=store,
             directory=directory,
             policies=Policies(environment="", clock=clock),
+            switches=Switches(store, clock, agents=["support"], tools=["issue_refund"]),
             access=AccessLog(store, clock, code="1"),
             erasures=Erasures(store, clock),
             authenticate=authenticate,
@@ -141,7 +145,7 @@ async def test_an_admin_puts_policies_in_force_and_everybody_else_may_at_most_re
     before = await api.call("contoso:auditor", "GET", "/v1/policies")
     assert (before.status, before.json["text"], "etag" in before.headers) == (200, "", False)
 
-    put = await api.call("contoso:admin", "PUT", "/v1/policies", json={"text": TIGHTER}, headers={"If-None-Match": "*"})
+    put = await api.call("contoso:admin", "PUT", "/v1/policies", json=SAVED, headers={"If-None-Match": "*"})
     assert put.status == 200
     assert put.json["in_force"] != before.json["in_force"]
     read = await api.call("contoso:auditor", "GET", "/v1/policies")
@@ -151,8 +155,8 @@ async def test_an_admin_puts_policies_in_force_and_everybody_else_may_at_most_re
         "contoso:owner",
         "PUT",
         "/v1/policies",
-        data="// nothing of our own",
-        headers={"If-Match": put.headers["etag"], "Content-Type": "text/plain; charset=utf-8"},
+        json={**SAVED, "text": "// nothing of our own"},
+        headers={"If-Match": put.headers["etag"]},
     )
     assert (again.status, again.json["in_force"]) == (200, before.json["in_force"])
     changes = await api.log(context_of(CONTOSO, "admin"), RunKind.ADMIN)
@@ -176,9 +180,11 @@ async def test_an_admin_puts_policies_in_force_and_everybody_else_may_at_most_re
 async def test_policies_that_somebody_else_changed_are_not_overwritten(
     api: Api, headers: dict[str, str], status: int, code: str
 ) -> None:
-    first = await api.call("contoso:admin", "PUT", "/v1/policies", json={"text": ""}, headers={"If-None-Match": "*"})
+    first = await api.call(
+        "contoso:admin", "PUT", "/v1/policies", json={**SAVED, "text": ""}, headers={"If-None-Match": "*"}
+    )
     headers = {name: value.replace("ETAG", first.headers["etag"]) for name, value in headers.items()}
-    refused = await api.call("contoso:admin", "PUT", "/v1/policies", json={"text": TIGHTER}, headers=headers)
+    refused = await api.call("contoso:admin", "PUT", "/v1/policies", json=SAVED, headers=headers)
     assert (refused.status, refused.json["code"]) == (status, code)
     assert (await api.call("contoso:admin", "GET", "/v1/policies")).json["text"] == ""
 
@@ -198,10 +204,9 @@ async def test_policies_that_somebody_else_changed_are_not_overwritten(
         ({"json": {}}, 422, "request.invalid"),
         ({"json": {"text": "", "more": 1}}, 422, "request.invalid"),
         ({"data": b'{"text": "\\ud800"}', "headers": {"Content-Type": "application/json"}}, 422, "request.invalid"),
-        ({"data": b"\xff", "headers": {"Content-Type": "text/plain"}}, 400, "request.malformed"),
-        ({"data": b"\0", "headers": {"Content-Type": "text/plain"}}, 422, "policy.syntax"),
-        ({"data": b"x", "headers": {"Content-Type": "application/xml"}}, 415, "request.media_type"),
-        ({"data": b"x" * 200_000, "headers": {"Content-Type": "text/plain"}}, 413, "request.size"),
+        ({"json": {"text": "\0"}}, 422, "policy.syntax"),
+        ({"data": b"x", "headers": {"Content-Type": "application/xml"}}, 422, "request.invalid"),
+        ({"data": b"x" * 200_000, "headers": {"Content-Type": "application/json"}}, 413, "request.size"),
     ],
 )
 @pytest.mark.parametrize("route", ["PUT /v1/policies", "POST /v1/policies/check"])
@@ -209,6 +214,8 @@ async def test_policies_that_are_wrong_are_refused_and_nothing_is_saved(
     api: Api, route: str, body: dict[str, Any], status: int, code: str
 ) -> None:
     method, path = route.split()
+    if method == "PUT" and isinstance(said := body.get("json"), dict):
+        body = {**body, "json": {**said, "reason": "Because."}}
     headers = {"If-None-Match": "*", **body.get("headers", {})}
     refused = await api.call("contoso:admin", method, path, **{**body, "headers": headers})
     assert (refused.status, refused.json["code"]) == (status, code)
@@ -258,9 +265,7 @@ async def test_who_is_not_proved_gets_401_and_is_recorded_at_the_publishers(api:
 
 @pytest.mark.parametrize("role", ["user", "approver", "auditor"])
 async def test_roles_that_may_not_change_policies(api: Api, role: str) -> None:
-    refused = await api.call(
-        f"contoso:{role}", "PUT", "/v1/policies", json={"text": TIGHTER}, headers={"If-None-Match": "*"}
-    )
+    refused = await api.call(f"contoso:{role}", "PUT", "/v1/policies", json=SAVED, headers={"If-None-Match": "*"})
     assert refused.status == 403
     assert (await api.call(f"contoso:{role}", "GET", "/v1/policies")).status == (200 if role == "auditor" else 403)
     assert (await api.call("service:control.admin", "GET", "/v1/policies")).status == 403
@@ -351,3 +356,41 @@ async def test_every_route_says_how_it_can_answer(api: Api) -> None:
             if path.startswith("/v1"):
                 assert {"401", "403"} <= operation["responses"].keys()
                 assert operation["description"]
+
+
+async def test_the_publisher_has_a_tenant_erased_and_its_id_is_never_good_again(api: Api) -> None:
+    theirs, others = await Governed(api.store).fill(), await Governed(api.store).fill()
+    path = f"/v1/tenants/{theirs.tenant}/erasure"
+    told = await api.call("service:control.admin", "POST", path)
+    assert (told.status, told.json["tenant"]) == (202, theirs.tenant)
+    changes = await api.log(contexts.publisher("test"), RunKind.ADMIN)
+    assert RecordChanged(kind="tenant", key=theirs.tenant, version="erased") in changes
+    eraser = eraser_of(api.store)
+    (asked,) = await eraser.erasures.open()
+    assert (asked.id, asked.subject, asked.target) == (told.json["erasure"], "tenant", theirs.tenant)
+    assert (await eraser.carry(asked)).done_at
+    kept = {held.part for held in await api.store.governed.held(theirs.tenant)}
+    assert kept == {"log", "views"}
+    assert await others.search() > 0
+    assert (await api.call("service:control.admin", "POST", path)).status == 404
+    again = {"id": theirs.tenant, "name": "Again", "plan": "team", "region": "local"}
+    refused = await api.call("service:control.admin", "POST", "/v1/tenants", json=again)
+    assert (refused.status, refused.json["code"]) == (409, "erasure.tenant")
+
+
+async def test_the_publisher_erases_nothing_that_a_hold_keeps_and_nobody_who_is_not_there(api: Api) -> None:
+    theirs = await Governed(api.store).fill()
+    await api.store.governed.hold(theirs.tenant, "hld_dispute", [theirs.person])
+    cases = {theirs.tenant: (409, "hold.active"), derived_id("ten", "nobody"): (404, "not_found"), "ten": (422, "")}
+    for tenant, (status, code) in cases.items():
+        refused = await api.call("service:control.admin", "POST", f"/v1/tenants/{tenant}/erasure")
+        assert (refused.status, refused.json["code"]) == (status, code or "request.invalid")
+    assert await Erasures(api.store, FixedClock()).open() == []
+    assert await theirs.search() > 0
+
+
+@pytest.mark.parametrize("caller", ["contoso:owner", "fabrikam:owner", "service:orchestration.call", ""])
+async def test_nobody_but_the_publisher_has_a_tenant_erased_there(api: Api, caller: str) -> None:
+    refused = await api.call(caller, "POST", f"/v1/tenants/{CONTOSO.id}/erasure")
+    assert refused.status == (403 if caller else 401)
+    assert await Erasures(api.store, FixedClock()).open() == []

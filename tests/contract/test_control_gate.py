@@ -1,5 +1,6 @@
 """The gate over a real store: a permit exists only after its decision is on disk, and only for exactly that."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,17 @@ from control import (
     ApprovalNeeded,
     Gate,
     Granted,
+    NewPolicies,
     Policies,
     Refused,
+    Ruleset,
     Ruling,
     Situation,
+    Switches,
     TenantRecord,
+    Used,
     contexts,
+    publisher_text,
 )
 from core import (
     ActionKind,
@@ -40,15 +46,17 @@ from core import (
     new_id,
 )
 from core.bodies import Body, DecisionMade, RunOpened, RunParked
-from core.errors import Conflict, Defect, PreconditionFailed, Unavailable, Unprocessable
-from core.parts import RunKind, Versions
-from data import RunWriter, Store, TenantData, read_run
+from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Unavailable, Unprocessable
+from core.parts import Limits, RunKind, Versions
+from data import Record, RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
 
 AGENT = AgentFacts(
     name="support", tools=frozenset({"lookup_order", "issue_refund"}), collections=frozenset({"manuals"})
 )
 SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True)
+LIMITS = Limits(steps=2, tool_calls=2, tokens=100, output_tokens=10, cost_micros=100, seconds=100)
+TOOLS = ["issue_refund", "lookup_order"]
 REFUND: Json = {"order": "A-1", "amount_cents": 2500}
 
 
@@ -60,9 +68,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @dataclass
 class Setting:
+    store: Store
     data: TenantData
     run: RunWriter
     policies: Policies
+    switches: Switches
     gate: Gate
 
 
@@ -75,15 +85,18 @@ async def setting(store: Store) -> Setting:
     data = store.tenant(context)
     run = RunWriter(data, RunId(new_id("run")), actor=context.principal.actor)
     await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="1"))])
-    policies = Policies(environment="", clock=SystemClock())
-    return Setting(data, run, policies, Gate(policies=policies, environment="local"))
+    clock = SystemClock()
+    policies, switches = Policies(environment="", clock=clock), Switches(store, clock, agents=["support"], tools=TOOLS)
+    gate = Gate(policies=policies, switches=switches, environment="local", clock=clock)
+    return Setting(store, data, run, policies, switches, gate)
 
 
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
     labels: Facts = {"untrusted_arguments": (), "arguments_rank": 1, "tool_ceiling": 2}
-    own: Facts = {"effect": effect.value, "reversible": True, "calls_in_run": 0, **labels, **facts}
+    moved: Facts = dict.fromkeys(("moved_by_user_cents", "moved_by_tenant_cents"), 0) if "amount_cents" in facts else {}
+    own: Facts = {"effect": effect.value, "reversible": True, **labels, **moved, **facts}
     return ActionRequest(
         kind=ActionKind.CALL_TOOL,
         target=name,
@@ -265,7 +278,7 @@ TIGHTER = '@id("no-reads") @lane("never") @reason("Not here.") forbid (principal
 
 async def test_a_tenants_own_policy_is_in_force_at_once_and_guarded_by_its_etag(setting: Setting) -> None:
     before = await setting.gate.policy_version(setting.data)
-    saved = await setting.policies.save(setting.data, TIGHTER, etag=None)
+    saved = await setting.policies.save(setting.data, NewPolicies(TIGHTER, "because"), etag=None)
     (verdict,) = await setting.gate.authorize(
         setting.run, AGENT, [tool("lookup_order", Effect.READ)], situation=SITUATION
     )
@@ -273,8 +286,182 @@ async def test_a_tenants_own_policy_is_in_force_at_once_and_guarded_by_its_etag(
     assert await setting.gate.policy_version(setting.data) != before
 
     with pytest.raises(PreconditionFailed):
-        await setting.policies.save(setting.data, "", etag=None)
+        await setting.policies.save(setting.data, NewPolicies("", "because"), etag=None)
     with pytest.raises(Unprocessable):
-        await setting.policies.save(setting.data, TIGHTER.replace("never", "automatic"), etag=saved.etag)
-    await setting.policies.save(setting.data, "", etag=saved.etag)
+        await setting.policies.save(
+            setting.data, NewPolicies(TIGHTER.replace("never", "automatic"), ""), etag=saved.etag
+        )
+    await setting.policies.save(setting.data, NewPolicies("", "because"), etag=saved.etag)
     assert await setting.gate.policy_version(setting.data) == before
+
+
+async def lookup(setting: Setting, gate: Gate) -> str:
+    (verdict,) = await gate.authorize(setting.run, AGENT, [tool("lookup_order", Effect.READ)], situation=SITUATION)
+    return verdict.decision.policies[0] if isinstance(verdict, Refused) else ""
+
+
+def another_process(setting: Setting) -> Gate:
+    clock = SystemClock()
+    switches = Switches(setting.store, clock, agents=["support"], tools=TOOLS)
+    return Gate(policies=setting.policies, switches=switches, environment="local", clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("tenant", "publisher/organisation-off"),
+        ("agent/support", "publisher/agent-off"),
+        ("tool/lookup_order", "publisher/tool-off"),
+        ("capability/tools", "publisher/tool-off"),
+    ],
+)
+@pytest.mark.parametrize("by_publisher", [False, True])
+async def test_what_is_switched_off_is_refused_at_the_next_decision_of_any_process_and_then_not(
+    setting: Setting, name: str, policy: str, by_publisher: bool
+) -> None:
+    other = another_process(setting)
+    assert await lookup(setting, other) == ""
+    context = contexts.publisher("test", "operator") if by_publisher else setting.data.context
+    await setting.switches.switch_off(context, name, "Something is wrong with it.")
+    assert await lookup(setting, other) == policy
+    (told,) = await setting.switches.told(setting.data)
+    assert (told.name, told.by_publisher, told.reason) == (name, by_publisher, "Something is wrong with it.")
+    await setting.switches.switch_on(context, name)
+    assert await lookup(setting, other) == ""
+
+
+async def test_what_stops_one_thing_does_not_stop_another(setting: Setting) -> None:
+    for name in ("tool/issue_refund", "capability/money", "capability/sending", "capability/models"):
+        await setting.switches.switch_off(setting.data.context, name, "Not now.")
+    assert await lookup(setting, setting.gate) == ""
+    (verdict,) = await setting.gate.authorize(
+        setting.run, AGENT, [tool("issue_refund", Effect.WRITE, amount_cents=1)], situation=SITUATION
+    )
+    assert verdict.decision.facts["switched_off"] == ("capability", "tool")
+
+
+async def test_the_publisher_stops_one_tenant_and_leaves_the_others_alone(setting: Setting, store: Store) -> None:
+    operator = contexts.publisher("test", "operator")
+    other = TenantId(derived_id("ten", "somebody else"))
+    await setting.switches.switch_off(operator, f"tenant/{other}", "Unpaid.")
+    assert await lookup(setting, setting.gate) == ""
+    assert await setting.switches.told(setting.data) == []
+    await setting.switches.switch_off(operator, f"tenant/{setting.data.context.tenant}", "Unpaid.")
+    assert [one.name for one in await setting.switches.told(setting.data)] == [f"tenant/{setting.data.context.tenant}"]
+    assert await lookup(setting, setting.gate) == "publisher/organisation-off"
+
+
+async def test_nobody_switches_what_is_not_there_or_what_the_publisher_switched(setting: Setting) -> None:
+    own = setting.data.context
+    for name in ("tool/made_up", "tool/", "agent/", "nothing", f"tenant/{own.tenant}"):
+        with pytest.raises(NotFound):
+            await setting.switches.switch_off(own, name, "Why not.")
+    await setting.switches.switch_off(contexts.publisher("test"), "agent/support", "Ours.")
+    with pytest.raises(NotFound):
+        await setting.switches.switch_on(own, "agent/support")
+    await setting.switches.switch_off(own, "agent/support", "Ours too.")
+    with pytest.raises(Conflict):
+        await setting.switches.switch_off(own, "agent/support", "Again.")
+    await setting.switches.switch_on(contexts.publisher("test"), "agent/support")
+    assert await lookup(setting, setting.gate) == "publisher/agent-off"
+
+
+async def test_many_who_switch_at_once_lose_nothing(setting: Setting) -> None:
+    names = setting.switches.names
+    await asyncio.gather(*(setting.switches.switch_off(setting.data.context, name, "All at once.") for name in names))
+    assert set((await setting.switches.thrown(setting.data)).own) == set(names)
+
+
+async def test_a_change_freeze_lets_nothing_but_reading_through(setting: Setting) -> None:
+    await setting.switches.switch_off(setting.data.context, "change_freeze", "The year ends.")
+    assert await lookup(setting, setting.gate) == ""
+    (verdict,) = await setting.gate.authorize(
+        setting.run, AGENT, [tool("issue_refund", Effect.WRITE)], situation=SITUATION
+    )
+    assert verdict.decision.policies == ("publisher/change-freeze",)
+
+
+async def test_a_decision_costs_two_reads_of_records_whatever_is_decided(setting: Setting) -> None:
+    await lookup(setting, setting.gate)  # policies are in the cache now, and the writer has the tenant's key
+    reads: list[str] = []
+    original = type(setting.data.records).get
+
+    async def counted(self: object, model: type[Record], key: str) -> object:
+        reads.append(model.kind)
+        return await original(self, model, key)  # pyright: ignore[reportArgumentType] - it is what it was
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(setting.data.records), "get", counted)
+        many = [tool("lookup_order", Effect.READ), tool("issue_refund", Effect.WRITE, amount_cents=1)]
+        await setting.gate.authorize(setting.run, AGENT, many, situation=SITUATION)
+    assert reads == ["switches", "switches"]
+
+
+@pytest.mark.parametrize(
+    ("used", "code"),
+    [
+        (Used(limits=LIMITS, tokens=100), "limit.tokens"),
+        (Used(limits=LIMITS, cost_micros=100), "limit.cost"),
+        (Used(limits=LIMITS, seconds=100), "limit.seconds"),
+    ],
+)
+async def test_a_run_at_its_limit_is_refused_with_the_code_that_ends_it(
+    setting: Setting, used: Used, code: str
+) -> None:
+    request = ActionRequest(kind=ActionKind.CALL_MODEL, target="chat", step=1, arguments={}, facts={})
+    for where, expected in ((replace(SITUATION, used=used), code), (SITUATION, "")):
+        (verdict,) = await setting.gate.authorize(setting.run, AGENT, [request], situation=where)
+        assert (verdict.ends if isinstance(verdict, Refused) else "") == expected
+
+
+async def test_time_and_person_are_facts(setting: Setting) -> None:
+    (verdict,) = await setting.gate.authorize(
+        setting.run, AGENT, [tool("lookup_order", Effect.READ)], situation=SITUATION
+    )
+    facts, now = verdict.decision.facts, SystemClock().now()
+    assert (facts["hour"], facts["weekday"]) in {
+        (now.hour, f"{now:%A}".lower()),
+        ((now.hour - 1) % 24, facts["weekday"]),
+    }
+    assert facts["on_behalf_of"] == setting.data.context.principal.id
+
+
+# Versions.
+
+
+async def test_every_version_is_kept_and_an_earlier_one_can_be_put_back(setting: Setting) -> None:
+    data, policies = setting.data, setting.policies
+    assert await policies.versions(data) == []
+    first = await policies.save(data, NewPolicies(TIGHTER, "No reads here."), etag=None)
+    second = await policies.save(data, NewPolicies("// nothing", "Reads again."), etag=first.etag)
+    old = await policies.version(data, 1)
+    third = await policies.save(data, NewPolicies(old.text, "Back.", restored=1), etag=second.etag)
+    versions = await policies.versions(data)
+    assert [(one.number, one.restored, one.text) for one in versions] == [
+        (3, 1, TIGHTER),
+        (2, 0, "// nothing"),
+        (1, 0, TIGHTER),
+    ]
+    assert all(one.by == data.context.principal.actor and one.at for one in versions)
+    reasons = [(await data.content.get(one.reason)).decode() for one in versions if one.reason]
+    assert reasons == ["Back.", "Reads again.", "No reads here."]
+    assert third.value.number == 3
+    with pytest.raises(NotFound):
+        await policies.version(data, 4)
+
+
+async def test_the_policies_that_a_decision_names_can_be_found(setting: Setting) -> None:
+    named: list[str] = []
+    etag = None
+    for text in ("", TIGHTER):
+        etag = (await setting.policies.save(setting.data, NewPolicies(text, "Because."), etag=etag)).etag
+        (verdict,) = await setting.gate.authorize(
+            setting.run, AGENT, [tool("lookup_order", Effect.READ)], situation=SITUATION
+        )
+        named.append(verdict.decision.policy_version)
+    for version, text in zip(named, ("", TIGHTER), strict=True):
+        found = await setting.policies.named(setting.data, version)
+        assert (found.tenant, found.publisher) == (text, publisher_text())
+        assert Ruleset.compose(publisher=found.publisher, environment=found.environment, tenant=text).version == version
+    with pytest.raises(NotFound):
+        await setting.policies.named(setting.data, "0" * 64)

@@ -1,21 +1,33 @@
 """What has expired is hidden at once and then destroyed, on both adapters; what a legal hold keeps is not."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from governed_world import Governed, eraser_of
 from identity_world import MovingClock
 from store_places import Place
+from store_samples import index, passage
 
 from control import Directory
-from core import Content, ContentClass, new_id
+from core import Content, ContentClass, new_id, timestamp
 from core.bodies import RunOpened
 from core.errors import Conflict, NotFound
-from data import Store, read_run
-from orchestration import ConversationRecord, DocumentRecord, HoldRecord, HoldScope, Sweeper, release_hold, set_hold
+from data import Reader, Store, read_run
+from orchestration import (
+    ConversationRecord,
+    DocumentRecord,
+    HoldRecord,
+    HoldScope,
+    Sweeper,
+    access_of,
+    release_hold,
+    set_hold,
+)
 from orchestration.erasing import each
 from orchestration.holds import refuse_held
+from orchestration.shown import ShownPassage, shown_again, stored_form
 
 DAYS = {ContentClass.PROMPT: 30, ContentClass.ANSWER: 30, ContentClass.DOCUMENT: 60}
 
@@ -72,6 +84,73 @@ async def test_what_has_expired_is_hidden_at_once_and_then_destroyed(ours: Gover
     assert not {"prompt", "answer"} & await kinds(ours)
     assert {"document", "profile", "passages"} <= await kinds(ours)
     assert await sweep(ours, clock) == 0
+
+
+async def expires(one: Governed, until: str) -> None:
+    """Let the document have a time of its own, as its collection gives it one."""
+    found = await one.data.records.get(DocumentRecord, one.document)
+    assert found
+    record = found.value.model_copy(update={"expires_at": until})
+    await one.data.records.put(found.key, record, etag=found.etag)
+    words = await one.data.knowledge.of(one.document)
+    await index(one.store, one.context, [replace(passage, term=record.term) for passage in words])
+
+
+async def reads(one: Governed) -> set[int]:
+    """Return how many passages of the document the person gets, in each way that there is."""
+    knowledge = one.data.knowledge
+    reader = Reader(one.person, whole=frozenset({one.words.collection}))
+    access = await access_of(one.data)
+    shown = ShownPassage(1, f"{one.document}.0", one.document, "Heading", one.words.text)
+    again = await shown_again(one.data, stored_form([shown]))
+    return {
+        min(1, await one.search()),
+        int(await knowledge.get(f"{one.document}.0", reader) is not None),
+        min(1, len(await knowledge.of(one.document))),
+        int(await access.document(one.document) is not None),
+        sum(one.words.text in passage.text for passage in again.passages),
+    }
+
+
+async def test_nobody_finds_or_reads_a_document_whose_class_is_over(ours: Governed, clock: MovingClock) -> None:
+    assert await reads(ours) == {1}
+    clock.ahead = timedelta(days=61)
+    assert await reads(ours) == {0}
+
+
+async def test_nobody_finds_or_reads_a_document_whose_collection_keeps_it_no_longer(
+    ours: Governed, clock: MovingClock
+) -> None:
+    await expires(ours, timestamp(clock.now() + timedelta(days=1)))
+    assert await reads(ours) == {1}
+    clock.ahead = timedelta(days=2)
+    assert await reads(ours) == {0}
+
+
+@pytest.mark.parametrize("scope", ["tenant", "person", "document"])
+async def test_a_held_document_is_found_and_read_past_its_time(
+    ours: Governed, clock: MovingClock, scope: HoldScope
+) -> None:
+    await expires(ours, timestamp(clock.now() + timedelta(days=1)))
+    targets = {"tenant": ours.tenant, "person": ours.person, "document": ours.document}
+    await hold(ours, scope, targets[scope])
+    clock.ahead = timedelta(days=61)
+    assert await reads(ours) == {1}
+
+
+async def test_a_hold_on_something_else_brings_no_expired_passage_back(ours: Governed, clock: MovingClock) -> None:
+    await hold(ours, "document", new_id("doc"))
+    clock.ahead = timedelta(days=61)
+    assert await reads(ours) == {0}
+
+
+async def test_expired_passages_take_no_place_among_what_is_found(ours: Governed, clock: MovingClock) -> None:
+    clock.ahead = timedelta(days=61)
+    fresh = passage(
+        ours.words.text, near=(0.0, 1.0, 0.0), collection=ours.words.collection, since=timestamp(clock.now())
+    )
+    await index(ours.store, ours.context, [fresh])
+    assert await ours.search() == 1
 
 
 async def test_a_document_expires_with_its_passages_and_its_record(ours: Governed, clock: MovingClock) -> None:

@@ -17,6 +17,7 @@ from store_samples import member, prompt
 
 from core import Content, ContentClass, PrincipalId
 from core.errors import Conflict, Defect, NotFound, Unavailable
+from data import Part
 from data.cosmos import CosmosStore, calls
 from data.cosmos.content import INLINE_BYTES
 from data.notary.azure import open_anchor
@@ -133,6 +134,18 @@ async def test_erasing_leaves_no_blob(world: World) -> None:
     with pytest.raises(NotFound):
         await data.content.get(content.ref)
     assert await data.content.erase([content.ref.id]) == 0
+
+
+async def test_of_an_erased_tenant_no_blob_is_left_and_its_neighbour_has_its_own(world: World) -> None:
+    """When the bytes leave the disk is Azurite's to say: it clears its files every ten minutes."""
+    ours, theirs = member(), member()
+    kept = large()
+    for context, contents in ((ours, [large(), large(b"y", 5_000_000)]), (theirs, [kept])):
+        await world.store.tenant(context).content.put(contents)
+    await world.store.governed.bar(ours.tenant)
+    assert await world.store.governed.erase_all(ours.tenant, Part.CONTENT) == 2
+    assert [name.partition("/")[0] for name in await names(world)] == [theirs.tenant]
+    assert await world.store.tenant(theirs).content.get(kept.ref) == kept.data
 
 
 async def test_a_blob_that_was_changed_or_is_gone_is_no_content(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 from store_samples import member, prompt
 
 from core.errors import Conflict, Defect, NotFound
-from data import Store
+from data import Piece, Store
 
 
 async def test_content_is_given_back_and_matches_its_commitment(store: Store) -> None:
@@ -53,3 +53,28 @@ async def test_content_is_closed_to_other_tenants(store: Store) -> None:
     assert not await theirs.content.matches(content.ref, content.data)
     assert await theirs.content.erase([content.ref.id]) == 0
     assert await mine.content.get(content.ref) == content.data
+
+
+async def test_what_there_is_comes_in_pages_in_order_of_the_ids_each_piece_once(store: Store) -> None:
+    data, contents = store.tenant(member()), [prompt(bytes(number)) for number in range(25)]
+    await data.content.put(contents)
+    await store.tenant(member()).content.put([prompt()])
+    found, cursor, pages = list[Piece](), None, 0
+    while pages == 0 or cursor:
+        page = await data.content.list(cursor=cursor, limit=4)
+        assert len(page.items) <= 4
+        found, cursor, pages = [*found, *page.items], page.cursor, pages + 1
+    assert [piece.id for piece in found] == sorted(content.ref.id for content in contents)
+    assert {piece.id: piece.size for piece in found} == {one.ref.id: len(one.data) for one in contents}
+    assert pages == 7
+
+
+async def test_somebodys_own_content_comes_in_pages_too(store: Store) -> None:
+    data = store.tenant(member())
+    others, own = [prompt() for _ in range(5)], [prompt() for _ in range(3)]
+    own = [replace(one, owner=own[0].owner) for one in own]
+    await data.content.put([*others, *own])
+    first = await data.content.list(owner=own[0].owner, limit=2)
+    rest = await data.content.list(owner=own[0].owner, limit=2, cursor=first.cursor)
+    assert [piece.id for piece in (*first.items, *rest.items)] == sorted(one.ref.id for one in own)
+    assert (first.cursor is None, rest.cursor) == (False, None)

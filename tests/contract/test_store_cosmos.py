@@ -14,7 +14,7 @@ from store_samples import Note, index, member, opened, passage, prompt, run_id, 
 
 from core import PUBLISHER, Content, ContentClass, PrincipalId, TenantId
 from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Timeout, Unavailable
-from data import EVERYTHING, RunWriter, TenantData, read_run
+from data import EVERYTHING, Row, RunWriter, TenantData, read_run
 from data.cosmos import Account, CosmosStore, Usage, calls
 from data.cosmos.calls import Calls
 from data.cosmos.content import INLINE_BYTES
@@ -72,6 +72,17 @@ async def test_an_append_is_there_once_whatever_became_of_its_answer(world: Worl
     assert world.asked("batch", "events") == (2 if fault.drop else 3)  # counted are answers
 
 
+async def test_who_has_written_to_two_containers_and_read_neither_reads_both_at_once(world: World) -> None:
+    """Each has a session of its own: what was written to one is not waited for in the other."""
+    data, content, known = world.store.tenant(member()), prompt(), world.asked("read", "content")
+    await data.content.put([content])
+    for number in range(12):  # tenants enough for all ranges
+        row = Row(member().tenant, "k", sort="", owner="", state="", run=run_id(), seq=1, body=b"{}")
+        await world.store.platform.project({"runs": [row]}, name="test", checkpoint=str(number))
+    assert await data.content.get(content.ref) == content.data
+    assert world.asked("read", "content") == known + 1
+
+
 @pytest.mark.parametrize("fault", LOST, ids=str)
 async def test_who_lost_a_race_is_told_so_even_if_the_first_answer_is_lost(world: World, fault: Fault) -> None:
     context = member()
@@ -97,6 +108,16 @@ async def test_a_legal_hold_does_not_keep_what_a_refused_append_brought(world: W
     assert refused.value.code == "conflict.sequence"
     with pytest.raises(NotFound):
         await first.data.content.get(content.ref)
+
+
+async def test_a_page_of_what_there_is_costs_no_more_where_there_is_much(world: World) -> None:
+    content, received = world.store.tenant(member()).content, list[int]()
+    for _ in range(2):
+        await content.put([prompt(b"x" * 20_000) for _ in range(60)])
+        before = world.store.usage.received["query", "content"]
+        assert len((await content.list(limit=5)).items) == 5
+        received.append(world.store.usage.received["query", "content"] - before)
+    assert received[1] < 1.2 * received[0] < 20_000
 
 
 @pytest.mark.parametrize("fault", [*LOST, *NOT_DONE], ids=str)
@@ -341,11 +362,13 @@ async def test_a_writer_who_does_not_know_the_run_reads_one_point_to_learn_what_
     writer = writer_of(world.store.tenant(context))
     await writer.append([opened(), step()])
     async with world.place.open() as other:
+        before = other.usage.requests.copy()
         elsewhere = await RunWriter.load(other.tenant(context), writer.run, actor=writer.actor)
         await elsewhere.append([step()])
         await elsewhere.append([step()])
-        assert other.usage.requests["read", "events"] == 1
-        assert other.usage.requests["query", "events"] == 2
+        asked = other.usage.requests - before
+        assert asked["read", "events"] == 1
+        assert asked["query", "events"] == 2
 
 
 async def test_what_is_counted_names_the_tenant_and_the_publisher_where_there_is_none(

@@ -18,7 +18,7 @@ from core import ActionKind, DocumentId, PrincipalId, SystemClock, TenantContext
 from core.errors import Defect, Unavailable
 from data import KNOWLEDGE, Broken, Hit, Query, Reader, RunWriter, Store, verify_all, verify_one
 from data.sqlite import database, open_store, passages
-from data.sqlite.connections import SCHEMA_VERSION, Connection, open_writer
+from data.sqlite.connections import Connection, open_writer
 from data.sqlite.database import open_database
 from data.sqlite.ranking import Indexes
 from data.sqlite.store import SqliteStore
@@ -63,19 +63,6 @@ async def test_the_file_is_for_its_owner_only(path: Path) -> None:
         for file in path.parent.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
     assert [file.name for file in path.parent.iterdir()] == ["mandate.db"]
-
-
-async def test_a_file_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
-    async with open_store(path):
-        pass
-    with outside(path) as connection:
-        connection.pragma("user_version", SCHEMA_VERSION + 1)
-    before = bytes_of(path)
-    with pytest.raises(Unavailable) as refused:
-        async with open_store(path):
-            pass
-    assert refused.value.code == "dependency.store_format"
-    assert bytes_of(path) == before
 
 
 async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
@@ -305,7 +292,7 @@ async def test_what_was_read_before_is_kept_and_what_is_gone_is_let_go(path: Pat
         await index(store, context, [first, second])
         assert ids(await search(store, context, "page")) == {first.id, second.id}
         await store.tenant(context).knowledge.remove(first.document)
-        closed = replace(second, owner=PrincipalId("usr_director"))
+        closed = replace(second, term=replace(second.term, owner=PrincipalId("usr_director")))
         await index(store, context, [closed, third])
         assert ids(await search(store, context, "page")) == {third.id}
         await store.tenant(context).knowledge.remove(third.document)

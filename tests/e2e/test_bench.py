@@ -96,8 +96,8 @@ def test_the_parts_are_measured(ran: Ran) -> None:
     for level in ("c1", "c16", "c64"):
         assert ran.found["append"][level]["events_per_second"] > 0
         assert ran.found["append"][level]["append_ms"]["median"] > 0
-    assert ran.found["decision"]["policies_30"]["policies"] == 30
-    assert 0 < ran.found["decision"]["policies_30"]["median_us"] <= ran.found["decision"]["policies_30"]["p99_us"]
+    assert ran.found["decision"]["policies_60"]["policies"] == 60
+    assert 0 < ran.found["decision"]["policies_60"]["median_us"] <= ran.found["decision"]["policies_60"]["p99_us"]
     searches = ran.found["retrieval"]["p1000"]
     assert searches["passages"] == 1000
     assert 0 < searches["search_ms"]["median"] <= searches["search_ms"]["p99"]

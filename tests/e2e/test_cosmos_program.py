@@ -88,3 +88,16 @@ async def test_what_was_acknowledged_survives_a_kill(stack: Stack) -> None:
             "SELECT VALUE c.id FROM c", partition_key=["T1", "r1"]
         )
         assert set(written) <= {name async for name in found}
+
+
+async def test_whoever_ends_it_finds_its_file_closed_with_nothing_in_it_of_what_was_deleted(stack: Stack) -> None:
+    async with database_of(stack, "orchestration") as database:
+        events = database.get_container_client("events")
+        await events.create_item({"id": "gone", "tenant": "T1", "run": "r2", "said": "quetzalparsnip"})
+        await events.delete_item("gone", ["T1", "r2"])
+    process = stack.processes.pop("cosmos")
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert [file.name for file in stack.folder.glob("cosmos.db*")] == ["cosmos.db"]
+    assert b"quetzalparsnip" not in (stack.folder / "cosmos.db").read_bytes()
+    await stack.start_emulator("cosmos")

@@ -19,7 +19,8 @@ from orchestration import WITHHELD
 from sources_world import SEARCH, Kept, index, keeping, only_for
 from web import TokenValidator
 
-ELIF, GRETA, MIA, NOOR = (f"{name}@alderfinch.example" for name in ("elif", "greta", "mia", "noor"))
+ELIF, GRETA, MIA, NOOR, SANDER = (f"{name}@alderfinch.example" for name in ("elif", "greta", "mia", "noor", "sander"))
+PAVEL = "pavel@quillmere.example"
 Said = dict[str, Any]
 QUESTION = {"agent": "support", "message": "How many kilograms does the wombat anchor weigh?"}
 OPEN: Said = {"id": "1", "title": "Wombat anchor", "content": "The wombat anchor weighs 31 kilograms.", "groups": []}
@@ -90,9 +91,13 @@ async def test_an_answer_cites_what_a_customer_keeps_and_says_when_their_source_
             assert cited & {ours[0]["document"]}
             assert (retrieved["silent"], len(retrieved["sources"]) > 1) == (0, True)
 
-            latest: Said = await elif_.get("/v1/runs?limit=1")
-            path = f"/v1/runs/{latest['items'][0]['run']}"
-            await _opens_until_it_is_closed(mia, elif_, await client(GRETA), path)
+            opened: Said = next(orjson.loads(e.data) for e in seen if e.event == "run_opened")
+            talked: Said = await elif_.get(f"/v1/conversations/{opened['conversation']}")
+            path = f"/v1/runs/{talked['runs'][0]['run']}"
+            passage = next(c["passage"] for c in answered["citations"] if c["document"] == ours[0]["document"])
+            await _opens_until_it_is_closed(mia, elif_, await client(GRETA), path, passage)
+            for stranger in (SANDER, PAVEL):
+                assert (await (await client(stranger)).ask("GET", f"/v1/passages/{passage}")).status == 404
             desk: Said = await noor.post("/v1/runs", QUESTION)
             assert "Wombat margin" in str(await noor.get(f"/v1/runs/{desk['run']}/explanation"))
 
@@ -113,10 +118,14 @@ async def test_an_answer_cites_what_a_customer_keeps_and_says_when_their_source_
             assert await change(mia, source=None) == 200
 
 
-async def _opens_until_it_is_closed(mia: Client, reader: Client, auditor: Client, path: str) -> None:
+async def _opens_until_it_is_closed(mia: Client, reader: Client, auditor: Client, path: str, passage: str) -> None:
     assert "31 kilograms" in str((await reader.get(f"{path}/explanation"))["sources"])
+    opened: Said = await reader.get(f"/v1/passages/{passage}")
+    assert (opened["text"], opened["collection"], opened["owner"]) == (OPEN["content"], "inbox", None)
     assert await change(mia, readers=["returns-desk"]) == 200
     try:
+        assert (await reader.ask("GET", f"/v1/passages/{passage}")).status == 404
+        assert (await auditor.get(f"/v1/passages/{passage}"))["text"] == OPEN["content"]
         closed = str((await reader.get(f"{path}/explanation"))["sources"])
         assert "31 kilograms" not in closed
         assert WITHHELD in closed

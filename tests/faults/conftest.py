@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 import pytest
-from looking import STORE
 
+from chosen_store import STORE
 from mandate.local.seeding import seed
 from mandate.local.stack import Stack, free_port, running
 from mandate.local.world import load_companies

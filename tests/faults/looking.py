@@ -1,14 +1,9 @@
-"""Looking into the store of a product, and into what it left behind, on whichever database it is.
+"""Looking into the store of a product, and into what it left behind, on whichever database it is."""
 
-`MANDATE_FAULTS_STORE=cosmos` runs the tests of this folder on the emulator of Cosmos DB.
-"""
-
-import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import cast
 
 import aiohttp
 from azure.core.credentials import AccessToken
@@ -18,11 +13,9 @@ from data.cosmos import Account, Containers
 from data.cosmos import open_store as open_cosmos
 from data.sqlite import open_store
 from mandate.local.emulate import COSMOS
-from mandate.local.stack import Stack, StoreKind
+from mandate.local.stack import Stack
 from mandate.services import local_client_id
 from mandate.settings import ROOT
-
-STORE = cast("StoreKind", os.environ.get("MANDATE_FAULTS_STORE", "sqlite"))
 
 
 @asynccontextmanager

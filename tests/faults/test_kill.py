@@ -13,8 +13,9 @@ import pytest
 from backoffice import Effect as Counted
 from backoffice import effects, slow_down
 from load import DECIDERS, OWNERS, Load, decide_all, in_state
-from looking import STORE, store_of
+from looking import store_of
 
+from chosen_store import STORE
 from control import BudgetRecord
 from control.records import BUDGET_KEY
 from core import Effect, Lane, Principal, PrincipalId, PrincipalKind, RunId, TenantContext, TenantId

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from looking import STORE
 from test_kill import data_of
 
+from chosen_store import STORE
 from core import RunId
 from core.bodies import DecisionMade, RunOpened, ToolFinished
 from data import read_run

@@ -16,9 +16,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from backoffice import effects, model_fault, slow_down
-from looking import STORE, store_of
+from looking import store_of
 from test_kill import data_of
 
+from chosen_store import STORE
 from control import contexts
 from core import RunId, parse_timestamp
 from core.bodies import CancelRequested, DecisionMade, RunOpened, RunResumed, ToolFinished

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from seen_data import Matrix
+from store_places import place_of
 from two_tenants import Product, Tenant, beside, emulators, fill, product, share, write_root
+
+from chosen_store import STORE
+from data import Store
 
 WORLD = "MANDATE_ISOLATION_WORLD"
 """Where emulators run already that can be shared: what `emulated_world` writes."""
@@ -16,6 +20,14 @@ WORLD = "MANDATE_ISOLATION_WORLD"
 def matrix(tally: Matrix) -> Matrix:
     """What was attacked, and how often each attack was refused."""
     return tally
+
+
+@pytest.fixture
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Store]:
+    """Give a store of the test's own, without a product."""
+    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
+    async with place_of(STORE, tmp_path) as place, place.open() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ IDS = {
     "approver": "prn",
     "erasure": "era",
     "hold": "hld",
+    "ruleset": "ruleset",
     "target": "run",
     "tenant": "ten",
 }
@@ -68,6 +69,10 @@ NO_IDS = {
     "text": "a person's words",
     "message": "a person's words",
     "reason": "a person's words",
+    "act": "what to do with a draft",
+    "facts": "of a question that is asked by hand",
+    "days": "how far to look back",
+    "etag": "of the policies that a page showed, which the write compares",
     "input": "a person's words",
     "content": "a person's words",
     "refusal": "a person's words",

@@ -17,6 +17,8 @@ from page_forms import Form, crawl
 from seen_data import ID, dump, ids_in
 from two_tenants import KEY, Product, Tenant
 
+from mandate.local.kept import FILES
+
 OPEN = {
     "GET /healthz",
     "GET /readyz",
@@ -106,7 +108,7 @@ class Sides:
 
 
 def database(product: Product) -> Path:
-    return product.stack.folder / "mandate.db"
+    return product.stack.folder / FILES[product.stack.store]
 
 
 async def send(product: Product, service: str, request: Request, **headers: str) -> Answer:
@@ -158,6 +160,7 @@ async def _supply(product: Product, tenant: Tenant, other: Tenant) -> Supply:
     ids["era"] = ID.findall(str(await tenant.owner.get("/v1/data/erasures")))
     ids["era"] = [found for found in ids["era"] if found.startswith("era_")]
     ids["ten"] = [tenant.id]
+    ids["ruleset"] = [str((await tenant.owner.get("/v1/policies"))["in_force"])]
     ids["resp"] = [f"resp_{run.removeprefix('run_')}" for run in ids["run"]]
     ids["passage"] = [f"{document}.0" for document in ids["doc"]]
     cursors, etags = await _listed(product, tenant)

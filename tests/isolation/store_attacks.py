@@ -184,6 +184,7 @@ def _on_knowledge(data: TenantData, attacker: TenantContext, held: Held) -> Iter
     )  # fmt: skip
     yield Attempt("knowledge", "get", "another's passage", lambda: knowledge.get(held.passage.id, reader))
     yield Attempt("knowledge", "of", "another's document", lambda: knowledge.of(held.passage.document))
+    yield Attempt("knowledge", "over", "another's document", lambda: knowledge.over([held.passage.term]))
     yield Attempt("knowledge", "remove", "another's document", lambda: knowledge.remove(held.passage.document))
     yield Attempt(
         "knowledge",

@@ -90,7 +90,7 @@ async def test_incident_11_an_approval_is_bound_to_its_place_and_the_policy_chan
     first = await pending(services, context, run)
     rules = await tenant.owner.ask("GET", "/v1/policies")
     rule = '@id("no-mails") @lane("never") @reason("No.") forbid (principal, action, resource) when { false };'
-    changed = {"text": f"{rules.body['text']}\n{rule}"}
+    changed = {"text": f"{rules.body['text']}\n{rule}", "reason": "Because."}
     saved = await tenant.owner.ask("PUT", "/v1/policies", cast("Any", changed), If_Match=rules.headers["ETag"])
     assert saved.status == 200, saved.body
     await decide(tenant, first)

@@ -5,9 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from store_samples import member, opened
@@ -21,9 +19,11 @@ from control import (
     Budgets,
     Directory,
     Gate,
+    NewPolicies,
     Policies,
     SessionRecord,
     Sessions,
+    Switches,
     TenantRecord,
     contexts,
 )
@@ -46,18 +46,11 @@ from core.errors import Conflict, Defect, Forbidden
 from core.events import Event, Stored
 from core.parts import RunKind
 from data import RunWriter, Store, read_run
-from data.sqlite import open_store
 from web import Tokens, VerifiedAssertion, VerifiedToken
 
 CLOCK = SystemClock()
 Both = tuple[TenantContext, TenantContext]
 LIMIT = Amount(micros=1000, tokens=1000)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncGenerator[Store]:
-    async with open_store(tmp_path / "mandate.db") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -142,7 +135,8 @@ def test_a_run_is_carried_on_for_its_own_tenant_alone() -> None:
 
 
 async def test_the_gate_knows_a_run_that_another_tenant_opened(store: Store, both: Both) -> None:
-    gate = Gate(policies=Policies(environment="", clock=CLOCK), environment="local")
+    switches = Switches(store, CLOCK, agents=(), tools=())
+    gate = Gate(policies=Policies(environment="", clock=CLOCK), switches=switches, environment="local", clock=CLOCK)
     agent = AgentFacts(name="support", tools=frozenset(), collections=frozenset())
     run = RunWriter(store.tenant(both[0]), RunId(new_id("run")), actor=both[0].principal.actor)
     for context, same in zip(both, (True, False), strict=True):
@@ -260,11 +254,11 @@ async def test_each_tenant_is_decided_for_by_its_own_rules(store: Store, both: B
     first, second = (store.tenant(context) for context in both)
     common = await policies.ruleset(first)
     assert await policies.ruleset(second) is common
-    saved = await policies.save(first, FORBID, etag=None)
+    saved = await policies.save(first, NewPolicies(FORBID, "because"), etag=None)
     mine = await policies.ruleset(first)
     assert mine is not common, "a change is in force at once"
     assert await policies.ruleset(second) is common
-    await policies.save(first, f"// Once more.\n{FORBID}", etag=saved.etag)
+    await policies.save(first, NewPolicies(f"// Once more.\n{FORBID}", "because"), etag=saved.etag)
     assert await policies.ruleset(first) is not mine, "the next change as well"
 
 

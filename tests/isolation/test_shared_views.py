@@ -1,9 +1,8 @@
 """What is kept for all tenants at once outside the control plane: views, live lists, followers, limits, ids."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pytest
@@ -49,7 +48,6 @@ from data import (
     rebuild_differences,
     verify_run,
 )
-from data.sqlite import open_store
 from interaction.changes import Changes
 from interaction.parameters import run_for
 from interaction.rates import PlanRates, Rate, RateLimits
@@ -58,12 +56,6 @@ from orchestration.live import Delta, Hub, Snapshot
 
 RUN, APPROVAL, FLAG, DOCUMENT = RunId("run_x"), ApprovalId("apr_x"), FlagId("flg_x"), DocumentId("doc_x")
 Both = tuple[TenantContext, TenantContext]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncGenerator[Store]:
-    async with open_store(tmp_path / "mandate.db") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from seen_data import Matrix, dump
 from store_attacks import NEAR, WORDS, Held, attempts, fill, kinds, methods, outcome, record_of
+from store_places import place_of
 from store_samples import index, member, permit, step, vector
 
 import control
@@ -28,20 +29,27 @@ from data import (
     TenantData,
     Views,
 )
-from data.sqlite import open_store
+from mandate.local.kept import FILES
+from mandate.local.stack import StoreKind
 
 PORTS = {"log": RunLog, "content": ContentStore, "records": Records, "knowledge": Knowledge, "views": Views}
 KINDS = sorted(kinds()) if control and orchestration else []
 
 
-@pytest.fixture
-async def file(tmp_path: Path) -> Path:
-    return tmp_path / "mandate.db"
+@pytest.fixture(params=["sqlite", "cosmos"])
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    return request.param
 
 
 @pytest.fixture
-async def store(file: Path) -> AsyncGenerator[Store]:
-    async with open_store(file) as opened:
+def file(tmp_path: Path, kind: StoreKind) -> Path:
+    return tmp_path / FILES[kind]
+
+
+@pytest.fixture
+async def store(tmp_path: Path, kind: StoreKind, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Store]:
+    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
+    async with place_of(kind, tmp_path) as place, place.open() as opened:
         yield opened
 
 
@@ -51,7 +59,7 @@ async def held(store: Store) -> Held:
 
 
 async def test_no_store_gives_or_changes_anything_of_another_tenants(
-    store: Store, held: Held, file: Path, matrix: Matrix
+    store: Store, held: Held, file: Path, kind: StoreKind, matrix: Matrix
 ) -> None:
     counts: Counter[str] = Counter()
     before = dump(file, held.context.tenant)
@@ -62,7 +70,7 @@ async def test_no_store_gives_or_changes_anything_of_another_tenants(
         assert dump(file, held.context.tenant) == before, f"{attempt.store}.{attempt.method}, {attempt.what}"
         counts[attempt.store] += 1
     assert await _finds_its_own(store, held)
-    matrix["stores"] = counts
+    matrix[f"stores, on {kind}"] = counts
 
 
 async def _finds_its_own(store: Store, held: Held) -> bool:

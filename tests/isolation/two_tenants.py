@@ -20,6 +20,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
+from chosen_store import STORE
 from core import Json, TenantContext, TenantId
 from core.parts import RunState
 from data import RUNS, Projector, Store
@@ -29,6 +30,7 @@ from mandate import serve
 from mandate.client import Client, File
 from mandate.compose import compose
 from mandate.host import Host, open_host
+from mandate.local.kept import FILES
 from mandate.local.seeding import seed
 from mandate.local.stack import Stack, free_port
 from mandate.local.world import Company, load_companies
@@ -151,7 +153,7 @@ def _write_company(folder: Path, slug: str, canary: str) -> None:
 @asynccontextmanager
 async def emulators(folder: Path, root: Path) -> AsyncGenerator[Emulators]:
     """Run what is around the product, and tell this process of it as a product's process is told."""
-    stack = Emulators(folder, free_port(), extra={"MANDATE_ROOT": str(root)})
+    stack = Emulators(folder, free_port(), store=STORE, extra={"MANDATE_ROOT": str(root)})
     with pytest.MonkeyPatch.context() as patch:
         try:
             await stack.start()
@@ -169,12 +171,13 @@ async def product(stack: Stack) -> AsyncGenerator[Product]:
         settings = Settings()
         identity = Services.load(settings.root / "environments").services[NAMES[-1]].identity
         host = await ends.enter_async_context(open_host(settings, identity))
+        sockets = {name: ends.enter_context(_listen(stack.ports[name])) for name in NAMES}
         servers: list[serve._Server] = []
         group = await ends.enter_async_context(asyncio.TaskGroup())
         for name in NAMES:
             app = await ends.enter_async_context(compose(name, host))
             servers.append(serve._server(serve._fronted(name, app, host)))
-            await servers[-1].start(group, _listen(stack.ports[name]))
+            await servers[-1].start(group, sockets[name])
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             yield Product(stack, host, session)
         for server in servers:
@@ -192,15 +195,28 @@ def _listen(port: int) -> socket.socket:
 async def beside(world: Path, folder: Path) -> AsyncGenerator[tuple[Product, list[Tenant]]]:
     """Serve a product of one's own, on a copy of the data, beside the emulators that `emulated_world` runs."""
     given = orjson.loads(await asyncio.to_thread(world.read_bytes))
-    shutil.copy(given["database"], folder / "mandate.db")
-    ports = {**given["ports"], **{name: free_port() for name in NAMES}}
+    shutil.copy(given["database"], folder / FILES[STORE])
+    ports = {**given["ports"], **{name: free_port() for name in (*NAMES, "cosmos")}}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given["environment"].items():
             patch.setenv(name, value)
-        patch.setenv("MANDATE_STORE", str(folder / "mandate.db"))
-        stack = Emulators(folder, ports["interaction"], ports=ports, secret=os.environ["IDENTITY_HEADER"])
-        async with product(stack) as running:
+        told = {name: value for name, value in given["environment"].items() if name != "MANDATE_STORE"}
+        stack = Emulators(folder, ports["interaction"], store=STORE, ports=ports, extra=told)
+        patch.setenv("MANDATE_STORE", stack.environment["MANDATE_STORE"])
+        async with _own_store(stack), product(stack) as running:
             yield running, [_known(running, company, given["tokens"]) for company in _companies(running)]
+
+
+@asynccontextmanager
+async def _own_store(stack: Emulators) -> AsyncGenerator[None]:
+    """Run what serves the copy of the data, if that is no mere file, under the authority of the other emulators."""
+    try:
+        if stack.store == "cosmos":
+            shutil.copytree(stack.ca_file.parent, stack.folder / "authority")
+            await stack.start_emulator("cosmos")
+        yield
+    finally:
+        await stack.stop()
 
 
 def _known(product: Product, company: Company, tokens: Mapping[str, str]) -> Tenant:
@@ -289,7 +305,7 @@ async def quiet(product: Product) -> None:
 async def share(product: Product, both: Sequence[Tenant], file: Path) -> Path:
     """Write what `beside` needs: where the emulators are, who is signed in, a copy of the data as it is now."""
     copy = file.with_suffix(".db")
-    await asyncio.to_thread(_copy, product.stack.folder / "mandate.db", copy)
+    await asyncio.to_thread(_copy, product.stack.folder / FILES[STORE], copy)
     clients = [client for tenant in both for client in (tenant.owner, tenant.user)]
     world = {
         "environment": environment(),

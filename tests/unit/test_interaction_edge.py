@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from interaction_samples import ANNA, BEN, REGISTRY, START, Tale, answered, asked, member
 
-from control import NOBODY, AccessLog, AgentManifest, Directory, Sessions, load_governance
+from control import NOBODY, AccessLog, AgentManifest, Directory, Policies, Sessions, Switches, load_governance
 from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
@@ -161,6 +161,8 @@ class Edge:
                 directory=Members(),
                 validator=Tokens(),
                 access=self.access,
+                policies=cast("Policies", None),  # nobody here asks for any
+                switches=cast("Switches", None),
                 agents={"helper": AgentManifest.model_construct(name="helper")},
                 orchestration=self.peer,
                 control=self.peer,

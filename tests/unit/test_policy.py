@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control import Layer, Question, Ruleset, parse_layer, publisher_text
+from control import Layer, Question, Ruleset, check_layer, parse_layer, publisher_text
 from core import ActionKind, Decision, Fact, Facts, Lane, PrincipalKind
 from core.errors import Unprocessable
 
@@ -23,14 +23,28 @@ COMMON: Facts = {
     "user_groups": ("support",),
     "principal_kind": "user",
     "on_behalf_of_user": True,
+    "on_behalf_of": "prn_0123456789abcdefghjkmnpqrs",
     "agent": "support",
     "agent_tools": ("issue_refund",),
     "context_integrity": "untrusted",
     "context_confidentiality": "internal",
     "confidentiality_rank": 1,
+    "switched_off": (),
+    "change_freeze": False,
+    "weekday": "monday",
+    "hour": 12,
+    "seconds_in_run": 0,
+    "seconds_limit": 60,
 }
 OWN: dict[ActionKind, Facts] = {
-    ActionKind.CALL_MODEL: {"step": 1, "tokens_in_run": 0},
+    ActionKind.CALL_MODEL: {
+        "step": 1,
+        "step_limit": 3,
+        "tokens_in_run": 0,
+        "token_limit": 1000,
+        "cost_in_run_micros": 0,
+        "cost_limit_micros": 500,
+    },
     ActionKind.RETRIEVE: {
         "collections": ("manuals",),
         "agent_collections": ("manuals", "policies"),
@@ -44,13 +58,20 @@ OWN: dict[ActionKind, Facts] = {
         "arguments_rank": 1,
         "tool_ceiling": 2,
         "calls_in_run": 0,
+        "calls_limit": 20,
+        "calls_in_hour": 0,
     },
     ActionKind.INGEST: {"collection": "manuals", "collection_integrity": "untrusted", "by_admin": False},
 }
 
 
+MOVED: Facts = {"moved_by_user_cents": 0, "moved_by_tenant_cents": 0}
+
+
 def ask(kind: ActionKind, by: PrincipalKind = PrincipalKind.AGENT, /, **facts: Fact) -> Question:
-    return Question(principal=(by, "support"), kind=kind, target="issue_refund", facts={**COMMON, **OWN[kind], **facts})
+    moved: Facts = MOVED if "amount_cents" in facts else {}
+    known: Facts = {**COMMON, **OWN[kind], **moved, **facts}
+    return Question(principal=(by, "support"), kind=kind, target="issue_refund", facts=known)
 
 
 def tool(**facts: Fact) -> Decision:
@@ -306,3 +327,112 @@ def test_the_version_follows_the_policies_not_their_layout() -> None:
     other = publisher_text().replace("100000", "100001")
     assert Ruleset.compose(publisher=other).version != PUBLISHER.version
     assert Ruleset.compose(publisher=publisher_text(), tenant=FORBID + ";").version != PUBLISHER.version
+
+
+# Switches, limits, money and time.
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "policy", "ends"),
+    [
+        (ActionKind.CALL_MODEL, {"switched_off": ("tenant",)}, "organisation-off", "refused.switched_off"),
+        (ActionKind.INGEST, {"switched_off": ("tenant",)}, "organisation-off", "refused.switched_off"),
+        (ActionKind.CALL_TOOL, {"switched_off": ("agent",)}, "agent-off", "refused.switched_off"),
+        (ActionKind.CALL_TOOL, {"switched_off": ("tool",)}, "tool-off", ""),
+        (ActionKind.CALL_TOOL, {"switched_off": ("capability",)}, "tool-off", ""),
+        (ActionKind.RETRIEVE, {"switched_off": ("capability",)}, "capability-off", "refused.switched_off"),
+        (ActionKind.CALL_MODEL, {"switched_off": ("something new",)}, "switched-off", "refused.switched_off"),
+        (ActionKind.CALL_TOOL, {"change_freeze": True}, "change-freeze", ""),
+        (ActionKind.CALL_MODEL, {"step": 4}, "step-limit", "limit.steps"),
+        (ActionKind.CALL_MODEL, {"tokens_in_run": 1000}, "token-limit", "limit.tokens"),
+        (ActionKind.CALL_MODEL, {"cost_in_run_micros": 500}, "cost-limit", "limit.cost"),
+        (ActionKind.CALL_TOOL, {"calls_in_run": 20}, "call-limit", "limit.tool_calls"),
+        (ActionKind.CALL_TOOL, {"calls_in_hour": 10_000}, "calls-in-an-hour", "limit.calls_in_hour"),
+        *((kind, {"seconds_in_run": 60}, "time-limit", "limit.seconds") for kind in ActionKind),
+        *((kind, {"seconds_in_run": -61}, "time-limit", "limit.seconds") for kind in ActionKind),
+        (ActionKind.CALL_TOOL, {"amount_cents": 1, "moved_by_user_cents": 500_000}, "money-per-day", ""),
+        (ActionKind.CALL_TOOL, {"amount_cents": 1, "moved_by_tenant_cents": 5_000_000}, "money-per-day", ""),
+    ],
+)
+def test_what_stops_an_action_is_a_policy_that_says_how_the_run_ends(
+    kind: ActionKind, facts: dict[str, Fact], policy: str, ends: str
+) -> None:
+    by = PrincipalKind.USER if kind is ActionKind.INGEST else PrincipalKind.AGENT
+    assert PUBLISHER.decide(ask(kind, by)).lane is Lane.AUTOMATIC
+    decision = PUBLISHER.decide(ask(kind, by, **facts))
+    assert (decision.lane, decision.policies[0]) == (Lane.NEVER, f"publisher/{policy}")
+    assert PUBLISHER.ends(decision) == ends
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        (ActionKind.CALL_MODEL, {"step": 3, "tokens_in_run": 999, "cost_in_run_micros": 499, "seconds_in_run": 59}),
+        (ActionKind.CALL_TOOL, {"calls_in_run": 19, "calls_in_hour": 9999, "seconds_in_run": -60}),
+        (ActionKind.CALL_TOOL, {"effect": "read", "change_freeze": True}),
+    ],
+)
+def test_what_is_within_its_limits_goes_ahead(kind: ActionKind, facts: dict[str, Fact]) -> None:
+    assert PUBLISHER.decide(ask(kind, **facts)).lane is Lane.AUTOMATIC
+
+
+def test_money_up_to_the_days_limit_is_for_a_colleague_to_approve() -> None:
+    assert tool(amount_cents=100_000, moved_by_user_cents=400_000).lane is Lane.APPROVAL
+    assert tool(amount_cents=100_000, moved_by_user_cents=400_001).policies == ("publisher/money-per-day",)
+
+
+@pytest.mark.parametrize("missing", ["moved_by_user_cents", "moved_by_tenant_cents"])
+def test_money_that_was_not_counted_is_not_moved(missing: str) -> None:
+    asked = ask(ActionKind.CALL_TOOL, amount_cents=1)
+    facts = {name: fact for name, fact in asked.facts.items() if name != missing}
+    decision = PUBLISHER.decide(Question(asked.principal, asked.kind, asked.target, facts))
+    assert decision.policies == ("publisher/money-per-day",)
+
+
+def test_money_beyond_what_can_be_added_up_is_not_moved() -> None:
+    assert tool(amount_cents=1, moved_by_user_cents=2**63 - 1).lane is Lane.NEVER
+
+
+@pytest.mark.parametrize("kind", list(ActionKind))
+def test_a_missing_fact_refuses_whatever_the_action(kind: ActionKind) -> None:
+    asked = ask(kind, PrincipalKind.USER if kind is ActionKind.INGEST else PrincipalKind.AGENT)
+    assert PUBLISHER.decide(asked).lane is Lane.AUTOMATIC
+    for missing in asked.facts:
+        facts = {name: fact for name, fact in asked.facts.items() if name != missing}
+        assert PUBLISHER.decide(Question(asked.principal, asked.kind, asked.target, facts)).lane is Lane.NEVER, missing
+
+
+def test_a_tool_that_the_agent_was_not_given_is_refused_whatever_it_is_called() -> None:
+    assert tool(tool="made_up").policies == ("publisher/tool-not-given",)
+
+
+# Where a problem stands.
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("permit (", [(1, 9)]),
+        ("// one\n\nforbid (principal, action, resource)\nwhen { context.plan > };", [(4, 23)]),
+        (FORBID + '\nwhen { context.plan == "x" }\nwhen { context.efect == 1 };', [(3, 16)]),
+        (FORBID + ";\n" + FORBID.replace('"a"', '"b"').replace("never", "nevr") + ";", [(2, 1)]),
+        (FORBID + ' when { context has efect };\n\n// "efect"; \n' + FORBID + ";", [(1, 101), (4, 1)]),
+        (FORBID + '\nwhen { context.user_roles.contains("admni") };', [(2, 37)]),
+        (NOTES.format(lane="never") + '@ends("limit.stps") forbid (principal, action, resource);', [(1, 1)]),
+        (FORBID + ";", []),
+    ],
+)
+def test_problems_are_found_with_their_places(text: str, places: list[tuple[int, int]]) -> None:
+    rules, problems = check_layer(Layer.TENANT, text)
+    assert [(problem.line, problem.column) for problem in problems] == places
+    assert bool(rules) is not bool(problems)
+
+
+def test_all_problems_of_many_policies_are_told_each_under_its_own_name() -> None:
+    text = "\n".join(
+        FORBID.replace('"a"', f'"n{number}"') + (" when { context.efect };" if number in (3, 11) else ";")
+        for number in range(12)
+    )
+    problems = check_layer(Layer.TENANT, text)[1]
+    assert [(problem.policy, problem.line) for problem in problems] == [("tenant/n3", 4), ("tenant/n11", 12)]
+    assert "`effect`" in problems[0].message

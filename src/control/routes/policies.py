@@ -3,15 +3,14 @@
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Depends, Header, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from control.callers import ControlServices, admin, reader, services
 from control.policy import Ruleset
+from control.policy_store import NewPolicies
 from core import TenantContext
-from core.errors import BadRequest, PreconditionFailed
+from core.errors import PreconditionFailed
 from web import problem_responses
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
@@ -25,20 +24,16 @@ _ETAG_HEADER: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "descript
 class PolicyText(BaseModel):
     """Policies in Cedar."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    text: str
+    text: Annotated[str, StringConstraints(max_length=90_000)]
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": PolicyText.model_json_schema()},
-            "text/plain": {"schema": {"type": "string"}},
-        },
-    }
-}
+class SavedPolicies(PolicyText):
+    """Policies to put in force, and why; `restored` is the number of the version whose text it is, 0 if it is new."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"\S")]
+    restored: Annotated[int, Field(ge=0)] = 0
 
 
 class PolicySummary(BaseModel):
@@ -53,11 +48,13 @@ class PoliciesView(BaseModel):
     Attributes:
         text: as it was saved; empty if the tenant has none of its own.
         version: SHA-256 of `text`, empty if there is none.
+        number: counts what was saved, from 1; 0 if there is none.
         in_force: version of the whole rule set, as decisions name it.
     """
 
     text: str
     version: str
+    number: int
     in_force: str
 
 
@@ -66,26 +63,6 @@ class CheckedPolicies(BaseModel):
 
     in_force: str
     policies: list[PolicySummary]
-
-
-async def policy_text(request: Request) -> str:
-    """Dependency: the policies in the body, JSON or plain text."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await request.body()
-    match media_type:
-        case "text/plain":
-            try:
-                return body.decode()
-            except UnicodeDecodeError:
-                raise BadRequest("The policies are not UTF-8 text.") from None
-        case "application/json":
-            try:
-                return PolicyText.model_validate_json(body).text
-            except ValidationError as error:
-                located = [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
-                raise RequestValidationError(located) from None
-        case _:
-            raise HTTPException(415)
 
 
 def expected_etag(
@@ -116,20 +93,17 @@ async def read_policies(
     stored = await deps.policies.read(data)
     rules = await deps.policies.ruleset(data)
     if stored is None:
-        return PoliciesView(text="", version="", in_force=rules.version)
+        return PoliciesView(text="", version="", number=0, in_force=rules.version)
     response.headers["ETag"] = f'"{stored.etag}"'
-    return PoliciesView(text=stored.value.text, version=stored.value.version, in_force=rules.version)
+    own = stored.value
+    return PoliciesView(text=own.text, version=own.version, number=own.number, in_force=rules.version)
 
 
-@router.put(
-    "",
-    responses={200: {"headers": _ETAG_HEADER}} | problem_responses(400, 401, 403, 412, 413, 415, 422, 503),
-    openapi_extra=_BODY,
-)
+@router.put("", responses={200: {"headers": _ETAG_HEADER}} | problem_responses(400, 401, 403, 412, 413, 422, 503))
 async def write_policies(
+    body: SavedPolicies,
     context: Annotated[TenantContext, Depends(admin)],
     etag: Annotated[str | None, Depends(expected_etag)],
-    text: Annotated[str, Depends(policy_text)],
     deps: Services,
     response: Response,
 ) -> PoliciesView:
@@ -138,19 +112,20 @@ async def write_policies(
     They may hold `forbid`, and `permit` with `@lane("approval")`; each needs `@id`, `@lane` and `@reason`.
     """
     data = deps.store.tenant(context)
-    saved = await deps.policies.save(data, text, etag=etag)
+    new = NewPolicies(body.text, body.reason, body.restored)
+    saved = await deps.policies.save(data, new, etag=etag)
     await deps.access.admin(context, saved.value.kind, saved.key, saved.value.version)
     response.headers["ETag"] = f'"{saved.etag}"'
-    rules = await deps.policies.ruleset(data)
-    return PoliciesView(text=saved.value.text, version=saved.value.version, in_force=rules.version)
+    own, rules = saved.value, await deps.policies.ruleset(data)
+    return PoliciesView(text=own.text, version=own.version, number=own.number, in_force=rules.version)
 
 
-@router.post("/check", responses=problem_responses(400, 401, 403, 413, 415, 422, 503), openapi_extra=_BODY)
+@router.post("/check", responses=problem_responses(400, 401, 403, 413, 422, 503))
 async def check_policies(
-    _: Annotated[TenantContext, Depends(reader)], text: Annotated[str, Depends(policy_text)], deps: Services
+    body: PolicyText, _: Annotated[TenantContext, Depends(reader)], deps: Services
 ) -> CheckedPolicies:
     """Check policies without saving them. Roles: owner, admin, auditor."""
-    return _checked(await deps.policies.check(text))
+    return _checked(await deps.policies.check(body.text))
 
 
 def _checked(rules: Ruleset) -> CheckedPolicies:

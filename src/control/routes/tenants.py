@@ -111,6 +111,8 @@ async def current_tenant(context: Annotated[TenantContext, Depends(member)], dep
 @router.post("/tenants", responses={201: {"model": TenantView}} | problem_responses(401, 403, 409, 413, 422, 503))
 async def create_tenant(context: Publisher, new: NewTenant, deps: Services, response: Response) -> TenantView:
     """Take a tenant on: 201 if it is new, 200 if it was there with the same settings. Publisher only."""
+    if await deps.erasures.took(new.id):
+        raise Conflict("This organisation was erased: its id is never good again. Mint another.", code="erasure.tenant")
     record = TenantRecord(**new.model_dump())
     if await deps.directory.create_tenant(record):
         response.status_code = 201

@@ -12,11 +12,11 @@ import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
 
-from core import Confidentiality, DocumentId, Permit, PrincipalId, TenantContext, new_id
+from core import Confidentiality, ContentId, Permit, PrincipalId, TenantContext
 from core.errors import MandateError, Unavailable
-from data.knowledge import Hit, Passage, Query
+from data.knowledge import Hit, Passage, Query, Term
 from data.ranking import fuse, spend_to_search, words_of
-from data.sources import Source, Trim
+from data.sources import Source, Trim, outside_id
 
 API_VERSION = "2024-07-01"
 SCOPE = "https://search.azure.com/.default"
@@ -131,8 +131,7 @@ def _hits(source: Source, query: Query, by_vector: list[Wire], by_text: list[Wir
 
 
 def _hit(source: Source, collection: str, item: Wire, score: int, by_vector: int, by_text: int) -> Hit:
-    """Return what was found under an id of ours: the customer's keys are theirs, and stay with them."""
-    document = DocumentId(new_id("src"))
+    document = outside_id()
     passage = Passage(
         id=f"{document}.0",
         document=document,
@@ -141,7 +140,7 @@ def _hit(source: Source, collection: str, item: Wire, score: int, by_vector: int
         heading=_text(item, source.heading)[:200],
         text=_text(item, source.text)[:MAX_TEXT],
         vector=b"",
-        owner=PrincipalId(""),
+        term=Term(ContentId(""), PrincipalId(""), since=""),
     )
     readers = _NAMES.validate_python(item[source.groups] or []) if source.groups else []
     level = Confidentiality(_text(item, source.confidentiality)) if source.confidentiality else None

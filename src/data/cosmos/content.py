@@ -30,8 +30,11 @@ from data.ports import Page, Piece
 
 INLINE_BYTES = 256 * 1024
 
-_PIECES = "SELECT c.tenant, c.content, c.kind, c.owner, c.confidentiality, c.at, c.size FROM c WHERE c.tenant = @tenant"
-_OF_OWNER = f"{_PIECES} AND c.owner = @owner"
+_LIST = (
+    "SELECT TOP @limit c.tenant, c.content, c.kind, c.owner, c.confidentiality, c.at, c.size FROM c"
+    " WHERE c.tenant = @tenant AND c.content > @after{owned} ORDER BY c.content"
+)
+_OWNED = " AND c.owner = @owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,11 @@ class CosmosContentStore:
     ) -> Page[Piece]:
         after = decode_cursor(cursor, 1)[0] if cursor else ""
         of_whom = {"owner": owner} if owner else {}
-        found = await self._shelves.items.query(self._tenant, _OF_OWNER if owner else _PIECES, **of_whom)
-        behind = sorted(
-            (piece for piece in map(_piece_of, (one for one in found if "content" in one)) if piece.id > after),
-            key=lambda piece: piece.id,
-        )
-        return Page(behind[:limit], encode_cursor(behind[limit - 1].id) if len(behind) > limit else None)
+        sql = _LIST.format(owned=_OWNED if owner else "")
+        found = await self._shelves.items.query(self._tenant, sql, after=after, limit=limit + 1, **of_whom)
+        # Each physical range of the tenant has given its own first ones.
+        pieces = sorted(map(_piece_of, found), key=lambda piece: piece.id)
+        return Page(pieces[:limit], encode_cursor(pieces[limit - 1].id) if len(pieces) > limit else None)
 
     async def take(self, id_: ContentId) -> tuple[bytes, bytes] | None:
         found = await self._current(id_)

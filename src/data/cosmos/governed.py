@@ -78,13 +78,16 @@ class Decided:
         return known[1]
 
     async def decide(self, tenant: TenantId, name: str, values: Document | None) -> None:
-        """Write down one thing, or None to take it back."""
+        """Write down one thing, or None to take it back; what stands there already is not written again."""
         key, id_ = (tenant, KIND), encoded(name)
         if values is None:
             await self._records.delete(key, id_)
-        else:
+        elif (found := await self._records.read(key, id_)) is None or {**found, **values} != found:
             await self._records.upsert(key, {"id": id_, "tenant": tenant, "kind": KIND, **values})
         self._known.pop(tenant, None)
+
+    def now(self) -> str:
+        return timestamp(self._clock.now())
 
     def expiry(self, rules: Rules, kind: ContentClass) -> str:
         """Return the time before which content of a class has expired; empty if it never does."""
@@ -103,6 +106,11 @@ class Decided:
             days=_days(found),
             held=frozenset(subject for document in found for subject in _subjects(document)),
         )
+
+
+_DESCRIBED = "c.tenant, c.id, c.shard, c.content, c.kind, c.owner, c.at, c.size, c.large, c.ttl"
+"""Of a piece of content, all but its bytes and their key."""
+_EXPIRED = f"SELECT {_DESCRIBED} FROM c WHERE c.tenant = @tenant AND c.kind = @kind AND c.at < @before"  # noqa: S608 - a constant
 
 
 class CosmosGoverned:
@@ -167,14 +175,12 @@ class CosmosGoverned:
                 await self._keep((tenant, text(document, "shard")), text(document, "id"))
 
     async def expire(self, tenant: TenantId, *, limit: int = 500) -> int:
-        rules = await self._decided.rules(tenant)
-        expired = [
-            document
-            for document in await self._all("content", tenant)
-            if "content" in document
-            and text(document, "at") < self._decided.expiry(rules, ContentClass(text(document, "kind")))
-            and not rules.holds(text(document, "owner"), text(document, "content"))
-        ][:limit]
+        rules, found = await self._decided.rules(tenant), list[Document]()
+        for kind in ContentClass:
+            if before := self._decided.expiry(rules, kind):
+                found += await self._containers["content"].query(tenant, _EXPIRED, kind=kind, before=before)
+        free = [one for one in found if not rules.holds(text(one, "owner"), text(one, "content"))]
+        expired = free[:limit]
         await self._blobs(tenant, expired)
         return await self._delete("content", "shard", expired)
 
@@ -185,7 +191,8 @@ class CosmosGoverned:
             return  # it is gone, or kept already
 
     async def _all(self, container: str, tenant: TenantId) -> list[Document]:
-        return await self._containers[container].query(tenant, "SELECT * FROM c WHERE c.tenant = @tenant")
+        what = _DESCRIBED if container == "content" else "*"
+        return await self._containers[container].query(tenant, f"SELECT {what} FROM c WHERE c.tenant = @tenant")  # noqa: S608 - one of the two above
 
     async def _blobs(self, tenant: TenantId, found: Sequence[Document]) -> None:
         """Delete what is kept beside the documents first, so that nothing is left that nobody knows of."""

@@ -5,16 +5,16 @@ each query is within one logical partition, and then each collection is ranked f
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-from core import DocumentId, Permit, TenantContext
+from core import ContentClass, ContentId, DocumentId, Permit, TenantContext
 from core.errors import Defect
-from data.cosmos.governed import Decided
-from data.cosmos.items import Document, Items, text
+from data.cosmos.governed import Decided, Rules
+from data.cosmos.items import Document, Items, Value, text
 from data.cosmos.keys import encoded
-from data.cosmos.passages import READABLE, document_of, numbers_of, passage_of, readable_by, similarity
-from data.knowledge import Hit, Passage, Query, Reader
+from data.cosmos.passages import IN_TIME, READABLE, document_of, numbers_of, passage_of, readable_by, similarity
+from data.knowledge import Hit, Passage, Query, Reader, Term
 from data.ranking import DEPTH, fuse, spend_to_index, spend_to_search, words_of
 
 CHUNK = 50
@@ -22,7 +22,7 @@ CHUNK = 50
 
 AT_ONCE = 16
 
-_IN = f"c.tenant = @tenant AND c.collection = @collection AND {READABLE}"
+_IN = f"c.tenant = @tenant AND c.collection = @collection AND {READABLE} AND {IN_TIME}"
 _BY_VECTOR = (
     f"SELECT TOP @depth c.tenant, c.id, VectorDistance(c.vector, @vector) AS near FROM c WHERE {_IN}"  # noqa: S608 - `_IN` is the constant above
     " AND c.compared = true ORDER BY VectorDistance(c.vector, @vector)"
@@ -59,17 +59,18 @@ class CosmosKnowledge:
 
     async def search(self, permit: Permit, query: Query, *, vector: bytes, reader: Reader) -> Sequence[Hit]:
         spend_to_search(permit, self._tenant, query)
-        depth, words = max(DEPTH, query.limit), words_of(query.text)
+        depth, words, rules = max(DEPTH, query.limit), words_of(query.text), await self._decided.rules(self._tenant)
+        trimmed = {**readable_by(reader), **self._in_time(rules)}
         collections = list(dict.fromkeys(query.collections))
         by_vector, by_words = await asyncio.gather(
-            asyncio.gather(*(self._by_vector(one, vector, reader, depth) for one in collections)),
-            asyncio.gather(*(self._by_words(one, words, reader, depth) for one in collections)),
+            asyncio.gather(*(self._by_vector(one, vector, trimmed, depth) for one in collections)),
+            asyncio.gather(*(self._by_words(one, words, trimmed, depth) for one in collections)),
         )
         nearest = sorted((item for found in by_vector for item in found), key=lambda item: (-item[0], item[1]))
         # Scores of words are those of one collection and cannot be compared: each collection's best comes first.
         worded = [found for rank in zip_longest(*by_words) for found in rank if found]
         fused = fuse([found for _, found in nearest[:depth]], worded[:depth])[: query.limit]
-        passages = await asyncio.gather(*(self._passage(found, reader) for found, *_ in fused))
+        passages = await asyncio.gather(*(self._passage(found, reader, rules) for found, *_ in fused))
         matched = await self._matched(words, [found for found, *_ in fused]) if query.explain else {}
         return [
             Hit(
@@ -87,12 +88,19 @@ class CosmosKnowledge:
     async def get(self, passage: str, reader: Reader) -> Passage | None:
         sql = f"SELECT * FROM c WHERE c.tenant = @tenant AND c.id = @id AND {READABLE}"  # noqa: S608 - `READABLE` is a constant
         found = await self._items.query(self._tenant, sql, id=encoded(passage), **readable_by(reader))
-        return passage_of(found[0]) if found else None
+        rules = await self._decided.rules(self._tenant)
+        return next((one for one in map(passage_of, found) if not self._is_over(one.term, rules)), None)
 
     async def of(self, document: DocumentId) -> Sequence[Passage]:
         sql = "SELECT * FROM c WHERE c.tenant = @tenant AND c.document = @document"
-        found = await self._items.query(self._tenant, sql, document=document)
-        return sorted(map(passage_of, found), key=lambda passage: passage.ordinal)
+        found = map(passage_of, await self._items.query(self._tenant, sql, document=document))
+        rules = await self._decided.rules(self._tenant)
+        there = [passage for passage in found if not self._is_over(passage.term, rules)]
+        return sorted(there, key=lambda passage: passage.ordinal)
+
+    async def over(self, terms: Sequence[Term]) -> Sequence[ContentId]:
+        rules = await self._decided.rules(self._tenant)
+        return [term.content for term in terms if self._is_over(term, rules)]
 
     async def remove(self, document: DocumentId, *, keep: int = 0) -> int:
         sql = (
@@ -101,7 +109,20 @@ class CosmosKnowledge:
         )
         return await self._delete(await self._items.query(self._tenant, sql, document=document, keep=keep))
 
-    async def _by_vector(self, collection: str, vector: bytes, reader: Reader, depth: int) -> list[tuple[float, Found]]:
+    def _in_time(self, rules: Rules) -> dict[str, Value]:
+        """Return the parameters of `IN_TIME`; where something is held, it leaves all to `_is_over`."""
+        return {"now": "", "oldest": ""} if rules.held else dict(zip(("now", "oldest"), self._now(rules), strict=True))
+
+    def _now(self, rules: Rules) -> tuple[str, str]:
+        """Return the time, and that before which texts of documents have expired."""
+        return self._decided.now(), self._decided.expiry(rules, ContentClass.DOCUMENT)
+
+    def _is_over(self, term: Term, rules: Rules) -> bool:
+        return term.is_over(*self._now(rules)) and not rules.holds(term.owner, term.content)
+
+    async def _by_vector(
+        self, collection: str, vector: bytes, trimmed: Mapping[str, Value], depth: int
+    ) -> list[tuple[float, Found]]:
         if len(vector) != 4 * self._dimensions:
             return []
         found = await self._items.query(
@@ -110,26 +131,30 @@ class CosmosKnowledge:
             collection=collection,
             vector=numbers_of(vector),
             depth=depth,
-            **readable_by(reader),
+            **trimmed,
         )
         return [(_near(document), (collection, text(document, "id"))) for document in found]
 
-    async def _by_words(self, collection: str, words: Sequence[str], reader: Reader, depth: int) -> list[Found]:
+    async def _by_words(
+        self, collection: str, words: Sequence[str], trimmed: Mapping[str, Value], depth: int
+    ) -> list[Found]:
         if not words:
             return []
         names = {f"word{place}": word for place, word in enumerate(words)}
         sql = _BY_WORDS.format(where=_IN, words=", ".join(f"@{name}" for name in names))
         found = await self._items.query(
-            (self._tenant, collection), sql, collection=collection, depth=depth, **names, **readable_by(reader)
+            (self._tenant, collection), sql, collection=collection, depth=depth, **names, **trimmed
         )
         return [(collection, text(document, "id")) for document in found]
 
-    async def _passage(self, found: Found, reader: Reader) -> Passage | None:
-        """Return a passage that was found, unless it has been removed or closed to the reader since."""
+    async def _passage(self, found: Found, reader: Reader, rules: Rules) -> Passage | None:
+        """Return a passage that was found, unless it was removed or closed to the reader since, or its time is up."""
         collection, id_ = found
         document = await self._items.read((self._tenant, collection), id_)
         passage = passage_of(document) if document else None
-        return passage if passage and reader.may_read(passage.collection, passage.owner) else None
+        if passage is None or self._is_over(passage.term, rules):
+            return None
+        return passage if reader.may_read(passage.collection, passage.owner) else None
 
     async def _matched(self, words: Sequence[str], found: Sequence[Found]) -> dict[str, set[Found]]:
         """Return which of the passages each word is in, in any of its forms."""

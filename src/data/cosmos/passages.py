@@ -4,13 +4,17 @@ import base64
 import math
 import struct
 
-from core import DocumentId, PrincipalId, TenantId
+from core import ContentId, DocumentId, PrincipalId, TenantId
 from data.cosmos.items import Document, Value, number, text
 from data.cosmos.keys import encoded
-from data.knowledge import Passage, Reader
+from data.knowledge import Passage, Reader, Term
 
 READABLE = "(ARRAY_CONTAINS(@whole, c.collection) OR (ARRAY_CONTAINS(@own, c.collection) AND c.owner = @reader))"
 """The same question as `Reader.may_read`, asked within a query so that only the readable is ranked."""
+
+
+IN_TIME = "(c.until = '' OR c.until >= @now) AND c.since >= @oldest"
+"""The contrary of `Term.is_over`, for the same reason."""
 
 
 def readable_by(reader: Reader) -> dict[str, Value]:
@@ -34,7 +38,10 @@ def document_of(tenant: TenantId, passage: Passage, dimensions: int) -> Document
         "ordinal": passage.ordinal,
         "heading": passage.heading,
         "said": f"{passage.heading}\n{passage.text}",
-        "owner": passage.owner,
+        "content": passage.term.content,
+        "owner": passage.term.owner,
+        "since": passage.term.since,
+        "until": passage.term.until,
         "compared": compared,
         "vector" if compared else "other_vector": vector,
     }
@@ -50,7 +57,12 @@ def passage_of(document: Document) -> Passage:
         heading=heading,
         text=text(document, "said")[len(heading) + 1 :],
         vector=_vector(document),
-        owner=PrincipalId(text(document, "owner")),
+        term=Term(
+            content=ContentId(text(document, "content")),
+            owner=PrincipalId(text(document, "owner")),
+            since=text(document, "since"),
+            until=text(document, "until"),
+        ),
     )
 
 

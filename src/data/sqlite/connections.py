@@ -9,7 +9,7 @@ import apsw
 
 from core.errors import Defect, Unavailable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_MS = 5_000
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _OUTSIDE = (
@@ -50,7 +50,7 @@ def open_writer(path: Path) -> Connection:
     """Open the connection that writes, and make the schema in a new file.
 
     Raises:
-        Unavailable: the file cannot be written, or a newer version of the product wrote it.
+        Unavailable: the file cannot be written, or another version of the product wrote it: nothing is changed in it.
     """
     with translated():
         path.touch(mode=0o600)

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from core import Clock, ContentClass, PrincipalId, RunId, TenantId, timestamp
 from core.errors import Conflict, Defect, Unavailable
-from data.governed import EVIDENCE_KINDS, Held, Part
+from data.governed import EVERYTHING, EVIDENCE_KINDS, Held, Part
+from data.knowledge import Term
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.passages import drop_passages
@@ -159,6 +160,12 @@ def expiry(
 def is_held(connection: Connection, tenant: TenantId, id_: str) -> bool:
     sql = f"SELECT 1 FROM content c WHERE tenant = ? AND id = ? AND {_HELD}"  # noqa: S608 - `_HELD` is a constant
     return connection.execute(sql, (tenant, id_)).fetchone() is not None
+
+
+def is_kept(connection: Connection, tenant: TenantId, term: Term) -> bool:
+    """Return whether a hold keeps a document's text."""
+    sql = "SELECT 1 FROM holds WHERE tenant = ? AND subject IN (?, ?, ?)"
+    return connection.execute(sql, (tenant, EVERYTHING, term.owner, term.content)).fetchone() is not None
 
 
 def _erase(connection: Connection, tenant: TenantId, part: Part) -> int:

@@ -7,9 +7,9 @@ the ranking of one tenant would tell about the words of another.
 import re
 from collections.abc import Iterator, Sequence
 
-from core import ID_PATTERN, PUBLISHER, DocumentId, PrincipalId, TenantId
+from core import ID_PATTERN, PUBLISHER, ContentId, DocumentId, PrincipalId, TenantId
 from core.errors import Defect
-from data.knowledge import Passage
+from data.knowledge import Passage, Term
 from data.ranking import words_of
 from data.sqlite.connections import Connection
 
@@ -17,8 +17,12 @@ COMMON = 2_000
 """A word that more passages of a tenant hold is not looked for; if all are such, the rarest alone is."""
 
 _TENANT = re.compile(rf"{ID_PATTERN}|{PUBLISHER}")
-_COLUMNS = "id, document, collection, ordinal, heading, text, vector, owner"
-_Columns = tuple[str, DocumentId, str, int, str, str, bytes, PrincipalId]
+_COLUMNS = "id, document, collection, ordinal, heading, text, vector, content, owner, since, until"
+_Columns = tuple[str, DocumentId, str, int, str, str, bytes, ContentId, PrincipalId, str, str]
+_OVER = """
+    SELECT number FROM passages p WHERE tenant = ? AND (since < ? OR (until != '' AND until < ?))
+    AND NOT EXISTS (SELECT 1 FROM holds WHERE tenant = p.tenant AND subject IN ('*', p.owner, p.content))
+"""
 
 
 def write_passage(connection: Connection, tenant: TenantId, passage: Passage) -> None:
@@ -33,7 +37,7 @@ def write_passage(connection: Connection, tenant: TenantId, passage: Passage) ->
         connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - `_full_text` has checked it
     _delete(connection, tenant, "id = ?", (passage.id,))
     connection.execute(
-        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - `_COLUMNS` is a constant
+        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - `_COLUMNS` is a constant
         (tenant, *_columns(passage)),
     )
     connection.execute(
@@ -78,6 +82,11 @@ def find_passage(connection: Connection, tenant: TenantId, id_: str) -> Passage 
 def passages_of(connection: Connection, tenant: TenantId, document: DocumentId) -> list[Passage]:
     """Return a document's passages in order."""
     return list(_select(connection, "document = ? ORDER BY ordinal", (tenant, document)))
+
+
+def expired_passages(connection: Connection, tenant: TenantId, now: str, oldest: str) -> list[int]:
+    """Return the numbers of the passages whose time is up (`Term.is_over`), and which no hold keeps."""
+    return [number for (number,) in connection.execute(_OVER, (tenant, oldest, now))]
 
 
 def numbered_passage(connection: Connection, tenant: TenantId, number: int) -> Passage:
@@ -148,7 +157,7 @@ def _select(connection: Connection, which: str, values: tuple[str, str | int]) -
 
 
 def _passage(found: _Columns) -> Passage:
-    id_, document, collection, ordinal, heading, text, vector, owner = found
+    id_, document, collection, ordinal, heading, text, vector, content, owner, since, until = found
     return Passage(
         id=id_,
         document=document,
@@ -157,7 +166,7 @@ def _passage(found: _Columns) -> Passage:
         heading=heading,
         text=text,
         vector=vector,
-        owner=owner,
+        term=Term(content, owner, since, until),
     )
 
 
@@ -170,5 +179,8 @@ def _columns(passage: Passage) -> _Columns:
         passage.heading,
         passage.text,
         passage.vector,
-        passage.owner,
+        passage.term.content,
+        passage.term.owner,
+        passage.term.since,
+        passage.term.until,
     )

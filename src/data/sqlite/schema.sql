@@ -39,7 +39,10 @@ CREATE TABLE passages (
   document        TEXT    NOT NULL,
   ordinal         INTEGER NOT NULL,
   collection      TEXT    NOT NULL,
+  content         TEXT    NOT NULL,                  -- the document's text, with which it goes
   owner           TEXT    NOT NULL,
+  since           TEXT    NOT NULL,
+  until           TEXT    NOT NULL,                  -- of the collection's own retention; empty for none
   vector          BLOB    NOT NULL,
   heading         TEXT    NOT NULL,
   text            TEXT    NOT NULL,
@@ -47,6 +50,8 @@ CREATE TABLE passages (
 ) STRICT;
 
 CREATE INDEX passages_by_document ON passages (tenant, document, ordinal);
+CREATE INDEX passages_by_since ON passages (tenant, since);
+CREATE INDEX passages_by_until ON passages (tenant, until) WHERE until != '';
 
 -- Grows with every write to the tenant's passages, so that other processes drop what they hold in memory.
 CREATE TABLE passage_versions (

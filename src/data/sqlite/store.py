@@ -44,7 +44,7 @@ class SqliteStore:
             log=SqliteRunLog(self._database, context, self._clock),
             content=SqliteContentStore(self._database, context, self._clock, self._retention),
             records=SqliteRecords(self._database, context),
-            knowledge=SqliteKnowledge(self._database, context, self._indexes),
+            knowledge=SqliteKnowledge(self._database, context, self._indexes, self._clock, self._retention),
             views=SqliteViews(self._database, context),
         )
 
@@ -76,7 +76,7 @@ async def open_store(
     Up to a few processes may have the same file open. On leaving the context everything submitted is on disk.
 
     Raises:
-        Unavailable: the file cannot be opened, or a newer version of the product wrote it.
+        Unavailable: the file cannot be opened, or another version of the product wrote it: nothing is changed in it.
     """
     async with open_database(path) as database:
         yield SqliteStore(database, clock or SystemClock(), retention or {})

@@ -1,5 +1,6 @@
 """A tenant's passages in memory, as one matrix: which the reader may read, and which of them are nearest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,6 +56,12 @@ class Index:
         """Return which passages `reader` may read in `collections`."""
         answers = [c in collections and reader.may_read(c, owner) for c, owner in self.access]
         return np.array(answers, dtype=np.bool_)[self.access_of]
+
+    def without(self, allowed: Mask, numbers: Sequence[int]) -> Mask:
+        """Return the same without some passages."""
+        kept = allowed.copy()
+        kept[[self.places[number] for number in numbers]] = False
+        return kept
 
     def nearest(self, vector: bytes, allowed: Mask, depth: int) -> list[int]:
         """Return the numbers of the `depth` nearest allowed passages, nearest first."""

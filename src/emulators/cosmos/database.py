@@ -147,7 +147,7 @@ class Database:
         return await future
 
     def close(self) -> None:
-        """Do what was submitted, then close the file."""
+        """Do what was submitted, then close the file, in which nothing is left of what was deleted."""
         self._writes.put(None)
         for _ in range(_READERS):
             self._reads.put(None)
@@ -196,6 +196,7 @@ def _write_groups(connection: Connection, jobs: "queue.SimpleQueue[_Job | None]"
             for job in group:
                 job.error = job.error or error
         _settle(group)
+    connection.execute("VACUUM")  # pages whose content has moved keep it, whatever `secure_delete` says
     connection.close()
 
 

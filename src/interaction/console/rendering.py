@@ -55,6 +55,10 @@ class Page:
         self._request = request
         self._deps = deps
 
+    def leave(self) -> None:
+        """Show the page to nobody in particular: who asked is signed out by then."""
+        self._request.state.context = self._request.state.token = self._request.state.session = None
+
     async def show(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """Return a page. `values` are the template's own; see `_shared` for what it has besides.
 

@@ -9,6 +9,7 @@ from core.bodies import ModelFinished
 from core.errors import NotFound
 from core.events import Stored
 from core.parts import RunState
+from data import is_outside
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.dependencies import InteractionDependencies
@@ -72,7 +73,7 @@ class Outcome:
     def _citation(self, match: re.Match[str], source: CitedSource) -> UrlCitation:
         ordinal = source.passage.rpartition(".")[2]
         url = f"{self.public_url}/knowledge/documents/{source.document}?passage={ordinal}#passage-{ordinal}"
-        if source.document.startswith("src_"):  # of a customer's own source: there is no document here to open
+        if is_outside(source.document):  # there is no document here to open
             url = f"{self.public_url}/runs/{self.view.run}/why#source-{source.marker}"
         return UrlCitation(start_index=match.start(), end_index=match.end(), title=source.heading, url=url)
 

@@ -3,20 +3,24 @@
 from fastapi import APIRouter, Response
 
 from control import AgentManifest
-from core import Confidentiality, Effect
+from core import Confidentiality, Effect, TenantContext
 from core.errors import NotFound
 from interaction.answers import Told, answer, described
 from interaction.authority import Me
 from interaction.dependencies import Deps, InteractionDependencies
+from interaction.routes.switches import SwitchTold, switched_off
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 
 class AgentLine(Told):
+    """`available` is false while it is switched off."""
+
     name: str
     version: str
     title: str
     purpose: str
+    available: bool
 
 
 class AgentList(Told):
@@ -60,6 +64,7 @@ class AgentEntry(Told):
         disclosure: what people are told they talk to.
         objection: how somebody affected can object.
         examples: questions to begin with.
+        switched_off: what of it does not work at this moment, and why.
     """
 
     name: str
@@ -76,22 +81,30 @@ class AgentEntry(Told):
     objection: str
     examples: list[str]
     versions: AgentVersions
+    switched_off: list[SwitchTold]
 
 
 @router.get("", responses=described(AgentList))
-async def list_agents(me: Me, deps: Deps) -> Response:  # noqa: ARG001 - any member; nothing depends on who
+async def list_agents(me: Me, deps: Deps) -> Response:
     """List the agents that you can talk to. Any member."""
+    off = await switched_off(me, deps)
     lines = [
-        AgentLine(name=agent.name, version=agent.version, title=agent.title, purpose=agent.purpose)
+        AgentLine(
+            name=agent.name,
+            version=agent.version,
+            title=agent.title,
+            purpose=agent.purpose,
+            available=off.keys().isdisjoint(("tenant", f"agent/{agent.name}")),
+        )
         for agent in deps.agents.values()
     ]
     return answer(AgentList(items=lines))
 
 
 @router.get("/{name}", responses=described(AgentEntry, 404))
-async def read_agent(name: str, me: Me, deps: Deps) -> Response:  # noqa: ARG001 - as above
+async def read_agent(name: str, me: Me, deps: Deps) -> Response:
     """Read an agent's entry in the register. Any member."""
-    return answer(register_entry(agent_named(deps, name), deps))
+    return answer(await register_entry(me, agent_named(deps, name), deps))
 
 
 def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
@@ -101,8 +114,12 @@ def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
     return agent
 
 
-def register_entry(agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
+async def register_entry(me: TenantContext, agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
+    """Return the entry of an agent, and what of it is switched off for who asks."""
+    off = await switched_off(me, deps)
+    concerned = ("tenant", f"agent/{agent.name}", "change_freeze", *(f"tool/{tool}" for tool in agent.tools))
     return AgentEntry(
+        switched_off=[one for name, one in off.items() if name in concerned or name.startswith("capability/")],
         name=agent.name,
         title=agent.title,
         purpose=agent.purpose,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field, StringConstraints
 
-from control import ErasureRecord, PersonRecord
+from control import ErasureReason, ErasureRecord, PersonRecord
 from core import Actor, PrincipalId, Role, TenantContext
 from core.errors import Forbidden, Unprocessable
 from interaction.answers import Given, Told, answer, described
@@ -25,10 +25,12 @@ class NewErasure(Given):
         person: a member's id; all that they said and were told, their profile and sessions. Documents that they
             brought stay. None: the whole organisation.
         confirm: the person's name as it is shown, else their id; the organisation's name.
+        reason: why the organisation goes; it stays in the receipt.
     """
 
     person: Annotated[PrincipalId, StringConstraints(pattern=r"^prn_[0-9a-z]{26}$")] | None = None
     confirm: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(examples=["Alder & Finch"])
+    reason: ErasureReason | None = None
 
 
 class StoreReceipt(Told):
@@ -44,6 +46,7 @@ class ErasureView(Told):
 
     Attributes:
         state: `waits` where a legal hold is in the way; it goes on when that is released.
+        reason: why the organisation went, if somebody said so.
         settled: it was done once more, for what was under way at the time.
     """
 
@@ -52,6 +55,7 @@ class ErasureView(Told):
     target: str
     by: Actor
     asked_at: str
+    reason: ErasureReason | None
     state: Literal["open", "waits", "done"]
     waits_for: str
     done_at: str
@@ -95,7 +99,7 @@ async def erasure_asked_for(me: TenantContext, deps: InteractionDependencies, bo
     _must_be(body.confirm, (await deps.directory.tenant(me.tenant)).name)
     await refuse_held(deps.store, deps.store.tenant(me), "tenant", me.tenant)
     await deps.access.admin(me, "tenant", me.tenant, "erased")
-    return await deps.eraser.erasures.request(me.tenant, "tenant", me.tenant, by)
+    return await deps.eraser.erasures.request(me.tenant, "tenant", me.tenant, by, body.reason)
 
 
 @router.get("", responses=described(ErasureList))
@@ -125,6 +129,7 @@ def view_erasure(record: ErasureRecord) -> ErasureView:
         target=record.target,
         by=record.by,
         asked_at=record.at,
+        reason=record.reason,
         state="done" if record.done_at else "waits" if record.waits else "open",
         waits_for=record.waits,
         done_at=record.done_at,

@@ -2,14 +2,17 @@
 
 from fastapi import APIRouter, Response
 
-from core import Confidentiality, DocumentId, Integrity, PrincipalId
-from data import Passage, Reader, TenantData
+from core import Confidentiality, DocumentId, Integrity, PrincipalId, TenantContext
+from core.errors import NotFound
+from data import USES, Passage, Reader, TenantData, is_outside
 from interaction.answers import Told, answer, described
 from interaction.authority import Me
 from interaction.decisions import text_of
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import PassagePath, no_such
-from orchestration import access_of, fetcher
+from interaction.reading import readable_run
+from interaction.routes.runs import catch_up
+from orchestration import ERASED, WITHHELD, access_of, fetcher, fold, shown_passages
 
 router = APIRouter(prefix="/v1/passages", tags=["documents"])
 
@@ -18,9 +21,9 @@ class PassageView(Told):
     """A passage with its document.
 
     Attributes:
-        title: of the document.
         heading: the headings that the passage stands under; of a PDF, the page.
-        owner: pseudonym of whose document it is.
+        title: of the document; what a source of your organisation's calls it.
+        owner: pseudonym of whose document it is; null of what such a source has.
         readers: groups that may read it; none means all members.
         before: the passage before it; null for the first.
         after: the passage after it; null for the last.
@@ -32,7 +35,7 @@ class PassageView(Told):
     title: str
     heading: str
     text: str
-    owner: PrincipalId
+    owner: PrincipalId | None
     integrity: Integrity
     confidentiality: Confidentiality
     readers: list[str]
@@ -43,10 +46,15 @@ class PassageView(Told):
 
 @router.get("/{passage}", responses=described(PassageView, 404))
 async def read_passage(passage: PassagePath, me: Me, deps: Deps) -> Response:
-    """Read a passage that an answer cites, and where it stands. Who may read it."""
+    """Read a passage that an answer cites, and where it stands. Who may read it.
+
+    One from a source of your organisation's (`src_`) is as the run was shown it; who may also read that run.
+    """
+    if is_outside(document := DocumentId(passage.rpartition(".")[0])):
+        return answer(await _from_outside(me, deps, document, passage))
     data = deps.store.tenant(me)
     access = await access_of(data)
-    record = await access.document(DocumentId(passage.rpartition(".")[0]))
+    record = await access.document(document)
     collections = await access.collections([record.collection] if record else [])
     reader = access.reader(collections.values())
     found = await data.knowledge.get(passage, reader)
@@ -69,6 +77,43 @@ async def read_passage(passage: PassagePath, me: Me, deps: Deps) -> Response:
             before=await _beside(data, reader, found, -1),
             after=await _beside(data, reader, found, 1),
         )
+    )
+
+
+async def _from_outside(
+    me: TenantContext, deps: InteractionDependencies, document: DocumentId, passage: str
+) -> PassageView:
+    """Return a passage that is kept with the one run that was shown it, as far as the caller may read both."""
+    data = deps.store.tenant(me)
+    uses = (await data.views.list(USES.view, states=[document], limit=1)).items
+    if not uses:  # perhaps it was cited a moment ago
+        await catch_up(deps)
+        uses = (await data.views.list(USES.view, states=[document], limit=1)).items
+    try:
+        events = await readable_run(deps.store, me, uses[0].run) if uses else ()
+    except NotFound:
+        events = ()
+    found = fold(events).retrieved if events else None
+    shown = await shown_passages(found, fetcher(data)) if found else ()
+    one = next((one for one in shown if one.passage == passage and one.text not in (ERASED, WITHHELD)), None)
+    label = next((use.label for use in found.passages if use.passage == passage), None) if found else None
+    if one is None or label is None:
+        raise no_such("passage")
+    collections = await (await access_of(data)).collections([one.collection])
+    return PassageView(
+        passage=passage,
+        document=document,
+        collection=one.collection,
+        title=one.heading,
+        heading=one.heading,
+        text=one.text,
+        owner=None,
+        integrity=label.integrity,
+        confidentiality=label.confidentiality,
+        readers=list(one.readers or collections[one.collection].readers),
+        ordinal=0,
+        before=None,
+        after=None,
     )
 
 

@@ -1,5 +1,6 @@
 """The organisation's own policies, as the control plane keeps them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -8,11 +9,11 @@ from fastapi import APIRouter, Response
 from pydantic import Field, StringConstraints
 
 from control import PolicyRecord
-from core import TenantContext
+from core import Json, TenantContext
 from data import Store
 from interaction.answers import Given, Told, described
 from interaction.authority import Admin, Overseer
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import IfMatch
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
@@ -34,17 +35,27 @@ class PolicyText(Given):
     )
 
 
+class SavedPolicies(PolicyText):
+    """Policies to put in force, and why."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"\S")] = Field(
+        examples=["Refunds are paid by the shops from now on."]
+    )
+
+
 class PoliciesView(Told):
     """The organisation's own policies.
 
     Attributes:
         text: as it was saved; empty if there are none.
         version: SHA-256 of `text`, empty if there are none.
+        number: counts what was saved, from 1; 0 if there are none.
         in_force: version of the whole rule set, as decisions name it.
     """
 
     text: str
     version: str
+    number: int
     in_force: str
 
 
@@ -65,26 +76,32 @@ class CheckedPolicies(Told):
 async def read_policies(me: Overseer, deps: Deps) -> Response:
     """Read the organisation's own policies. Roles: owner, admin, auditor."""
     raw = await deps.control.call(me, "GET", _PATH, deadline=deps.clock.now() + CALL_TIME)
-    return await _with_etag(deps.store, me, raw)
+    return await with_etag(deps.store, me, raw)
 
 
 @router.put("", responses=described(PoliciesView, 412, 413, 415, 422, 504, headers=_ETAG))
-async def write_policies(body: PolicyText, me: Admin, deps: Deps, if_match: IfMatch = None) -> Response:
+async def write_policies(body: SavedPolicies, me: Admin, deps: Deps, if_match: IfMatch = None) -> Response:
     """Put policies in force. Roles: owner, admin.
 
     Leave If-Match out only if there were none.
     """
+    return await with_etag(deps.store, me, await saved(me, deps, body.model_dump(), if_match))
+
+
+async def saved(
+    me: TenantContext, deps: InteractionDependencies, body: Mapping[str, Json], if_match: str | None
+) -> bytes:
+    """Have policies put in force, and return what the control plane says."""
     seen = {"If-Match": f'"{if_match}"'} if if_match else {"If-None-Match": "*"}
     async with deps.control.stream(
         me,
         "PUT",
         _PATH,
-        body=orjson.dumps(body.model_dump()),
+        body=orjson.dumps(body),
         deadline=deps.clock.now() + CALL_TIME,
         headers={"Accept": "application/json", **seen},
     ) as pieces:
-        raw = b"".join([piece async for piece in pieces])
-    return await _with_etag(deps.store, me, raw)
+        return b"".join([piece async for piece in pieces])
 
 
 @router.post("/check", responses=described(CheckedPolicies, 413, 415, 422, 504))
@@ -95,7 +112,7 @@ async def check_policies(body: PolicyText, me: Overseer, deps: Deps) -> Response
     return Response(CheckedPolicies.model_validate_json(raw).model_dump_json(), media_type="application/json")
 
 
-async def _with_etag(store: Store, me: TenantContext, raw: bytes) -> Response:
+async def with_etag(store: Store, me: TenantContext, raw: bytes) -> Response:
     """Return what the control plane said, with the ETag of that very text.
 
     The calls between services give no headers, so the ETag is read beside. If the policies have changed in between

@@ -166,6 +166,11 @@ async def lag(deps: InteractionDependencies) -> int:
     return await Projector(deps.store.platform).lag()
 
 
+async def catch_up(deps: InteractionDependencies) -> None:
+    """Bring the views up to the log, for who must find what was written a moment ago."""
+    await Projector(deps.store.platform).catch_up()
+
+
 async def _of_conversation(
     deps: InteractionDependencies,
     me: TenantContext,

@@ -1,4 +1,4 @@
-"""How long the gate thinks: Cedar over the shipped policies, and over thirty."""
+"""How long the gate thinks: Cedar over the shipped policies, and over sixty."""
 
 import time
 
@@ -12,7 +12,7 @@ from mandate.bench.programs import read_order, tell
 from mandate.local.world import load_companies
 from mandate.settings import ROOT
 
-_THIRTY = 30
+_SIXTY = 60
 
 
 class Order(BaseModel):
@@ -26,9 +26,9 @@ def measure(order: Order) -> Figures:
     environment = (ROOT / "environments" / "local" / "policies.cedar").read_text()
     tenant = load_companies(ROOT)[0].policies
     shipped = Ruleset.compose(publisher=publisher_text(), environment=environment, tenant=tenant)
-    more = "".join(_policy(number) for number in range(_THIRTY - len(shipped.rules)))
-    thirty = Ruleset.compose(publisher=publisher_text(), environment=environment, tenant=tenant + more)
-    return {"shipped": _decide(shipped, order.decisions), "policies_30": _decide(thirty, order.decisions)}
+    more = "".join(_policy(number) for number in range(_SIXTY - len(shipped.rules)))
+    sixty = Ruleset.compose(publisher=publisher_text(), environment=environment, tenant=tenant + more)
+    return {"shipped": _decide(shipped, order.decisions), "policies_60": _decide(sixty, order.decisions)}
 
 
 def _policy(number: int) -> str:
@@ -62,11 +62,18 @@ def _facts(number: int) -> Facts:
         "user_groups": ("returns-desk",),
         "principal_kind": "user",
         "on_behalf_of_user": True,
+        "on_behalf_of": "prn_0123456789abcdefghjkmnpqrs",
         "agent": "support",
         "agent_tools": ("create_ticket", "delete_customer", "issue_refund", "lookup_order", "send_email"),
         "context_integrity": "trusted",
         "context_confidentiality": "public",
         "confidentiality_rank": 0,
+        "switched_off": (),
+        "change_freeze": False,
+        "weekday": "monday",
+        "hour": 12,
+        "seconds_in_run": 1,
+        "seconds_limit": 120,
         "tool": "lookup_order",
         "effect": "read",
         "reversible": True,
@@ -74,6 +81,8 @@ def _facts(number: int) -> Facts:
         "arguments_rank": 1,
         "tool_ceiling": 2,
         "calls_in_run": number,
+        "calls_limit": 1_000_000,
+        "calls_in_hour": 0,
     }
 
 

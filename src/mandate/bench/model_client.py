@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from control import ActionRequest, AgentFacts
 from core import ActionKind, Permit, SystemClock, new_id
 from core.errors import Defect
-from data import TenantData
+from data import Store, TenantData
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.asked import first_call, second_call
@@ -48,7 +48,7 @@ async def measure(order: Order) -> Figures:
     ):
         router = _router(order, session)
         data = store.tenant(throw_away_context())
-        samples = [await _batch(router, data, order.turns) for _ in range(order.batches + 1)]
+        samples = [await _batch(router, store, data, order.turns) for _ in range(order.batches + 1)]
     return {"two_calls_cpu_ms": spread(samples[1:], scale=1000)}
 
 
@@ -66,17 +66,16 @@ def _router(order: Order, session: aiohttp.ClientSession) -> ModelRouter:
     return ModelRouter(catalogue, adapters, _CLOCK)
 
 
-async def _batch(router: ModelRouter, data: TenantData, turns: int) -> float:
+async def _batch(router: ModelRouter, store: Store, data: TenantData, turns: int) -> float:
     """Return the CPU seconds of a turn's two calls; permits are got beforehand."""
     requests: list[ChatRequest] = []
     for _ in range(turns):
         first = first_call(f"Look up order A-20417 for caller {new_id('caller')}.")
         requests += [first, second_call(first)]
     asked = [
-        ActionRequest(ActionKind.CALL_MODEL, request.logical, 1, request.fingerprint(), {"tokens_in_run": 0})
-        for request in requests
+        ActionRequest(ActionKind.CALL_MODEL, request.logical, 1, request.fingerprint(), {}) for request in requests
     ]
-    permits = await permits_for(data, AgentFacts(name="support"), asked)
+    permits = await permits_for(store, data, AgentFacts(name="support"), asked)
     began = time.process_time()
     for request, permit in zip(requests, permits, strict=True):
         await _call(router, request, permit)

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 
-from control import ActionRequest, AgentFacts, Gate, Granted, Policies, Situation
+from control import ActionRequest, AgentFacts, Gate, Granted, Policies, Situation, Switches
 from core import Label, Permit, RunId, SystemClock, new_id
 from core.bodies import RunOpened
 from core.errors import Defect
 from core.parts import RunKind, Versions
-from data import RunWriter, TenantData
+from data import RunWriter, Store, TenantData
 
 _SITUATION = Situation(label=Label(), budget_left_micros=1, entitled=True)
 _MOST = 50
 """Of one append, which holds a hundred events at most."""
 
 
-async def permits_for(data: TenantData, agent: AgentFacts, requests: Sequence[ActionRequest]) -> list[Permit]:
+async def permits_for(
+    store: Store, data: TenantData, agent: AgentFacts, requests: Sequence[ActionRequest]
+) -> list[Permit]:
     """Return a permit for each request.
 
     Raises:
@@ -22,7 +24,9 @@ async def permits_for(data: TenantData, agent: AgentFacts, requests: Sequence[Ac
     """
     run = RunWriter(data, RunId(new_id("run")), actor=data.context.principal.actor)
     await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="bench"))])
-    gate = Gate(policies=Policies(environment="", clock=SystemClock()), environment="local")
+    clock = SystemClock()
+    switches = Switches(store, clock, agents=[], tools=[])
+    gate = Gate(policies=Policies(environment="", clock=clock), switches=switches, environment="local", clock=clock)
     permits: list[Permit] = []
     for start in range(0, len(requests), _MOST):
         verdicts = await gate.authorize(run, agent, requests[start : start + _MOST], situation=_SITUATION)

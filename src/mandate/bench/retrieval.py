@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from control import ActionRequest, AgentFacts
-from core import ActionKind, DocumentId, PrincipalId, PrincipalKind
-from data import KNOWLEDGE, Passage, Query, Reader, TenantData, indexing
+from core import ActionKind, ContentId, DocumentId, PrincipalId, PrincipalKind
+from data import KNOWLEDGE, Passage, Query, Reader, Store, TenantData, Term, indexing
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.figures import Figures, spread
@@ -26,6 +26,7 @@ _LIMIT = 6
 _BATCH = 500
 _WORDS = 20_000
 _PASSAGE_WORDS, _QUESTION_WORDS = 80, 7
+_SINCE = "2026-01-01T00:00:00.000Z"
 _READER = Reader(PrincipalId("prn_bench"), own=frozenset({_COLLECTION}))
 _OWNERS = ("prn_bench", "prn_bench", "prn_somebody", "prn_bench")
 """Of four passages the reader may read three, so that a search has something to trim."""
@@ -68,7 +69,7 @@ class _Made:
                 heading=self.words(4),
                 text=self.words(_PASSAGE_WORDS),
                 vector=vector,
-                owner=PrincipalId(_OWNERS[number % len(_OWNERS)]),
+                term=Term(ContentId("bench"), PrincipalId(_OWNERS[number % len(_OWNERS)]), since=_SINCE),
             )
             for number, vector in enumerate(vectors, start=start)
         ]
@@ -82,31 +83,31 @@ async def measure(order: Order) -> Figures:
         for size in order.sizes:
             began = time.perf_counter()
             for start in range(there, size, _BATCH):
-                await _index(data, made.passages(start, min(_BATCH, size - start)))
+                await _index(store, data, made.passages(start, min(_BATCH, size - start)))
             seconds, added, there = time.perf_counter() - began, size - there, size
             found[f"p{size}"] = {
                 "passages": size,
                 "passages_written_per_second": round(added / seconds),
-                **await _search(data, made, order.searches),
+                **await _search(store, data, made, order.searches),
             }
         return found
 
 
-async def _index(data: TenantData, passages: Sequence[Passage]) -> None:
+async def _index(store: Store, data: TenantData, passages: Sequence[Passage]) -> None:
     request = ActionRequest(
         ActionKind.INGEST, _COLLECTION, 0, indexing(passages), {"collection_integrity": "untrusted"}
     )
-    (permit,) = await permits_for(data, AgentFacts(kind=PrincipalKind.USER), [request])
+    (permit,) = await permits_for(store, data, AgentFacts(kind=PrincipalKind.USER), [request])
     await data.knowledge.index(permit, passages)
 
 
-async def _search(data: TenantData, made: _Made, count: int) -> Figures:
+async def _search(store: Store, data: TenantData, made: _Made, count: int) -> Figures:
     queries = [Query(made.words(_QUESTION_WORDS), (_COLLECTION,), _LIMIT) for _ in range(count + 1)]
     asked = [
         ActionRequest(ActionKind.RETRIEVE, KNOWLEDGE, 0, query.arguments, {"collections": query.collections})
         for query in queries
     ]
-    permits = await permits_for(data, AgentFacts(kind=PrincipalKind.USER), asked)
+    permits = await permits_for(store, data, AgentFacts(kind=PrincipalKind.USER), asked)
     times: list[float] = []
     for permit, query, vector in zip(permits, queries, made.vectors(count + 1), strict=True):
         began = time.perf_counter()

@@ -16,7 +16,7 @@ UNBOUND = {
     "orchestration/exporting.py": "lists the runs of one tenant, for its archive",
     "orchestration/erasing.py": "erases all of one tenant",
     "interaction/changes.py": "tells all who listen, each of their own tenant",
-    "interaction/routes/runs.py": "says how far the views are behind, which is one number",
+    "interaction/routes/runs.py": "says how far the views are behind, which is one number, and brings them up to date",
     "orchestration/erasure.py": "brings the views up to date, from which it is read where a document was used",
     "orchestration/store_driver.py": "finds the runs of all tenants that somebody must carry on",
     "mandate/compose.py": "gives it to the projector",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -162,6 +163,7 @@ async def _cosmos(authorize: Authorize, settings: Settings, port: int, folder: P
         return False
 
     declared = yaml.safe_load((settings.root / "environments" / "containers.yaml").read_text())
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it anew when it has ended, and the file is open yet
     async with cosmos.CosmosEmulator(folder / "cosmos.db", authorize=data_only) as emulator:
         await emulator.provision(DATABASE, declared["containers"])
         await _serve(emulator, port, folder, cosmos.DroppingProtocol)

@@ -18,15 +18,15 @@ Progress = Callable[[str, int, int], None]
 
 
 async def seed(stack: Stack, services: Services, companies: list[Company], progress: Progress) -> None:
-    """Onboard each company and bring its documents in. What is there already stays as it is.
+    """Onboard each company and bring its documents in. What is there already stays as it is; who was erased stays so.
 
     Raises:
         Unavailable: the product does not answer, or refuses.
     """
     async with aiohttp.ClientSession() as session:
         for company in companies:
-            await _onboard(session, stack, services, company)
-            await _set_up(session, stack, company, progress)
+            if await _onboard(session, stack, services, company):
+                await _set_up(session, stack, company, progress)
 
 
 async def operator_token(session: aiohttp.ClientSession, stack: Stack, services: Services) -> str:
@@ -43,7 +43,8 @@ async def operator_token(session: aiohttp.ClientSession, stack: Stack, services:
         return orjson.loads(await response.read())["access_token"]
 
 
-async def _onboard(session: aiohttp.ClientSession, stack: Stack, services: Services, company: Company) -> None:
+async def _onboard(session: aiohttp.ClientSession, stack: Stack, services: Services, company: Company) -> bool:
+    """Return whether the company is there: one that was erased is not."""
     token = await operator_token(session, stack, services)
     about = company.about
     tenant: Json = {
@@ -53,15 +54,21 @@ async def _onboard(session: aiohttp.ClientSession, stack: Stack, services: Servi
         "region": about.region,
         "groups": {group.object_id: group.id for group in about.groups},
     }
-    await _operate(session, stack, token, "/v1/tenants", tenant)
-    await _operate(session, stack, token, "/v1/bindings", {"tenant": company.tenant, "tid": about.entra_tenant_id})
+    binding = {"tenant": company.tenant, "tid": about.entra_tenant_id}
+    return await _operate(session, stack, token, "/v1/tenants", tenant) and await _operate(
+        session, stack, token, "/v1/bindings", binding
+    )
 
 
-async def _operate(session: aiohttp.ClientSession, stack: Stack, token: str, path: str, body: Json) -> None:
+async def _operate(session: aiohttp.ClientSession, stack: Stack, token: str, path: str, body: Json) -> bool:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     async with session.post(f"{stack.address('control')}{path}", data=orjson.dumps(body), headers=headers) as response:
+        said = await response.text()
+        if response.status == HTTPStatus.CONFLICT and orjson.loads(said)["code"] == "erasure.tenant":
+            return False
         if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            raise Unavailable(f"The control plane refused {path}: {await response.text()}", code="local.seed")
+            raise Unavailable(f"The control plane refused {path}: {said}", code="local.seed")
+        return True
 
 
 async def _set_up(session: aiohttp.ClientSession, stack: Stack, company: Company, progress: Progress) -> None:
@@ -89,7 +96,7 @@ async def _collection(admin: Client, collection: Collection) -> None:
 
 
 async def _policies(admin: Client, text: str) -> None:
-    answer = await admin.ask("PUT", "/v1/policies", {"text": text})
+    answer = await admin.ask("PUT", "/v1/policies", {"text": text, "reason": "Set up with the demo company."})
     _expect(answer.status, answer.body, HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
 
 

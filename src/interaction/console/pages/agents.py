@@ -27,12 +27,14 @@ LANES: Mapping[Effect, tuple[Lane, ...]] = {
 
 
 @router.get("", responses=problems())
-async def agents_page(_: Me, deps: Deps, page: PageView) -> Response:
+async def agents_page(me: Me, deps: Deps, page: PageView) -> Response:
     """Show the agents that you can talk to. Any member."""
-    return await page.show("agents.html", agents=[register_entry(agent, deps) for agent in deps.agents.values()])
+    return await page.show(
+        "agents.html", agents=[await register_entry(me, agent, deps) for agent in deps.agents.values()]
+    )
 
 
 @router.get("/{name}", responses=problems(404))
-async def agent_page(name: str, _: Me, deps: Deps, page: PageView) -> Response:
+async def agent_page(name: str, me: Me, deps: Deps, page: PageView) -> Response:
     """Show an agent's entry in the register. Any member."""
-    return await page.show("agent.html", agent=register_entry(agent_named(deps, name), deps), lanes=LANES)
+    return await page.show("agent.html", agent=await register_entry(me, agent_named(deps, name), deps), lanes=LANES)

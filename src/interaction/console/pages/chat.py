@@ -186,7 +186,7 @@ async def _surroundings(
     return {
         "conversations": await conversation_list(deps, me, cursor, _LISTED),
         "agents": list(deps.agents.values()),
-        "agent": register_entry(known, deps) if known else None,
+        "agent": await register_entry(me, known, deps) if known else None,
         "key": secrets.token_urlsafe(16),
     }
 

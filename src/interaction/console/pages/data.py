@@ -1,27 +1,30 @@
 """`/data`: what is kept and for how long, legal holds, and what was erased; holding, releasing, erasing."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import StringConstraints
 
-from control import PersonRecord
+from control import ErasureReason, ErasureRecord, PersonRecord
 from core import DocumentId, PrincipalId, Role, TenantContext
 from core.errors import Unprocessable
 from interaction.answers import Given, problems
-from interaction.authority import Admin, Overseer
+from interaction.authority import Admin, Overseer, Owner
 from interaction.console.forms import form_of
 from interaction.console.navigation import Entry
 from interaction.console.rendering import PageView
+from interaction.cookies import SESSION_COOKIE, drop_cookie
 from interaction.decisions import text_of
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import HoldPath
 from interaction.people import names_in
 from interaction.routes.document_care import erase
 from interaction.routes.documents import readable_document
-from interaction.routes.erasures import NewErasure, erasure_asked_for, erasures_of
+from interaction.routes.erasures import NewErasure, erasure_asked_for, erasures_of, view_erasure
 from interaction.routes.holds import NewHold, hold_for, holds_seen, release_for
 from interaction.routes.inventory import inventory_of
 from orchestration import fetcher
@@ -33,6 +36,7 @@ ENTRY = Entry(name="data", path="/data", icon="lock", position=60, roles=(Role.O
 _SCOPES = ("tenant", "person", "document", "conversation", "run")
 _MOST_PEOPLE = 500
 _SEE_OTHER = 303
+_WAIT_SECONDS, _LOOK_SECONDS = 20.0, 0.5
 _BACK = {303: {"description": "To the page"}}
 
 
@@ -46,6 +50,11 @@ class ErasedDocument(Given):
     confirm: Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 
+class ErasedOrganisation(Given):
+    confirm: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    reason: ErasureReason
+
+
 @router.get("", responses=problems())
 async def data_page(me: Overseer, deps: Deps, page: PageView) -> Response:
     """Show what is kept, held and erased. Roles: owner, admin, auditor."""
@@ -57,6 +66,7 @@ async def data_page(me: Overseer, deps: Deps, page: PageView) -> Response:
         people=await _people(me, deps),
         scopes=_SCOPES,
         may=me.has(Role.ADMIN, Role.OWNER),
+        reasons=get_args(ErasureReason) if me.has(Role.OWNER) else (),
     )
 
 
@@ -91,6 +101,31 @@ async def erase_a_document(me: Admin, deps: Deps, request: Request) -> Response:
         raise Unprocessable("What you typed is not the title. Type it exactly as it is shown.", code="erasure.confirm")
     await erase(me, deps, asked.document)
     return RedirectResponse("/data#erasures", _SEE_OTHER)
+
+
+@router.post("/organisation", responses=problems(409, 422))
+async def erase_the_organisation(me: Owner, deps: Deps, request: Request, page: PageView) -> Response:
+    """Erase the organisation, whose name was typed, and show the receipt. Roles: owner.
+
+    Nobody can sign in to read it later.
+    """
+    asked = await form_of(request, ErasedOrganisation)
+    record = await erasure_asked_for(me, deps, NewErasure(confirm=asked.confirm, reason=asked.reason))
+    erasure = view_erasure(await _carried(deps, record))
+    page.leave()
+    response = await page.show("erased.html", HTTPStatus.ACCEPTED, erasure=erasure)
+    drop_cookie(response, SESSION_COOKIE)
+    return response
+
+
+async def _carried(deps: InteractionDependencies, record: ErasureRecord) -> ErasureRecord:
+    """Return an erasure when it is done or waits, or as it is after a while: whoever carries it goes on."""
+    looks = int(_WAIT_SECONDS / _LOOK_SECONDS)
+    while looks and not (record.done_at or record.waits):
+        await asyncio.sleep(_LOOK_SECONDS)
+        record = await deps.eraser.erasures.find(record.tenant, record.id) or record
+        looks -= 1
+    return record
 
 
 async def _people(me: TenantContext, deps: InteractionDependencies) -> Mapping[str, str]:

@@ -1,0 +1,95 @@
+"""What the gate is asked: who wants what to happen, and what holds meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core import (
+    ActionKind,
+    ApprovalId,
+    Confidentiality,
+    ContentRef,
+    Facts,
+    Json,
+    Label,
+    PrincipalId,
+    PrincipalKind,
+)
+from core.parts import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """Who acts, and with what they were equipped. A person who acts themselves has no name here, and no tools."""
+
+    name: str = ""
+    kind: PrincipalKind = PrincipalKind.AGENT
+    tools: frozenset[str] = frozenset()
+    collections: frozenset[str] = frozenset()
+    confidentiality_ceiling: Confidentiality = Confidentiality.RESTRICTED
+
+
+UNLIMITED = Limits(
+    **dict.fromkeys(("steps", "tool_calls", "tokens", "output_tokens", "cost_micros", "seconds"), 10**15)
+)
+"""Of what a person does themselves: what bounds it is what they ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How far a run has come, and how far it may go. `seconds` are those in which it was at work."""
+
+    limits: Limits = UNLIMITED
+    tokens: int = 0
+    cost_micros: int = 0
+    tool_calls: int = 0
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What holds for all actions of one step.
+
+    Attributes:
+        label: the join of all that is in the context: who could have written it, who may read it.
+        entitled: whether the tenant's subscription is active and includes this.
+        used: by the run.
+        calls_in_hour: how many tools the tenant's agents have called within an hour.
+    """
+
+    label: Label
+    budget_left_micros: int
+    entitled: bool
+    used: Used = Used()
+    calls_in_hour: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A colleague's yes that this run has consumed, and what exactly they said yes to."""
+
+    id: ApprovalId
+    tool: str
+    arguments_commitment: str
+    policy_version: str
+    requester: PrincipalId
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """One action that somebody wants to happen.
+
+    Attributes:
+        arguments: what the permit is bound to.
+        facts: the action's own facts, by the names in the schema; what the gate knows itself may not be among them.
+        stored_arguments: `canonical(arguments)` as content, which an approval is bound to.
+    """
+
+    kind: ActionKind
+    target: str
+    step: int
+    arguments: Json
+    facts: Facts
+    call: int = 0
+    stored_arguments: ContentRef | None = None
+    argument_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
+    approval: Approval | None = None

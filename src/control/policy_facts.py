@@ -1,0 +1,106 @@
+"""What policies may speak of: the schema, the words of each fact, and which facts a policy speaks of."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import cast
+
+import cedarpy
+from pydantic import JsonValue
+
+from control.switches import STOPPED
+from core import ActionKind, Confidentiality, Effect, Integrity, PrincipalKind, Role
+
+_ACTION = re.compile(r'action "(\w+)" appliesTo \{(.*?)\n  \};', re.DOTALL)
+_FACT = re.compile(r"(\w+)(\??): (String|Long|Bool|Set<String>)")
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+VOCABULARY: Mapping[str, frozenset[str]] = {
+    "effect": frozenset(Effect),
+    "context_integrity": frozenset(Integrity),
+    "collection_integrity": frozenset(Integrity),
+    "context_confidentiality": frozenset(Confidentiality),
+    "principal_kind": frozenset(PrincipalKind),
+    "user_roles": frozenset(Role),
+    "weekday": frozenset(WEEKDAYS),
+    "switched_off": frozenset(STOPPED),
+}
+"""All words of those facts that have few; what a policy compares them with must be one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactType:
+    """`kind` is Cedar's name of it."""
+
+    kind: str
+    required: bool
+
+
+@cache
+def schema() -> cedarpy.Schema:
+    """Return the schema of all policies, parsed once per process."""
+    return cedarpy.Schema.from_str(schema_text())
+
+
+@cache
+def schema_text() -> str:
+    return (files("control") / "policies" / "schema.cedarschema").read_text(encoding="utf-8")
+
+
+@cache
+def facts_of(kind: ActionKind) -> Mapping[str, FactType]:
+    """Return the facts that the gate gives for an action, by name, in the order of the schema."""
+    block = dict(_ACTION.findall(schema_text()))[kind.value]
+    return {name: FactType(type_, not optional) for name, optional, type_ in _FACT.findall(block)}
+
+
+@cache
+def all_facts() -> frozenset[str]:
+    return frozenset(name for kind in ActionKind for name in facts_of(kind))
+
+
+def expressions(node: JsonValue) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+    """Yield each operator of a policy in Cedar's JSON, with what it is given."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                yield key, value
+            yield from expressions(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from expressions(item)
+
+
+def fact(node: JsonValue) -> str:
+    """Return the name of the fact that an expression is; empty if it is something else."""
+    match node:
+        case {".": {"left": {"Var": "context"}, "attr": str(name)}}:
+            return name
+        case _:
+            return ""
+
+
+def spoken_of(policy: JsonValue) -> frozenset[str]:
+    """Return the facts that a policy speaks of; all, where it looks at the context as a whole."""
+    names = [
+        cast("str", operands.get("attr"))
+        for operator, operands in expressions(policy)
+        if operator in (".", "has") and operands.get("left") == {"Var": "context"}
+    ]
+    return frozenset(names) if len(names) == mentions(policy, "context") else all_facts()
+
+
+def mentions(node: JsonValue, variable: str) -> int:
+    """Return how often a policy's conditions speak of `context`, `principal`, `action` or `resource`."""
+    match node:
+        case {"Var": str(name)}:
+            return name == variable
+        case dict():
+            return sum(mentions(inner, variable) for inner in node.values())
+        case list():
+            return sum(mentions(inner, variable) for inner in node)
+        case _:
+            return 0

@@ -1,0 +1,210 @@
+"""What is switched off at once: all of an organisation, an agent, a tool, a capability. Facts for the gate.
+
+Each decision reads two records as they are now, the organisation's own and the publisher's: no copy, no view of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from control import contexts
+from control.records import SWITCHES_KEY, Switch, SwitchesRecord
+from core import (
+    PUBLISHER,
+    ActionKind,
+    Actor,
+    Clock,
+    Content,
+    ContentClass,
+    Effect,
+    Facts,
+    TenantContext,
+    TenantId,
+    timestamp,
+)
+from core.errors import Conflict, NotFound, PreconditionFailed
+from data import Store, TenantData, Versioned
+
+EVERYTHING = "tenant"
+CHANGE_FREEZE = "change_freeze"
+_ATTEMPTS = 20
+
+STOPPED = ("agent", "capability", "tenant", "tool")
+"""On account of what something is switched off."""
+
+
+class Capability(StrEnum):
+    """What can be switched off for all agents and tools together."""
+
+    MODELS = "models"
+    SEARCH = "search"
+    TOOLS = "tools"
+    MONEY = "money"
+    SENDING = "sending"
+    DOCUMENTS = "documents"
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTold:
+    """One that is thrown, for people to read; `reason` is None where it was erased."""
+
+    name: str
+    by_publisher: bool
+    by: Actor
+    at: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thrown:
+    """What was switched off for a tenant when it was read; `everywhere` is what the publisher has."""
+
+    tenant: TenantId
+    own: Mapping[str, Switch]
+    everywhere: Mapping[str, Switch]
+
+    @property
+    def change_freeze(self) -> bool:
+        return self._has(CHANGE_FREEZE)
+
+    def stopping(self, *, agent: str, tool: str, capabilities: Collection[Capability]) -> tuple[str, ...]:
+        """Return on account of what an action is switched off; nothing if it is not."""
+        stopped = {
+            "agent": self._has(f"agent/{agent}"),
+            "capability": any(self._has(f"capability/{capability}") for capability in capabilities),
+            "tenant": self._has(EVERYTHING) or f"tenant/{self.tenant}" in self.everywhere,
+            "tool": self._has(f"tool/{tool}"),
+        }
+        return tuple(kind for kind, is_off in stopped.items() if is_off)
+
+    def _has(self, name: str) -> bool:
+        return name in self.own or name in self.everywhere
+
+
+class Switches:
+    """What can be switched, what is switched off, and how that is changed; durable on return.
+
+    Args:
+        agents: names of those that there are; `tools` likewise.
+    """
+
+    def __init__(self, store: Store, clock: Clock, *, agents: Collection[str], tools: Collection[str]) -> None:
+        self._store = store
+        self._clock = clock
+        self.names = (
+            EVERYTHING,
+            CHANGE_FREEZE,
+            *(f"agent/{name}" for name in agents),
+            *(f"tool/{name}" for name in sorted(tools)),
+            *(f"capability/{name}" for name in Capability),
+        )
+        """All that an organisation can switch off, in the order in which people are shown them."""
+
+    async def thrown(self, data: TenantData) -> Thrown:
+        """Return what is switched off now. Two point reads, side by side."""
+        own, everywhere = await asyncio.gather(_read(data), _read(self._publisher()))
+        return Thrown(data.context.tenant, _off(own), _off(everywhere))
+
+    async def told(self, data: TenantData) -> list[SwitchTold]:
+        """Return the same for people, with who, when and why; the publisher's for other tenants are left out."""
+        thrown, publisher = await self.thrown(data), self._publisher()
+        known = (*self.names, f"tenant/{data.context.tenant}")
+        lines = [await _told(data, name, thrown.own[name], by_publisher=False) for name in thrown.own]
+        theirs = [name for name in thrown.everywhere if name in known]
+        return lines + [await _told(publisher, name, thrown.everywhere[name], by_publisher=True) for name in theirs]
+
+    async def switch_off(self, context: TenantContext, name: str, reason: str) -> None:
+        """Switch `name` off from the next decision on, in all processes.
+
+        In the publisher's tenant it is off for all, and `tenant/<id>` for that one.
+
+        Raises:
+            NotFound: there is nothing of that name to switch.
+            Conflict: it is off already (`switch.thrown`), or many change switches at this moment.
+        """
+        self._check(context, name)
+        data = self._store.tenant(context)
+        why = Content.new(reason.encode(), kind=ContentClass.REASON, owner=context.principal.id)
+        await data.content.put([why])
+        switch = Switch(by=context.principal.actor, at=timestamp(self._clock.now()), reason=why.ref)
+
+        def change(off: dict[str, Switch]) -> None:
+            if name in off:
+                raise Conflict("This is switched off already.", code="switch.thrown")
+            off[name] = switch
+
+        await _changed(data, change)
+
+    async def switch_on(self, context: TenantContext, name: str) -> None:
+        """Switch `name` on again.
+
+        Raises:
+            NotFound: it is not switched off here.
+            Conflict: many change switches at this moment.
+        """
+        data = self._store.tenant(context)
+        gone: list[Switch] = []
+
+        def change(off: dict[str, Switch]) -> None:
+            if name not in off:
+                raise NotFound("This is not switched off here. What the publisher switched off, it alone switches on.")
+            gone.append(off.pop(name))
+
+        await _changed(data, change)
+        with suppress(Conflict):  # a legal hold keeps the reason
+            await data.content.erase([gone[-1].reason.id])
+
+    def _check(self, context: TenantContext, name: str) -> None:
+        is_tenant = context.tenant == PUBLISHER and name.startswith("tenant/ten_")
+        if name not in self.names and not is_tenant:
+            raise NotFound("There is nothing of that name to switch off. See GET /v1/switches.")
+
+    def _publisher(self) -> TenantData:
+        return self._store.tenant(contexts.publisher("switches"))
+
+
+def capabilities(kind: ActionKind, facts: Facts) -> frozenset[Capability]:
+    """Return what an action needs of what can be switched off."""
+    match kind:
+        case ActionKind.CALL_MODEL:
+            return frozenset({Capability.MODELS})
+        case ActionKind.RETRIEVE:
+            return frozenset({Capability.SEARCH})
+        case ActionKind.INGEST:
+            return frozenset({Capability.DOCUMENTS})
+        case ActionKind.CALL_TOOL:
+            more = {
+                Capability.MONEY: "amount_cents" in facts,
+                Capability.SENDING: facts.get("effect") == Effect.EXTERNAL,
+            }
+            return frozenset({Capability.TOOLS, *(capability for capability, needed in more.items() if needed)})
+
+
+async def _read(data: TenantData) -> Versioned[SwitchesRecord] | None:
+    return await data.records.get(SwitchesRecord, SWITCHES_KEY)
+
+
+async def _changed(data: TenantData, change: Callable[[dict[str, Switch]], None]) -> None:
+    """Change the record of a tenant; what `change` raises leaves it as it is."""
+    for _ in range(_ATTEMPTS):
+        found = await _read(data)
+        off = dict(_off(found))
+        change(off)
+        with suppress(PreconditionFailed):
+            await data.records.put(SWITCHES_KEY, SwitchesRecord(off=off), etag=found.etag if found else None)
+            return
+    raise Conflict("Too many change switches at once; try again in a moment.", retry_after=1)
+
+
+def _off(found: Versioned[SwitchesRecord] | None) -> Mapping[str, Switch]:
+    return found.value.off if found else {}
+
+
+async def _told(data: TenantData, name: str, switch: Switch, *, by_publisher: bool) -> SwitchTold:
+    try:
+        reason = (await data.content.get(switch.reason)).decode()
+    except NotFound:
+        reason = None
+    return SwitchTold(name, by_publisher, switch.by, switch.at, reason)
