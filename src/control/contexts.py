@@ -92,3 +92,11 @@ def from_erasure(erasure: ErasureRecord) -> TenantContext:
     return TenantContext(
         tenant=erasure.tenant, principal=_PLATFORM, plan="", region="", correlation=f"erasure-{erasure.id}"
     )
+
+
+def from_log(tenant: TenantId) -> TenantContext:
+    """Return the platform's own authority over the evidence of a tenant that the log names, for it to be vouched for.
+
+    The directory may not know the tenant any more: its evidence outlives it.
+    """
+    return TenantContext(tenant=tenant, principal=_PLATFORM, plan="", region="", correlation="checkpoints")

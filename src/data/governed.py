@@ -11,6 +11,10 @@ EVERYTHING = "*"
 """What a hold is on that keeps all content of a tenant."""
 
 
+EVIDENCE_KINDS = frozenset({"evidence_checkpoint", "evidence_changes"})
+"""Kinds of records that vouch for a tenant's evidence: they outlive it as that does, and hold ids and hashes only."""
+
+
 class Part(StrEnum):
     """The parts of a store that hold what people said. The log and the views hold nothing of the kind."""
 
@@ -60,6 +64,8 @@ class Governed(Protocol):
 
     async def erase_all(self, tenant: TenantId, part: Part) -> int:
         """Destroy all of a part of a barred tenant, and return how much there was.
+
+        Records that vouch for its evidence stay, and may still be written.
 
         Raises:
             Conflict: a hold keeps some of its content (`hold.active`).

@@ -7,7 +7,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -227,6 +227,15 @@ class FeedPage:
     checkpoint: str
 
 
+class FedHead(NamedTuple):
+    """That a run has come to an event, with the hash as it is stored: nothing is parsed, nothing believed."""
+
+    tenant: TenantId
+    run: RunId
+    seq: int
+    hash: str
+
+
 class Platform(Protocol):
     """What has no tenant by its nature. Given to projections, the driver and the directory, never to a request.
 
@@ -235,6 +244,10 @@ class Platform(Protocol):
 
     async def feed(self, *, after: str, limit: int = 500) -> FeedPage:
         """Return what was appended behind a checkpoint, "" for all of it; fewer events than `limit`: no more yet."""
+        ...
+
+    async def heads(self, *, after: str, limit: int = 5000) -> tuple[Sequence[FedHead], str]:
+        """Return what `feed` would, without the events, and where to read on: to vouch for what is stored as it is."""
         ...
 
     async def waiting(self, name: str, *, limit: int = 1000) -> int:

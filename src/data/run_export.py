@@ -8,13 +8,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import GENESIS, Names, RunId, TenantId, renamed
 from core.events import Stored
+from data.checkpoint_checks import Inclusion
 from data.ports import RawEvent
+from data.signatures import PublicKey
 
 SCHEMA = "mandate.run-export.1"
 
 
 class RunHeader(BaseModel):
-    """The first line. `names` is there in a tenant's archive only: what the sealed names of this run say."""
+    """The first line.
+
+    Attributes:
+        names: in an archive only: what the sealed names of this run say.
+        covered: not in an organisation's archive, which has all checkpoints: the last one, and that it covers the run.
+        keys: not in an archive, which has them in its seal: the public keys.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,6 +31,8 @@ class RunHeader(BaseModel):
     events: int
     head: str
     names: dict[str, str] = {}
+    covered: Inclusion | None = None
+    keys: tuple[PublicKey, ...] = ()
 
 
 class EventLine(BaseModel):
@@ -41,7 +51,15 @@ class EventLine(BaseModel):
         return RawEvent(self.seq, data, self.hash)
 
 
-def export_of(tenant: TenantId, run: RunId, events: Sequence[RawEvent], names: Names | None = None) -> str:
+def export_of(
+    tenant: TenantId,
+    run: RunId,
+    events: Sequence[RawEvent],
+    names: Names | None = None,
+    *,
+    covered: Inclusion | None = None,
+    keys: Sequence[PublicKey] = (),
+) -> str:
     """Return the file: a header, then one line for each event as it is on disk, whether or not the chain holds.
 
     With `names` the header says what the names that are sealed in these events are.
@@ -55,6 +73,8 @@ def export_of(tenant: TenantId, run: RunId, events: Sequence[RawEvent], names: N
         "hash": "sha256",
         "genesis": GENESIS,
         **({"names": _opened(events, names)} if names else {}),
+        **({"covered": covered.model_dump()} if covered else {}),
+        **({"keys": [key.model_dump() for key in keys]} if keys else {}),
     }
     lines = [header, *(_line(event) for event in events)]
     return "".join(f"{orjson.dumps(line).decode()}\n" for line in lines)

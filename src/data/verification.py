@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -81,12 +82,19 @@ async def read_raw(data: TenantData, run: RunId) -> list[RawEvent]:
 
 async def verify_all(platform: Platform) -> AsyncGenerator[Verdict]:
     """Check every run of every tenant, in any order."""
+    async for verdict, _ in verified_runs(platform):
+        yield verdict
+
+
+async def verified_runs(platform: Platform) -> AsyncGenerator[tuple[Verdict, list[RawEvent]]]:
+    """Check every run of every tenant, in any order, and give its events too."""
     async for tenant, run in platform.runs():
-        yield await _verify_of(platform, tenant, run)
+        events = await _all(partial(_read_of, platform, tenant, run))
+        yield await asyncio.to_thread(verify_run, tenant, run, events), events
 
 
-async def _verify_of(platform: Platform, tenant: TenantId, run: RunId) -> Verdict:
-    return await _verify(tenant, run, lambda after: platform.raw(tenant, run, after=after))
+async def _read_of(platform: Platform, tenant: TenantId, run: RunId, after: int) -> Sequence[RawEvent]:
+    return await platform.raw(tenant, run, after=after)
 
 
 async def _verify(tenant: TenantId, run: RunId, read: Read) -> Verdict:

@@ -21,6 +21,8 @@ from interaction.routes import (
     document_care,
     documents,
     erasures,
+    evidence,
+    evidence_log,
     flags,
     holds,
     inventory,
@@ -45,7 +47,7 @@ MAX_BODY_BYTES = 1_000_000
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
     *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
-    *(policies, policy_trying, policy_versions, switches),
+    *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
     *(openai_chat, openai_responses),
 )
 

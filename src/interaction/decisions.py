@@ -126,7 +126,7 @@ async def _decision(
         reason=made.decision.reason,
         facts=made.decision.facts,
         approval=await _approval(made, events, later, fetch),
-        outcome=_outcome(made, later) if allowed else "none",
+        outcome=outcome_of(made, later) if allowed else "none",
         sources=_shown_before(event, events),
     )
 
@@ -157,11 +157,11 @@ async def _approval(
 ) -> ApprovalTold | None:
     if made.decision.lane is not Lane.APPROVAL:
         return None
-    asked = _asked(made, events, later)
+    asked = asked_for(made, events, later)
     if asked is None:
         return None
     event, requested = asked
-    resolved, decided_at = _resolved(requested.approval, events)
+    resolved, decided_at = resolution_of(requested.approval, events)
     return ApprovalTold(
         approval=requested.approval,
         status=_status(resolved, events),
@@ -173,10 +173,10 @@ async def _approval(
     )
 
 
-def _asked(
+def asked_for(
     made: DecisionMade, events: Sequence[Stored], later: Sequence[Event]
 ) -> tuple[Event, ApprovalRequested] | None:
-    """Return the approval that the decision relied on, else the one that it asked for."""
+    """Return the approval that a decision relied on, else the one that it asked for; None if there is none."""
     for event in (stored.event for stored in events) if made.approval else later:
         body = event.body
         if not isinstance(body, ApprovalRequested):
@@ -186,7 +186,8 @@ def _asked(
     return None
 
 
-def _resolved(approval: ApprovalId, events: Sequence[Stored]) -> tuple[ApprovalResolved | None, str | None]:
+def resolution_of(approval: ApprovalId, events: Sequence[Stored]) -> tuple[ApprovalResolved | None, str | None]:
+    """Return what came of an approval, and when."""
     for stored in events:
         body = stored.event.body
         if isinstance(body, ApprovalResolved) and body.approval == approval:
@@ -207,7 +208,8 @@ async def text_of(ref: ContentRef, fetch: Fetch) -> str:
         return ERASED
 
 
-def _outcome(made: DecisionMade, later: Sequence[Event]) -> Outcome:
+def outcome_of(made: DecisionMade, later: Sequence[Event]) -> Outcome:
+    """Return what came of an action that was let happen, from the events behind its decision."""
     for event in later:
         if found := _outcome_in(event.body, made):
             return found

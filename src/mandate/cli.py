@@ -137,17 +137,39 @@ def verify(
     folder: Folder = None,
     run: Annotated[str, typer.Option(help="Only this run.")] = "",
     store: Store = "sqlite",
-    export: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="An archive, not a store.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="An archive or a run's evidence, not a store.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The public key that you noted before.")
+    ] = None,
 ) -> None:
-    """Walk every chain of a local store, or of an archive, and name the first event that is not as it was written."""
-    if export:
-        from mandate.exports import verify_export
+    """Check every chain and checkpoint of a local store, or of an archive, and name what is not as it was written."""
+    from mandate.exports import read_keys, verify_export
 
-        _run(verify_export(export))
+    try:
+        pinned = read_keys(key) if key else []
+    except ValueError:
+        raise typer.BadParameter("There is no public key in it.", param_hint="--key") from None
+    if export:
+        _run(verify_export(export, pinned))
     from mandate.evidence import verify as work
     from mandate.settings import ROOT
 
-    _run(work(folder or ROOT / ".mandate", run, store))
+    _run(work(folder or ROOT / ".mandate", run, store, pinned))
+
+
+@evidence.command("export")
+def export(
+    user: Annotated[str, typer.Option(help="Whom to sign in as: an auditor, admin or owner.")],
+    ocsf: Annotated[bool, typer.Option("--ocsf", help="As OCSF, for a SIEM.")] = False,
+    after: Annotated[str, typer.Option(help="The cursor that the last export ended with.")] = "",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Print all events that checkpoints cover, one JSON object a line, and at the end, on stderr, where to go on."""
+    from mandate.evidence_export import export as work
+
+    _run(work(url, user, after, ocsf=ocsf))
 
 
 @knowledge.command("add")

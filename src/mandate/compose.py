@@ -24,13 +24,23 @@ from core.errors import MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
-from mandate.host import NOWHERE, Host, product_tools, tls
+from mandate.host import NOWHERE, Host, client_id, product_tools, tls
+from mandate.notaries import open_notary
 from mandate.services import Name
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
 from models.azure_inference import AzureInferenceAdapter
 from models.openai import OpenAIAdapter
-from orchestration import Carriers, Eraser, OrchestrationDependencies, Readers, StoreDriver, Sweeper
+from orchestration import (
+    Carriers,
+    Checkpointer,
+    Eraser,
+    OrchestrationDependencies,
+    Readers,
+    Sealer,
+    StoreDriver,
+    Sweeper,
+)
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from web import (
@@ -119,6 +129,9 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             readers=Readers(host.settings.readers),
             sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
         )
+        signer, anchor = await stack.enter_async_context(
+            open_notary(host.settings, client_id(host.settings, "orchestration"))
+        )
         yield OrchestrationDependencies(
             services=services,
             directory=host.directory,
@@ -127,6 +140,10 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             access=host.access,
             eraser=host_eraser,
             sweeper=Sweeper(host.store, host.directory, host_eraser, host.clock),
+            checkpointer=Checkpointer(
+                host.store, signer, anchor, host.clock, timedelta(minutes=host.settings.checkpoint_minutes)
+            ),
+            sealer=Sealer(host.store, signer, anchor, host.clock),
         )
 
 

@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     """Regions of the Cosmos DB account to prefer, by their names, best first, with commas between."""
     erasure_journal: Path | None = None
     """A file outside of the store's backups in which every erasure is noted, so that none is undone by a restore."""
+    evidence_key: str = ""
+    """What signs evidence: path of a file, made if it is not there, or URL of a key with its version in Key Vault."""
+    evidence_anchor: str = ""
+    """Where checkpoints are anchored: path of a folder, or URL of a blob container with an immutability policy."""
+    checkpoint_minutes: float = Field(default=10, gt=0)
+    """So often a checkpoint is made of each tenant's evidence, if anything was appended."""
     identity_issuer: str = ""
     """Issuer of users' and services' tokens, with `{tid}` where the Entra tenant id stands."""
     identity_jwks: str = ""

@@ -5,8 +5,9 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 
 from orchestration.access import Access, access_of
 from orchestration.app import OrchestrationDependencies, create_app
-from orchestration.archive import MANIFEST, Manifest, archive
+from orchestration.archive import MANIFEST, SEAL, Manifest, Vouch, archive
 from orchestration.carriers import Carriers
+from orchestration.checkpointing import Checkpointer
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.erasure import Eraser
@@ -17,6 +18,7 @@ from orchestration.presentation import Fetch, answer_text, present, shown_passag
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
 from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord
+from orchestration.sealing import Sealer
 from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
 from orchestration.store_driver import StoreDriver
@@ -32,11 +34,13 @@ __all__ = [
     "MANIFEST",
     "MARKDOWN",
     "MEDIA_TYPES",
+    "SEAL",
     "STORES",
     "WITHHELD",
     "Access",
     "ApprovalRecord",
     "Carriers",
+    "Checkpointer",
     "CollectionRecord",
     "ConversationRecord",
     "DataStore",
@@ -53,10 +57,12 @@ __all__ = [
     "ProposalState",
     "Quoted",
     "Readers",
+    "Sealer",
     "Services",
     "ShownPassage",
     "StoreDriver",
     "Sweeper",
+    "Vouch",
     "access_of",
     "answer_text",
     "archive",

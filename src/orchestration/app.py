@@ -8,6 +8,8 @@ POST /internal/documents                      take a text in
 POST /internal/documents/file                 read a file, and take it in
 POST /internal/documents/{document}/reindex   index a document again
 POST /internal/search                         try a search
+POST /internal/checkpoints                    bring what is appended under a checkpoint
+POST /internal/seals                          vouch for an archive of the tenant's
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from control import AccessLog, AssertedCall, Calls, Directory, contexts
 from core import ApprovalId, ConversationId, DocumentId, RunId, TenantId
 from core.errors import NotFound
 from data import Projector, RunWriter
+from orchestration.checkpointing import Checkpointer
 from orchestration.chunking import title_of
 from orchestration.erasure import Eraser
 from orchestration.ingestion import (
@@ -36,6 +39,7 @@ from orchestration.ingestion import (
 from orchestration.opening import TurnRequest
 from orchestration.quoting import Quoted
 from orchestration.runs import Runs
+from orchestration.sealing import Sealer
 from orchestration.searching import SearchRequest, search
 from orchestration.sweeping import Sweeper
 from orchestration.turn import Services
@@ -64,6 +68,8 @@ class OrchestrationDependencies:
     access: AccessLog
     eraser: Eraser
     sweeper: Sweeper
+    checkpointer: Checkpointer
+    sealer: Sealer
 
 
 class _Body(BaseModel):
@@ -118,6 +124,10 @@ class SearchBody(_Body):
     text: str
     collections: tuple[str, ...]
     limit: int
+
+
+class SealBody(_Body):
+    manifest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 async def _call(request: Request) -> AssertedCall:
@@ -203,6 +213,21 @@ async def try_search(body: SearchBody, call: Call, services: TheServices) -> Res
     )
 
 
+@router.post("/checkpoints", status_code=204)
+async def checkpoint(_: Call, http: Request) -> None:
+    """Bring what is appended under a checkpoint, unless another process is at it for long."""
+    dependencies: OrchestrationDependencies = http.app.state.dependencies
+    await dependencies.checkpointer.now()
+
+
+@router.post("/seals")
+async def seal(body: SealBody, call: Call, http: Request) -> Response:
+    """Vouch for an archive of the tenant's, whose manifest has this SHA-256."""
+    dependencies: OrchestrationDependencies = http.app.state.dependencies
+    made = await dependencies.sealer.seal(call.context, body.manifest)
+    return Response(made.model_dump_json(), media_type="application/json")
+
+
 async def _indexed(
     services: Services, runs: Runs, begun: Awaitable[tuple[RunWriter, DocumentId]], *, wait: bool
 ) -> Response:
@@ -230,7 +255,8 @@ def create_app(dependencies: OrchestrationDependencies) -> FastAPI:
             await services.driver.start(look)
             driving, erasing = services.driver.drive(look), dependencies.eraser.run()
             keeping = (services.carriers.keep(), dependencies.projector.run(), dependencies.sweeper.run())
-            work = (driving, erasing, *keeping)
+            vouching = dependencies.checkpointer.run()
+            work = (driving, erasing, *keeping, vouching)
             background = [group.create_task(each) for each in work]
             yield
             await runs.drain(DRAIN_SECONDS)

@@ -6,17 +6,20 @@ It walks through the list of stores. Of what it has written nothing is kept but 
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal, Protocol
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from pydantic import BaseModel, ConfigDict
 
-from core import Clock, PrincipalId, TenantId, timestamp
+from core import Clock, PrincipalId, TenantId, digest, timestamp
 from orchestration.exporting import Exporting
 from orchestration.stores import STORES
 
 MANIFEST = "manifest.json"
+SEAL = "seal.json"
+"""The last entry: who vouches for the manifest."""
+
 BATCH_BYTES = 256 * 1024
 """What is compressed and handed on at once; a single line may be longer: a piece of content is one."""
 
@@ -32,7 +35,7 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The last entry: what is in the archive, and what is not and why.
+    """What is in the archive, and what is not and why.
 
     Attributes:
         person: of whom it is; None for all of the tenant's.
@@ -42,7 +45,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["mandate.tenant-export.1"] = "mandate.tenant-export.1"
+    format: Literal["mandate.tenant-export.2"] = "mandate.tenant-export.2"
     tenant: TenantId
     person: PrincipalId | None
     at: str
@@ -75,7 +78,11 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-async def archive(exporting: Exporting, clock: Clock) -> AsyncIterator[bytes]:
+Vouch = Callable[[str], Awaitable[bytes]]
+"""Gives the seal over a manifest, whose SHA-256 it is given."""
+
+
+async def archive(exporting: Exporting, clock: Clock, vouch: Vouch) -> AsyncIterator[bytes]:
     """Give the archive piece by piece; one that ends early has no manifest, and no zip reader opens it."""
     at, sink, entries = timestamp(clock.now()), _Sink(), dict[str, Entry]()
     with ZipFile(sink, "w", ZIP_DEFLATED, compresslevel=1) as zipped:
@@ -94,7 +101,9 @@ async def archive(exporting: Exporting, clock: Clock) -> AsyncIterator[bytes]:
             stores={store.name: store.exports for store in STORES},
             entries=entries,
         )
-        zipped.writestr(MANIFEST, manifest.model_dump_json(indent=2))
+        told = manifest.model_dump_json(indent=2).encode()
+        zipped.writestr(MANIFEST, told)
+        zipped.writestr(SEAL, await vouch(digest(told)))
     yield sink.take()
 
 

@@ -13,7 +13,21 @@ import orjson
 
 from control import BindingRecord, ErasureRecord, MemberRecord, PersonRecord, TenantRecord, contexts
 from core import PrincipalId, RunId, TenantContext, commitment
-from data import RUNS, Passage, Piece, Record, Store, TenantData, Versioned, export_of, known_names, read_raw
+from data import (
+    RUNS,
+    CheckpointLine,
+    Passage,
+    Piece,
+    Record,
+    Store,
+    TenantData,
+    Versioned,
+    checkpoints,
+    export_of,
+    known_names,
+    read_raw,
+    tree_of,
+)
 from orchestration.erasing import each
 from orchestration.records import ApprovalRecord, ConversationRecord, DocumentRecord
 
@@ -45,12 +59,22 @@ Take = Callable[[Exporting], AsyncIterator[bytes]]
 
 
 async def runs(exporting: Exporting) -> AsyncIterator[bytes]:
-    """Give every run as a file of evidence of its own, one after the other."""
-    names = await known_names(exporting.data)
+    """Give every run as a file of evidence of its own, one after the other; a person's with what covers each."""
+    names, tenant = await known_names(exporting.data), exporting.context.tenant
+    tree = await tree_of(exporting.data) if exporting.person else None
     async for run in _runs(exporting):
+        covered = tree.inclusion(run) if tree else None
         events = await read_raw(exporting.data, run)
-        told = await asyncio.to_thread(export_of, exporting.context.tenant, run, events, names)
-        yield told.encode()
+        yield (await asyncio.to_thread(export_of, tenant, run, events, names, covered=covered)).encode()
+
+
+async def evidence(exporting: Exporting) -> AsyncIterator[bytes]:
+    """Give every checkpoint with what it covers anew; a person's runs each come with the last one instead."""
+    if exporting.person:
+        return
+    async for found in checkpoints(exporting.data):
+        line = CheckpointLine(number=int(found.key), signed=found.value.signed, changes=found.value.changes)
+        yield line.model_dump_json().encode() + b"\n"
 
 
 async def _runs(exporting: Exporting) -> AsyncIterator[RunId]:

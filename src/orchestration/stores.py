@@ -68,6 +68,14 @@ _MINTED = "ids that we minted and numbers only"
 
 STORES = (
     DataStore(
+        name="evidence",
+        places=("record:evidence_checkpoint", "record:evidence_changes", "record:evidence_key"),
+        isolates=f"{_BY_TENANT}; the public keys are the publisher's",
+        exports="every checkpoint, with its signature and what it covers; in a person's archive the last one, by run",
+        archives=exporting.evidence,
+        keeps=f"vouches for the log, which stays: {_MINTED}, and hashes. What is anchored elsewhere is the same",
+    ),
+    DataStore(
         name="log",
         places=("table:events", "container:events"),
         isolates=_BY_TENANT,
@@ -147,7 +155,7 @@ STORES = (
     ),
     DataStore(
         name="processes",
-        places=("record:service_key", "record:carrier", "record:wake"),
+        places=("record:service_key", "record:carrier", "record:wake", "record:checkpoint_turn"),
         isolates="the publisher's: public keys and leases of our own processes, and which run one shall look at",
         exports=f"nothing: {_MINTED}",
         keeps=_MINTED,
@@ -197,6 +205,7 @@ STORES = (
             "memory:control/batches.py:Batches._queues",
             "memory:data/cosmos/governed.py:Decided._known",
             "memory:data/cosmos/log.py:Heads._known",
+            "memory:orchestration/checkpointing.py:Checkpointer._known",
             "memory:interaction/changes.py:Changes._listeners",
             "memory:interaction/changes.py:Changes._streams",
             "memory:web/limits.py:RateLimiter._buckets",

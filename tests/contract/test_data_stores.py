@@ -3,8 +3,11 @@
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from evidence_world import Vouched
 from governed_world import Governed, eraser_of
 from identity_world import MovingClock
 
@@ -38,6 +41,19 @@ async def only_ours_goes(ours: Governed, theirs: Governed, part: str) -> None:
     await erase(ours)
     assert await counted(ours, part) == 0
     assert await counted(theirs, part) == before > 0
+
+
+async def evidence(ours: Governed, theirs: Governed) -> None:
+    with TemporaryDirectory() as folder:
+        made = Vouched.over(ours.store, Path(folder), ours.context)
+        await made.checkpointer.make(asked=True)
+        (kept,) = await made.kept()
+        covered = {run async for run in ours.store.governed.runs(ours.tenant)}
+        assert {change.run for change in kept.changes} == covered
+        assert theirs.running not in covered
+        await erase(ours)
+        assert await made.kept() == [kept], "it outlives its tenant"
+        assert await made.findings() == []
 
 
 async def log(ours: Governed, theirs: Governed) -> None:
@@ -151,6 +167,7 @@ async def telemetry(ours: Governed, theirs: Governed) -> None:
 
 
 CHECKS: dict[str, Check] = {
+    "evidence": evidence,
     "log": log,
     "knowledge": knowledge,
     "content": content,

@@ -16,10 +16,11 @@ from store_places import CosmosPlace, emulated
 from store_samples import member, prompt
 
 from core import Content, ContentClass, PrincipalId
-from core.errors import Defect, NotFound, Unavailable
+from core.errors import Conflict, Defect, NotFound, Unavailable
 from data import Part
 from data.cosmos import CosmosStore, calls
 from data.cosmos.content import INLINE_BYTES
+from data.notary.azure import open_anchor
 from emulators.authority import LocalAuthority
 
 AZURITE = Path(__file__).with_name("azurite")
@@ -166,3 +167,23 @@ async def test_a_storage_account_that_is_away_is_said_to_be(world: World, monkey
         with pytest.raises(Unavailable):
             await store.tenant(member()).content.put([large()])
         await store.tenant(member()).content.put([prompt()])
+
+
+async def test_an_anchor_of_blobs_is_created_once_and_never_changed(world: World, azurite: tuple[str, Path]) -> None:
+    url, ca_file = azurite
+    async with ContainerClient(url, "anchors", AnyToken(made_up_token()), connection_verify=str(ca_file)) as container:
+        await container.create_container()
+    tenant = member().tenant
+    async with open_anchor(f"{url}/anchors", AnyToken(made_up_token()), ca_file) as anchor:
+        assert await anchor.read(tenant, 1) is None
+        await anchor.put(tenant, 1, b"one")
+        await anchor.put(tenant, 1, b"one")
+        with pytest.raises(Conflict) as refused:
+            await anchor.put(tenant, 1, b"another")
+        assert refused.value.code == "conflict.anchor"
+        assert await anchor.read(tenant, 1) == b"one"
+        assert await anchor.read(member().tenant, 1) is None
+    async with open_anchor("https://127.0.0.1:1/nobody/anchors", AnyToken(made_up_token()), ca_file) as away:
+        with pytest.raises(Unavailable) as missed:
+            await away.put(tenant, 1, b"one")
+        assert missed.value.code == "dependency.anchor"

@@ -25,7 +25,7 @@ async def export(session: aiohttp.ClientSession, client: Client, query: str = ""
 
 
 def runs_of(file: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the lines of each run, the header without the names that only an archive opens."""
+    """Return the lines of each run, the header without the names that only an archive has."""
     runs: dict[str, list[dict[str, Any]]] = {}
     with ZipFile(file) as zipped, zipped.open("log.jsonl") as log:
         lines: list[dict[str, Any]] = []
@@ -57,10 +57,28 @@ async def test_an_admin_takes_the_organisations_data_and_checks_it_without_us(
     async with session.get(
         f"{mia.url}/v1/runs/{run}/export", headers={"Authorization": f"Bearer {mia.token}"}
     ) as answer:
-        assert runs_of(file)[run] == [orjson.loads(line) for line in (await answer.text()).splitlines()]
+        alone = tmp_path / "run.jsonl"
+        alone.write_text(await answer.text())
+    header, *events = [orjson.loads(line) for line in alone.read_text().splitlines()]
+    covered, key = header.pop("covered"), header.pop("keys")[0]
+    assert runs_of(file)[run] == [header, *events]
+    assert covered["seq"] == header["events"], "a checkpoint is made before an archive is"
+    noted = tmp_path / "key.json"
+    noted.write_bytes(orjson.dumps(await mia.get("/v1/evidence/keys")))
+    told = await mandate("evidence", "verify", "--export", str(alone), "--key", str(noted))
+    assert (told.code, f"Signed by key {key['kid']}: which you noted" in told.output) == (0, True), told.output
     told = await mandate("evidence", "verify", "--export", str(file))
     assert told.code == 0, told.output
     assert f"{len(runs_of(file))} runs, " in told.output
+    assert "compare it with the one that you noted" in told.output
+    told = await mandate("evidence", "verify", "--export", str(file), "--key", str(noted))
+    assert told.code == 0, told.output
+    other = {"kty": "EC", "crv": "P-256", "x": key["y"], "y": key["x"]}
+    noted.write_bytes(orjson.dumps(other))
+    told = await mandate("evidence", "verify", "--export", str(file), "--key", str(noted))
+    assert (told.code, "not the one that you noted" in told.output) == (1, True), told.output
+    noted.write_text("no key")
+    assert (await mandate("evidence", "verify", "--export", str(file), "--key", str(noted))).code == 2
     assert any((kind, version) == ("tenant", "exported") for kind, _, version in await administrative_acts(mia))
 
     file.write_bytes(data[:-1000])

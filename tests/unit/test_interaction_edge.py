@@ -18,7 +18,7 @@ from control import NOBODY, AccessLog, AgentManifest, Directory, Policies, Sessi
 from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
-from data import NAME_KEY, NameKey, RawEvent, Store, Versioned, verify_one
+from data import NAME_KEY, NameKey, Page, RawEvent, Store, Versioned, verify_one
 from interaction import InteractionDependencies, PlanRates, Rate, RateLimits, create_app
 from orchestration import Eraser
 from web import OpenIdClient, TokenValidator, VerifiedToken
@@ -90,6 +90,9 @@ class Shelf:
 
     async def read(self, run: RunId, *, after: int = 0, limit: int = 1000) -> list[Stored]:
         return self.tale.events[after : after + limit] if run == self.tale.run else []
+
+    async def list(self, *_: object, **__: object) -> Page[Any]:
+        return Page([], None)
 
     async def get(self, found: object, key: str = "") -> bytes | Versioned[NameKey] | None:
         if found is NameKey:

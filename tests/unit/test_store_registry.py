@@ -106,6 +106,9 @@ def test_whatever_is_kept_in_memory_of_somebody_is_in_one_store() -> None:
 
 PER_CALL = {
     "data/sqlite/vectors.py:Index.places": "part of an index in memory",
+    "data/checkpoint_checks.py:Walk._heads": "for one verification",
+    "data/checkpoint_checks.py:Walk._points": "for one verification",
+    "orchestration/checkpointing.py:_Known.heads": "part of what the checkpointer keeps",
 }
 """What lives no longer than a call, or in an object that is listed."""
 

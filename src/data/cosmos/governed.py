@@ -18,7 +18,7 @@ from data.cosmos.calls import Missing, Stale
 from data.cosmos.items import Document, Items, number, text
 from data.cosmos.keys import Key, encoded
 from data.cosmos.large import Large
-from data.governed import EVERYTHING, Held, Part
+from data.governed import EVERYTHING, EVIDENCE_KINDS, Held, Part
 
 KIND = "governed"
 """The second level of the key of what was decided; no kind of record has this name."""
@@ -139,7 +139,8 @@ class CosmosGoverned:
             for document in await self._all(container, tenant):
                 if said in document and document.get("kind") != KIND:
                     name = text(document, kind) if kind else ""
-                    found[part, name] = _counted(found.get((part, name)), part, name, document, said, rules)
+                    of = "evidence" if name in EVIDENCE_KINDS else part
+                    found[of, name] = _counted(found.get((of, name)), of, name, document, said, rules)
         return list(found.values())
 
     async def erase_all(self, tenant: TenantId, part: Part) -> int:
@@ -154,7 +155,8 @@ class CosmosGoverned:
                 await self._blobs(tenant, found)
                 return await self._delete("content", "shard", found)
             case Part.RECORDS:
-                found = [one for one in await self._all("records", tenant) if one.get("kind") != KIND]
+                spared = {KIND, *EVIDENCE_KINDS}
+                found = [one for one in await self._all("records", tenant) if one.get("kind") not in spared]
                 return await self._delete("records", "kind", found)
             case Part.KNOWLEDGE:
                 return await self._delete("passages", "collection", await self._all("passages", tenant))

@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from core import PUBLISHER, RunId, TenantId
 from core.errors import PreconditionFailed
 from data.believing import parse
-from data.cosmos.items import Document, Items, Range, text
+from data.cosmos.items import Document, Items, Range, number, text
 from data.cosmos.keys import encoded
 from data.cosmos.log import raw_events
 from data.cosmos.records import CosmosRecords
 from data.cosmos.views import row_of, write_row
-from data.ports import FeedPage, RawEvent, Record, Row
+from data.ports import FedHead, FeedPage, RawEvent, Record, Row
 
 AT_ONCE = 32
 """Rows that are read or written side by side."""
@@ -51,6 +51,21 @@ class CosmosPlatform:
         self._checkpoints = CosmosRecords(records, PUBLISHER)
 
     async def feed(self, *, after: str, limit: int = 500) -> FeedPage:
+        found, position = await self._fed(after, limit)
+        # Events of one append are one transaction: the feed keeps it together, and says nothing of the order within.
+        events = sorted((parse(text(d, "data").encode(), text(d, "hash")) for d in found), key=lambda s: s.event.seq)
+        return FeedPage(events, position)
+
+    async def heads(self, *, after: str, limit: int = 5000) -> tuple[Sequence[FedHead], str]:
+        found, position = await self._fed(after, limit)
+        heads = [
+            FedHead(TenantId(text(d, "tenant")), RunId(text(d, "run")), number(d, "seq"), text(d, "hash"))
+            for d in found
+        ]
+        return heads, position
+
+    async def _fed(self, after: str, limit: int) -> tuple[list[Document], str]:
+        """Return documents of events behind a position, and the next one."""
         places = _PLACES.validate_json(after) if after else [Place(part) for part in await self._events.ranges()]
         found: list[Document] = []
         for place in list(places):
@@ -62,9 +77,7 @@ class CosmosPlatform:
             places.append(places.pop(0))  # so that none waits for a busy one for ever
             if len(found) >= limit:
                 break
-        # Events of one append are one transaction: the feed keeps it together, and says nothing of the order within.
-        events = sorted((parse(text(d, "data").encode(), text(d, "hash")) for d in found), key=lambda s: s.event.seq)
-        return FeedPage(events, _PLACES.dump_json(places).decode())
+        return found, _PLACES.dump_json(places).decode()
 
     async def waiting(self, name: str, *, limit: int = 1000) -> int:
         page = await self.feed(after=await self.checkpoint(name), limit=limit)

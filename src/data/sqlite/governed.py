@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from core import Clock, ContentClass, PrincipalId, RunId, TenantId, timestamp
 from core.errors import Conflict, Defect, Unavailable
-from data.governed import EVERYTHING, Held, Part
+from data.governed import EVERYTHING, EVIDENCE_KINDS, Held, Part
 from data.knowledge import Term
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
@@ -22,10 +22,14 @@ _PAUSE_SECONDS = 0.1
 # mandate: allow[tenant-statement] - it is part of statements on `c`, whose tenant they name
 _HELD = "EXISTS (SELECT 1 FROM holds WHERE tenant = c.tenant AND subject IN ('*', c.owner, c.id))"
 
+_EVIDENCE = str(tuple(sorted(EVIDENCE_KINDS)))
+"""As a list of SQL."""
+
 _TALLIES = (
     "SELECT 'content', kind, count(*), sum(length(data)), min(at), sum(" + _HELD + ")"  # noqa: S608 - `_HELD` is the constant above
     " FROM content c WHERE tenant = ? GROUP BY kind",
-    "SELECT 'records', kind, count(*), sum(length(body)), '', 0 FROM records WHERE tenant = ? GROUP BY kind",
+    f"SELECT iif(kind IN {_EVIDENCE}, 'evidence', 'records'), kind, count(*), sum(length(body)), '', 0"  # noqa: S608 - a constant
+    " FROM records WHERE tenant = ? GROUP BY kind",
     "SELECT 'knowledge', collection, count(*), sum(length(text) + length(heading) + length(vector)), '', 0"
     " FROM passages WHERE tenant = ? GROUP BY collection",
     "SELECT 'log', '', count(*), sum(length(data)), min(data ->> '$.at'), 0 FROM events WHERE tenant = ?",
@@ -175,7 +179,10 @@ def _erase(connection: Connection, tenant: TenantId, part: Part) -> int:
             return _delete_content(connection, tenant)
         case Part.RECORDS:
             keys: list[tuple[str, str]] = list(
-                connection.execute("SELECT kind, key FROM records WHERE tenant = ? LIMIT ?", (tenant, BATCH))
+                connection.execute(
+                    f"SELECT kind, key FROM records WHERE tenant = ? AND kind NOT IN {_EVIDENCE} LIMIT ?",  # noqa: S608 - a constant
+                    (tenant, BATCH),
+                )
             )
             connection.executemany(
                 "DELETE FROM records WHERE tenant = ? AND kind = ? AND key = ?",

@@ -7,7 +7,7 @@ import orjson
 
 from core import RunId, TenantId
 from data.believing import parse
-from data.ports import FeedPage, RawEvent, Row
+from data.ports import FedHead, FeedPage, RawEvent, Row
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.log import raw_rows
@@ -32,6 +32,19 @@ class SqlitePlatform:
             )
             events = [parse(data, hash_) for _, data, hash_ in found]
             return FeedPage(events, str(found[-1][0]) if found else after)
+
+        return await self._database.read(work)
+
+    async def heads(self, *, after: str, limit: int = 5000) -> tuple[Sequence[FedHead], str]:
+        def work(connection: Connection) -> tuple[Sequence[FedHead], str]:
+            found: list[tuple[int, TenantId, RunId, int, str]] = list(
+                connection.execute(
+                    # mandate: allow[tenant-statement] - the change feed is of all tenants
+                    "SELECT position, tenant, run, seq, hash FROM events WHERE position > ? ORDER BY position LIMIT ?",
+                    (_position(after), limit),
+                )
+            )
+            return [FedHead(*row[1:]) for row in found], str(found[-1][0]) if found else after
 
         return await self._database.read(work)
 

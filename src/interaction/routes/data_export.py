@@ -1,7 +1,10 @@
 """Taking data away: one zip of all that an organisation has here, or of what is somebody's own."""
 
+from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
@@ -13,6 +16,8 @@ from interaction.dependencies import Deps, InteractionDependencies
 from orchestration import Exporting, archive
 
 router = APIRouter(prefix="/v1/data", tags=["data"])
+
+LONGEST_CHECKPOINT, LONGEST_SEAL = timedelta(seconds=30), timedelta(seconds=20)
 
 Of = Annotated[Literal["tenant", "me"], Query(description="Whose: the organisation's, or your own.")]
 
@@ -38,9 +43,16 @@ async def export_data(me: Me, deps: Deps, of: Of = "tenant") -> Zip:
     It can be checked without us. It is no snapshot: what changes while it is made may be in it or not.
     """
     exporting = await export_asked_for(me, deps, of)
+    await deps.orchestration.call(me, "POST", "/internal/checkpoints", deadline=deps.clock.now() + LONGEST_CHECKPOINT)
     name = f"{exporting.person or exporting.context.tenant}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Zip(archive(exporting, deps.clock), headers=headers)
+    return Zip(archive(exporting, deps.clock, partial(_vouched, me, deps)), headers=headers)
+
+
+async def _vouched(me: TenantContext, deps: InteractionDependencies, manifest: str) -> bytes:
+    """Have a manifest, whose SHA-256 is given, signed for this tenant."""
+    body, deadline = orjson.dumps({"manifest": manifest}), deps.clock.now() + LONGEST_SEAL
+    return await deps.orchestration.call(me, "POST", "/internal/seals", body=body, deadline=deadline)
 
 
 async def export_asked_for(me: TenantContext, deps: InteractionDependencies, of: Literal["tenant", "me"]) -> Exporting:

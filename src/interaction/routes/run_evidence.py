@@ -1,14 +1,16 @@
 """What a run leaves behind: its events, why it did what it did, and whether its chain holds."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict
 
 from core import RunId, TenantContext
+from core.errors import Defect
 from core.events import Stored
-from data import Verdict, export_of, read_raw
+from data import RawEvent, TenantData, Verdict, covering, export_of, read_raw, tree_of
 from interaction.answers import Told, answer, described, download, problems
 from interaction.authority import Me
 from interaction.dependencies import Deps, InteractionDependencies
@@ -17,6 +19,7 @@ from interaction.parameters import After, EventLimit, LastEventId, RunPath
 from interaction.plain_words import ending, in_plain_words, used
 from interaction.reading import readable_run, verifiable_run
 from interaction.relay import EVENT_STREAM, relayed, wants_stream
+from interaction.routes.evidence import known_keys
 from interaction.starting import LONGEST_WAIT
 from interaction.timeline import Timeline, timeline_of
 from orchestration import fetcher, present
@@ -43,6 +46,13 @@ class EventPage(Told):
     after: int
 
 
+class CoveredBy(Told):
+    """A checkpoint of the organisation's evidence."""
+
+    number: int
+    at: str
+
+
 class Verification(Told):
     """Whether the run's chain of hashes holds, checked now from the bytes on disk.
 
@@ -51,6 +61,7 @@ class Verification(Told):
         head: hash of the last event, where all hold. Keep it: a chain that was cut short has another head.
         broken_event: number of the first event that does not hold.
         broken_because: what is wrong with it.
+        checkpoint: the first that covers the run up to its last event; null if none does yet.
     """
 
     run: RunId
@@ -59,6 +70,7 @@ class Verification(Told):
     head: str | None
     broken_event: int | None
     broken_because: str | None
+    checkpoint: CoveredBy | None
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = described(EventPage, 404, 406, 422, 504)
@@ -136,7 +148,16 @@ async def verified(me: TenantContext, deps: InteractionDependencies, run: RunId)
     data = deps.store.tenant(me)
     verdict = await deps.verify(data, run)
     last = await data.log.raw(run, after=verdict.events - 1, limit=1) if verdict.ok else ()
-    return _verification(verdict, last[0].hash if last else None)
+    return _verification(verdict, last[0].hash if last else None, await _covered(data, run, last))
+
+
+async def _covered(data: TenantData, run: RunId, last: Sequence[RawEvent]) -> CoveredBy | None:
+    if not last:
+        return None
+    with suppress(Defect):  # a checkpoint is not as it was written: the verification of the whole says which
+        if found := await covering(data, run, last[0].seq, Stored.parse(last[0].data).event.at):
+            return CoveredBy(number=found.number, at=found.at)
+    return None
 
 
 @router.get("/timeline", responses=described(Timeline, 404))
@@ -150,14 +171,18 @@ async def read_timeline(run: RunPath, me: Me, deps: Deps) -> Response:
 async def export_run(run: RunPath, me: Me, deps: Deps) -> Response:
     """Take a run's evidence with you, as JSON Lines: a header, then each event as it is on disk, without content.
 
-    Whoever has the file can check the chain without us. Who may read the run.
+    Whoever has the file can check the chain without us, and that a checkpoint covers it. Who may read the run.
     """
     await verifiable_run(deps.store, me, run)
-    events = await read_raw(deps.store.tenant(me), run)
-    return download(export_of(me.tenant, run, events), JsonLines.media_type, f"{run}.jsonl")
+    data, tree = deps.store.tenant(me), None
+    with suppress(Defect):  # the checkpoints are not as they were written: the run is taken along all the same
+        tree = await tree_of(data)
+    covered = tree.inclusion(run) if tree else None
+    told = export_of(me.tenant, run, await read_raw(data, run), covered=covered, keys=await known_keys(deps))
+    return download(told, JsonLines.media_type, f"{run}.jsonl")
 
 
-def _verification(verdict: Verdict, head: str | None) -> Verification:
+def _verification(verdict: Verdict, head: str | None, checkpoint: CoveredBy | None) -> Verification:
     return Verification(
         run=verdict.run,
         ok=verdict.ok,
@@ -165,4 +190,5 @@ def _verification(verdict: Verdict, head: str | None) -> Verification:
         head=head,
         broken_event=None if verdict.ok else verdict.events + 1,
         broken_because=verdict.broken.value if verdict.broken else None,
+        checkpoint=checkpoint,
     )

@@ -11,6 +11,7 @@ UNBOUND = {
     "control/routes/tenants.py": "has a tenant erased, for the publisher",
     "interaction/routes/inventory.py": "counts what is kept of the caller's tenant, and asks what is held",
     "orchestration/holds.py": "sets, lists and releases the holds of the caller's tenant",
+    "orchestration/checkpointing.py": "reads how far all tenants' runs have come, to vouch for each tenant's",
     "orchestration/sweeping.py": "destroys what has expired of all tenants",
     "orchestration/exporting.py": "lists the runs of one tenant, for its archive",
     "orchestration/erasing.py": "erases all of one tenant",
@@ -23,12 +24,12 @@ UNBOUND = {
 """Who may use `store.platform` and `store.governed`, which are bound to no tenant, and for what."""
 
 DRIVERS = {
-    "apsw": "data/sqlite/",
-    "sqlite3": "data/sqlite/",
-    "azure.cosmos": "data/cosmos/",
-    "azure.storage": "data/cosmos/",
+    "apsw": ("data/sqlite/",),
+    "sqlite3": ("data/sqlite/",),
+    "azure.cosmos": ("data/cosmos/",),
+    "azure.storage": ("data/cosmos/", "data/notary/"),
 }
-"""The packages that speak to a database, and the one adapter of each."""
+"""The packages that speak to a database, and the adapters of each."""
 
 _PLATFORM = (
     "`store.platform` and `store.governed` are bound to no tenant. Use `store.tenant(context)`, or declare this file in"
@@ -61,6 +62,6 @@ def _may(source: Source) -> bool:
 
 def _is_foreign(source: Source, module: str) -> bool:
     return any(
-        (module == name or module.startswith(f"{name}.")) and not source.within(folder)
-        for name, folder in DRIVERS.items()
+        (module == name or module.startswith(f"{name}.")) and not source.within(*folders)
+        for name, folders in DRIVERS.items()
     )

@@ -189,6 +189,8 @@ class Stack:
                 f"{self.address('cosmos')}/mandate" if self.store == "cosmos" else str(self.folder / "mandate.db")
             ),
             "MANDATE_ERASURE_JOURNAL": str(self.folder / "erasures.jsonl"),
+            "MANDATE_EVIDENCE_KEY": str(self.folder / EVIDENCE_KEY),
+            "MANDATE_EVIDENCE_ANCHOR": str(self.folder / ANCHORS),
             "MANDATE_IDENTITY_ISSUER": f"{self.url}/identity/{{tid}}/v2.0",
             "MANDATE_IDENTITY_JWKS": f"{self.address('identity')}/common/discovery/v2.0/keys",
             "MANDATE_FRONT_IDENTITY": self.address("identity"),
@@ -221,6 +223,9 @@ class Stack:
                 await asyncio.sleep(0.05)
         raise Unavailable(f"{part} did not start. Its log says why: {self.log_file(part)}", code="local.start")
 
+
+EVIDENCE_KEY, ANCHORS = "evidence-key.pem", "anchors"
+"""Beside the store: the key that signs evidence, and where checkpoints are anchored."""
 
 _CHOSEN = ("MANDATE_MODEL_", "MANDATE_EMBED_")
 """Settings of the person's that reach the product; everything else that it is told comes from here."""
