@@ -4,9 +4,8 @@ Tests may run in several processes: what is told at the end travels in their rep
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator
-from operator import itemgetter
 from typing import cast
 
 import pytest
@@ -40,9 +39,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     stats = terminalreporter.stats
     reports = [report for kind in stats.values() for report in kind if isinstance(report, pytest.TestReport)]
-    told = [pair for report in reports for pair in report.user_properties]
-    for heading, counts in sorted(told, key=itemgetter(0)):
-        total = Counter(cast("dict[str, int]", counts))
+    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for heading, counts in (pair for report in reports for pair in report.user_properties):
+        totals[heading].update(cast("dict[str, int]", counts))
+    for heading, total in sorted(totals.items()):
         terminalreporter.section(f"{heading}: {total.total()}")
         for line, count in sorted(total.items()):
             terminalreporter.line(f"{count:6}  {line}")

@@ -11,6 +11,7 @@ from core import (
     Facts,
     Json,
     Label,
+    Origin,
     PrincipalId,
     PrincipalKind,
 )
@@ -92,4 +93,5 @@ class ActionRequest:
     call: int = 0
     stored_arguments: ContentRef | None = None
     argument_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
+    argument_origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     approval: Approval | None = None

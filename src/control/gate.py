@@ -82,6 +82,7 @@ class Ruling:
             target=self.request.target,
             arguments=self.request.stored_arguments,
             argument_labels=dict(self.request.argument_labels),
+            argument_origins=dict(self.request.argument_origins),
             decision=self.decision,
             approval=self.approval,
         )

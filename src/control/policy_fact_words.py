@@ -69,7 +69,18 @@ FACT_WORDS: Mapping[str, FactWords] = {
         "what the tool does", more="`read` changes nothing, `external` leaves the organisation, `irreversible` stays."
     ),
     "reversible": FactWords("it can be undone", "it cannot be undone"),
-    "untrusted_arguments": FactWords("the values that come from text that nobody vouches for", more="Their names."),
+    "egress": FactWords("it carries what it is given out of the organisation", "it carries nothing out"),
+    "choice_integrity": FactWords(
+        "the trust in who chose that this is done",
+        more="`trusted` if the person's message names the tool, or nothing was read that nobody vouches for.",
+    ),
+    "untrusted_arguments": FactWords(
+        "the values that something acts on and that come from text that nobody vouches for", more="Their names."
+    ),
+    "untrusted_prose": FactWords(
+        "the texts that only people read and that come from text that nobody vouches for",
+        more="Their names. One with a link, an address or an account in it is among the values instead.",
+    ),
     "arguments_rank": FactWords("how confidential the most confidential value is that the tool is given"),
     "tool_ceiling": FactWords("how confidential what the tool is given may be"),
     "calls_in_run": FactWords("the number of the run's tool calls so far"),

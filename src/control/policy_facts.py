@@ -21,6 +21,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 VOCABULARY: Mapping[str, frozenset[str]] = {
     "effect": frozenset(Effect),
     "context_integrity": frozenset(Integrity),
+    "choice_integrity": frozenset(Integrity),
     "collection_integrity": frozenset(Integrity),
     "context_confidentiality": frozenset(Confidentiality),
     "principal_kind": frozenset(PrincipalKind),

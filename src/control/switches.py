@@ -177,7 +177,7 @@ def capabilities(kind: ActionKind, facts: Facts) -> frozenset[Capability]:
         case ActionKind.CALL_TOOL:
             more = {
                 Capability.MONEY: "amount_cents" in facts,
-                Capability.SENDING: facts.get("effect") == Effect.EXTERNAL,
+                Capability.SENDING: facts.get("effect") == Effect.EXTERNAL or facts.get("egress") is True,
             }
             return frozenset({Capability.TOOLS, *(capability for capability, needed in more.items() if needed)})
 

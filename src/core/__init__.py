@@ -28,7 +28,7 @@ from core.ids import (
     derived_id,
     new_id,
 )
-from core.labels import PRISTINE, Confidentiality, Integrity, Label, join_all
+from core.labels import PRISTINE, Confidentiality, Integrity, Label, Origin, join_all
 from core.names import KEY_BYTES, Names, is_sealed, renamed
 from core.tenancy import Actor, Principal, PrincipalKind, Role, TenantContext
 
@@ -60,6 +60,7 @@ __all__ = [
     "Label",
     "Lane",
     "Names",
+    "Origin",
     "Permit",
     "Principal",
     "PrincipalId",

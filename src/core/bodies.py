@@ -7,7 +7,7 @@ from pydantic import Field
 from core.content import ContentRef
 from core.decisions import ActionKind, Decision, Effect
 from core.ids import ApprovalId, ConversationId, DocumentId, FlagId, RunId
-from core.labels import Label
+from core.labels import Label, Origin
 from core.parts import Citation, FlagKind, Limits, Part, PassageUse, Proposal, RunKind, RunState, Usage, Versions
 from core.tenancy import Actor, Role
 
@@ -50,6 +50,8 @@ class DecisionMade(Part):
     target: str
     arguments: ContentRef | None = None
     argument_labels: dict[str, Label] = Field(default={})
+    argument_origins: dict[str, Origin] = Field(default={})
+    """What each label rests on; empty in events from before it was written down."""
     decision: Decision
     approval: ApprovalId | None = None
 

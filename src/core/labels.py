@@ -28,6 +28,23 @@ class Confidentiality(StrEnum):
 _RANKS = {level: rank for rank, level in enumerate(Confidentiality)}
 
 
+class Origin(StrEnum):
+    """How it was established where a value comes from, from the surest to the least."""
+
+    OWN_WORDS = "own_words"
+    """It stands in the user's own message as it is."""
+    NORMALISED = "normalised"
+    """It stands there in another spelling: an amount in cents, another dash, another case."""
+    NAMED_CHOICE = "named_choice"
+    """A member of an enumeration that the user named, and no other."""
+    RECORD = "record"
+    """It is a field of a trusted record."""
+    COMPUTED = "computed"
+    """It follows from the fields of one trusted record by a closed rule."""
+    READ = "read"
+    """None of these: it is as trusted as all that the model had read."""
+
+
 class Label(BaseModel):
     """The pair that travels with every piece of context."""
 

@@ -27,6 +27,7 @@ _OUR_FACTS = frozenset(
         "agent",
         "agent_collections",
         "agent_tools",
+        "choice_integrity",
         "collection_integrity",
         "context_confidentiality",
         "context_integrity",
@@ -38,6 +39,7 @@ _OUR_FACTS = frozenset(
         "switched_off",
         "tool",
         "untrusted_arguments",
+        "untrusted_prose",
         "user_roles",
         "weekday",
     }

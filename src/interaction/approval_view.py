@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from core import ApprovalId, Effect, Label, RunId, TenantContext, parse_timestamp
+from core import ApprovalId, Effect, Label, Origin, RunId, TenantContext, parse_timestamp
 from core.bodies import ApprovalRequested
 from core.events import Stored
 from core.tenancy import Role
@@ -26,6 +26,7 @@ class ApprovalView(Told):
         consequence: what happens if it is approved, in plain words. Values in quotation marks were chosen by the model.
         then: what follows from each decision, and whether it can be undone.
         argument_labels: who could have chosen each argument: `untrusted` is what the person who asks did not write.
+        argument_origins: what each of these rests on.
         told: the arguments one by one, in words, with marks on those that nobody vouches for.
         on_behalf_of: pseudonym of the person whose run it is; their name is null where it is not known any more.
         why: why the rules leave this to a person.
@@ -47,6 +48,7 @@ class ApprovalView(Told):
     then: Consequences
     arguments: dict[str, JsonValue] | None
     argument_labels: dict[str, Label]
+    argument_origins: dict[str, Origin]
     told: list[ArgumentTold]
     on_behalf_of: str
     on_behalf_of_name: str | None
@@ -95,6 +97,7 @@ async def view_approval(
         then=consequences_of(record, consequence, reversible=tool is not None and tool.reversible),
         arguments=decision.arguments,
         argument_labels=decision.argument_labels,
+        argument_origins=decision.argument_origins,
         told=told_arguments(decision, tool),
         on_behalf_of=record.requester,
         on_behalf_of_name=await name(record.requester),

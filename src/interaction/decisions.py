@@ -6,7 +6,7 @@ from typing import Literal
 import orjson
 from pydantic import JsonValue
 
-from core import ActionKind, ApprovalId, ContentRef, Effect, Fact, Label, Lane
+from core import ActionKind, ApprovalId, ContentRef, Effect, Fact, Label, Lane, Origin
 from core.bodies import (
     ApprovalRequested,
     ApprovalResolved,
@@ -60,6 +60,7 @@ class DecisionTold(Told):
         allowed: whether it let the action happen.
         facts: all that the policies were given to decide on.
         argument_labels: who could have chosen each argument, by its path.
+        argument_origins: what each label rests on; empty in decisions from before it was written down.
         approval: the one that it asked for, or that it relied on.
         outcome: what became of the action; `none` if nothing happened, or has not yet.
         sources: the passages that the agent had been shown by then.
@@ -75,6 +76,7 @@ class DecisionTold(Told):
     consequence: str | None
     arguments: dict[str, JsonValue] | None
     argument_labels: dict[str, Label]
+    argument_origins: dict[str, Origin]
     lane: Lane
     verdict: str
     allowed: bool
@@ -115,6 +117,7 @@ async def _decision(
         consequence=consequence(tool, arguments) if tool else None,
         arguments=arguments,
         argument_labels=made.argument_labels,
+        argument_origins=made.argument_origins,
         lane=made.decision.lane,
         verdict=_VERDICTS[made.decision.lane],
         allowed=allowed,

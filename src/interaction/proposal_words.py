@@ -4,7 +4,7 @@ import re
 
 from pydantic import JsonValue
 
-from core import Effect, Integrity, Label
+from core import Effect, Integrity, Label, Origin
 from interaction.answers import Told
 from interaction.decisions import DecisionTold
 from interaction.plain_words import day_and_time
@@ -18,6 +18,19 @@ _EFFECTS = {
     Effect.IRREVERSIBLE: "It destroys something for good.",
 }
 
+_ORIGINS = {
+    Origin.OWN_WORDS: "The person who asked wrote exactly this.",
+    Origin.NORMALISED: "The person who asked wrote this, in another spelling.",
+    Origin.NAMED_CHOICE: "The person who asked named this choice, and no other.",
+    Origin.RECORD: "It stands in the organisation's own records.",
+    Origin.COMPUTED: "It was computed from one of the organisation's own records.",
+    Origin.READ: "The model wrote it; until then it had read nothing by outsiders.",
+}
+_UNTRUSTED = "This may come from text that nobody vouches for, or from the model. Check it."
+_PROSE = "This may come from text that nobody vouches for. Nothing acts on it, only people read it."
+_LABEL_ALONE = "The person who asked wrote it, or it stands in the organisation's own records."
+"""What is known of decisions from before origins were written down."""
+
 _PART = re.compile(r"[^.\[\]]+")
 
 
@@ -28,6 +41,7 @@ class ArgumentTold(Told):
         path: where it stands in `arguments`, such as `order_id` or `lines[0].sku`.
         text: the value as people read it.
         label: who could have chosen it.
+        origin: what that rests on; null where it was not written down.
         untrusted: whether it may come from text that nobody vouches for: mark it.
         says: what that means, in a sentence.
     """
@@ -35,6 +49,7 @@ class ArgumentTold(Told):
     path: str
     text: str
     label: Label
+    origin: Origin | None
     untrusted: bool
     says: str
 
@@ -61,21 +76,25 @@ def told_arguments(decision: DecisionTold, tool: Tool | None) -> list[ArgumentTo
     if decision.arguments is None:
         return []
     return [
-        _argument(path, _at(decision.arguments, path), label, tool) for path, label in decision.argument_labels.items()
+        ArgumentTold(
+            path=path,
+            text=_text(path, _at(decision.arguments, path), tool),
+            label=label,
+            origin=decision.argument_origins.get(path),
+            untrusted=label.integrity is Integrity.UNTRUSTED,
+            says=origin_words(decision, path, label),
+        )
+        for path, label in decision.argument_labels.items()
     ]
 
 
-def _argument(path: str, value: JsonValue, label: Label, tool: Tool | None) -> ArgumentTold:
-    untrusted = label.integrity is Integrity.UNTRUSTED
-    return ArgumentTold(
-        path=path,
-        text=_text(path, value, tool),
-        label=label,
-        untrusted=untrusted,
-        says="This may come from text that nobody vouches for, or from the model. Check it."
-        if untrusted
-        else "The person who asked wrote it, or it stands in the organisation's own records.",
-    )
+def origin_words(decision: DecisionTold, path: str, label: Label) -> str:
+    """Return in a sentence where the value at `path` came from."""
+    if label.integrity is Integrity.UNTRUSTED:
+        prose = decision.facts.get("untrusted_prose", ())
+        return _PROSE if isinstance(prose, tuple) and path in prose else _UNTRUSTED
+    origin = decision.argument_origins.get(path)
+    return _ORIGINS[origin] if origin else _LABEL_ALONE
 
 
 def _text(path: str, value: JsonValue, tool: Tool | None) -> str:

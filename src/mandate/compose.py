@@ -24,7 +24,7 @@ from core.errors import MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
-from mandate.host import NOWHERE, Host, client_id, tls
+from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.notaries import open_notary
 from mandate.services import Name
 from mandate.version import VERSION
@@ -43,7 +43,6 @@ from orchestration import (
 )
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
-from tools.backoffice import backoffice_tools
 from web import (
     AssertionSigner,
     AzureServiceTokens,
@@ -106,7 +105,8 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
         projector = Projector(host.store.platform)
         carriers = Carriers(host.store, host.clock, host.settings.instance)
-        registry = Registry(backoffice_tools(host.settings.backoffice_url))
+        pages = [page.strip() for page in host.settings.pages.split(",") if page.strip()]
+        registry = Registry(product_tools(host.settings.backoffice_url))
         host_eraser = eraser(host, registry)
         services = TurnServices(
             store=host.store,
@@ -120,7 +120,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             money=Money(host.clock),
             models=model_router(host, tokens),
             registry=registry,
-            executor=Executor(registry, Egress(tool_session, [origin], tokens.token), host.clock),
+            executor=Executor(registry, Egress(tool_session, [origin], tokens.token, pages=pages), host.clock),
             agents=host.agents,
             clock=host.clock,
             code_version=VERSION,
@@ -186,7 +186,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
-        registry = Registry(backoffice_tools(NOWHERE))
+        registry = Registry(product_tools(NOWHERE))
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
         stack.callback(renewal.cancel)

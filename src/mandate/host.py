@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -29,7 +29,9 @@ from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.stores import open_configured
 from mandate.version import VERSION
+from tools import Tool
 from tools.backoffice import backoffice_tools
+from tools.web_pages import web_page_tools
 from web import (
     AssertionVerifier,
     AzureServiceTokens,
@@ -84,6 +86,11 @@ class Host:
         return AzureServiceTokens(client_id(self.settings, self.services.services[name].identity))
 
 
+def product_tools(backoffice_url: str) -> Sequence[Tool]:
+    """Return all tools of the product."""
+    return (*backoffice_tools(backoffice_url), *web_page_tools())
+
+
 def client_id(settings: Settings, identity: str) -> str:
     """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`."""
     if settings.is_local:
@@ -110,7 +117,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         )
         agents = load_agents(settings.root / "agents")
-        tools = [tool.name for tool in backoffice_tools(NOWHERE)]
+        tools = [tool.name for tool in product_tools(NOWHERE)]
         yield Host(
             settings=settings,
             services=Services.load(settings.root / "environments"),

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     orchestration_url: str = ""
     control_url: str = ""
     backoffice_url: str = ""
+    pages: str = ""
+    """Addresses under which agents may read public pages, each with a slash at its end, with commas between."""
     ca_file: Path | None = None
     """Certificate authority to trust besides the system's: the laptop's own."""
     front_identity: str = ""

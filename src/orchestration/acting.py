@@ -10,7 +10,6 @@ import orjson
 
 from control import ActionRequest, ApprovalNeeded, Granted, Refused, Ruling
 from core import (
-    PRISTINE,
     ActionKind,
     ApprovalId,
     Content,
@@ -21,14 +20,13 @@ from core import (
     Lane,
     Permit,
     derived_id,
-    join_all,
     timestamp,
 )
 from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, ToolFinished
 from core.errors import MandateError, Unprocessable
 from orchestration import approvals
 from orchestration.conversation import parse_model_message, transcribe
-from orchestration.labelling import label_arguments, untrusted
+from orchestration.labelling import Traced, flow, joined, label_arguments
 from orchestration.records import ApprovalRecord
 from orchestration.state import ProposalState
 from orchestration.turn import Turn
@@ -60,12 +58,12 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
     approved = await _approved(turn, attempt)
     stored = approved.arguments if approved else _store(turn, attempt.arguments)
     sources = (await transcribe(turn)).sources
-    labels = label_arguments(attempt.arguments.leaves(), sources)
-    facts = await _own_facts(turn, attempt)
+    traced = label_arguments(attempt.arguments.leaves(), sources)
+    facts = {**await _own_facts(turn, attempt), **flow(attempt.tool, traced, sources)}
     (verdict,) = await turn.services.gate.authorize(
         turn.writer,
         turn.actor,
-        [_request(attempt, stored, approved, labels, facts)],
+        [_request(attempt, stored, approved, traced, facts)],
         situation=await turn.situation(sources.label),
         following=lambda rulings: _parked(turn, attempt, stored, rulings[0]),
     )
@@ -74,7 +72,7 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
         await approvals.record_for(turn, proposal.waiting)  # before anybody is told that there is something to decide
     turn.sync()
     if isinstance(verdict, Granted):
-        await _do(turn, attempt, verdict.permit, join_all(labels.values()))
+        await _do(turn, attempt, verdict.permit, joined(traced))
         return
     await _give_back(turn, attempt)
     if isinstance(verdict, Refused) and verdict.ends:
@@ -147,7 +145,7 @@ def _request(
     attempt: _Attempt,
     stored: ContentRef,
     approved: ApprovalRecord | None,
-    labels: Mapping[str, Label],
+    traced: Mapping[str, Traced],
     facts: Facts,
 ) -> ActionRequest:
     tool, arguments = attempt.tool, attempt.arguments
@@ -158,15 +156,13 @@ def _request(
         call=attempt.proposal.call,
         arguments=arguments.values,
         stored_arguments=stored,
-        argument_labels=labels,
+        argument_labels={path: one.label for path, one in traced.items()},
+        argument_origins={path: one.origin for path, one in traced.items()},
         approval=approvals.binding(approved) if approved else None,
         facts={
             **facts,
             "effect": tool.effect.value,
             "reversible": tool.reversible,
-            "untrusted_arguments": untrusted(labels),
-            "arguments_rank": join_all([PRISTINE, *labels.values()]).confidentiality.rank,
-            "tool_ceiling": tool.ceiling.rank,
         },
     )
 

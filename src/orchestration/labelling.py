@@ -1,24 +1,47 @@
-"""Where a value came from: the labels of a proposed action's arguments, one by one.
+"""Where a value came from: the labels of a proposed action's arguments, one by one, and what each rests on.
 
-The rule is deterministic and errs towards distrust. An argument carries the join of all that the model had read,
-unless its value, whole and typed, stands in the user's own message of a stored turn or is a field of a trusted record.
-Booleans and members of an enum never qualify: any text contains some of them by chance.
+The rules are deterministic and err towards distrust. The first that holds counts; where none does, an argument carries
+the join of all that the model had read. Booleans never qualify, members of an enum only if the user named exactly one:
+any text contains some of them by chance.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core import PRISTINE, Confidentiality, Integrity, Json, Label, join_all
-from tools import Leaf
+from core import PRISTINE, Confidentiality, Facts, Integrity, Json, Label, Origin, join_all
+from orchestration.computing import follows_from, share_of
+from orchestration.contact_points import contact_points
+from orchestration.spelling import (
+    amounts_in,
+    names_only,
+    normalised,
+    shares_in,
+    stands_in,
+    stands_in_spelt_otherwise,
+)
+from tools import Leaf, Tool
 
 OWN_WORDS = Label(integrity=Integrity.TRUSTED, confidentiality=Confidentiality.INTERNAL)
 """What a signed-in person types: theirs to say, and not for the world."""
 
-_TOKEN = re.compile(r"-?\w+(?:(?:[.@\-+'_:/]|(?<=\d),(?=\d))\w+)*")
-"""A word, a number with its sign and all its digits, an address, a reference."""
-
 Scalar = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One argument's label.
+
+    Attributes:
+        acts: something is done with it; otherwise only people inside the organisation read it.
+    """
+
+    label: Label
+    origin: Origin
+    acts: bool = True
+
+    @property
+    def untrusted(self) -> bool:
+        return self.label.integrity is Integrity.UNTRUSTED
 
 
 @dataclass(slots=True)
@@ -26,7 +49,7 @@ class Sources:
     """Everything that the model has read in a turn.
 
     Attributes:
-        own_words: the user's messages, of this turn and of stored earlier ones.
+        own_words: the user's messages, of this turn and of stored earlier ones; this turn's is the last.
         records: parsed results of tools whose results are trusted, with their labels.
         others: labels of all the rest: passages, untrusted results, earlier answers, what a program sent along.
     """
@@ -41,24 +64,87 @@ class Sources:
         own = [OWN_WORDS] if self.own_words else []
         return join_all([PRISTINE, *own, *(label for _, label in self.records), *self.others])
 
-    def label_of(self, value: Scalar, *, choice: bool) -> Label:
-        """Return the label of one argument; `choice` says that it is a boolean or a member of an enum."""
-        if not choice and value is not None:
-            if any(_stands_in(str(value), text) for text in self.own_words):
-                return OWN_WORDS
-            for record, label in self.records:
-                if any(type(value) is type(leaf) and value == leaf for leaf in scalars(record)):
-                    return label
-        return self.label
+    def trace(self, leaf: Leaf) -> Traced:
+        """Return the label of one argument, by the first rule that holds."""
+        label, origin = self._said(leaf) or self._recorded(leaf) or (self.label, Origin.READ)
+        harmless = leaf.prose and isinstance(leaf.value, str) and not self._leads_astray(leaf.value)
+        return Traced(label, origin, acts=not harmless)
+
+    def chosen(self, named: Sequence[str]) -> Integrity:
+        """Return who could have chosen that a tool is used.
+
+        Args:
+            named: words by which people ask for the tool: one of them in this turn's message makes it their choice.
+        """
+        asked = any(stands_in_spelt_otherwise(word, text) for word in named for text in self.own_words[-1:])
+        return Integrity.TRUSTED if asked else self.label.integrity
+
+    def _said(self, leaf: Leaf) -> tuple[Label, Origin] | None:
+        value = leaf.value
+        if leaf.closed:
+            named = value in leaf.choices and names_only(str(value), leaf.choices - {value}, "\n".join(self.own_words))
+            return (OWN_WORDS, Origin.NAMED_CHOICE) if named else None
+        if leaf.money:
+            named = any(value in amounts_in(text) for text in self.own_words)
+            return (OWN_WORDS, Origin.NORMALISED) if named else None
+        if any(stands_in(str(value), text) for text in self.own_words):
+            return OWN_WORDS, Origin.OWN_WORDS
+        if any(stands_in_spelt_otherwise(str(value), text) for text in self.own_words):
+            return OWN_WORDS, Origin.NORMALISED
+        return None
+
+    def _recorded(self, leaf: Leaf) -> tuple[Label, Origin] | None:
+        value = leaf.value
+        if leaf.closed:
+            return None
+        for record, label in self.records:
+            if any(type(value) is type(field) and value == field for field in scalars(record)):
+                return label, Origin.RECORD
+        return self._computed(value) if isinstance(value, int) else None
+
+    def _computed(self, value: int) -> tuple[Label, Origin] | None:
+        shares = {share for text in self.own_words for share in shares_in(text)}
+        for record, label in self.records:
+            if follows_from(value, record):
+                return label, Origin.COMPUTED
+            if share_of(value, record, shares):
+                return label.join(OWN_WORDS), Origin.COMPUTED
+        return None
+
+    def _leads_astray(self, text: str) -> bool:
+        """Return whether a text has a link, an address or an account in it that neither user nor record gave."""
+        return not all(self._known(point) for point in contact_points(text))
+
+    def _known(self, point: str) -> bool:
+        ours = [normalised(field) for record, _ in self.records for field in scalars(record) if isinstance(field, str)]
+        return point in ours or any(stands_in(point, normalised(text)) for text in self.own_words)
 
 
-def label_arguments(leaves: Mapping[str, Leaf], sources: Sources) -> dict[str, Label]:
+def label_arguments(leaves: Mapping[str, Leaf], sources: Sources) -> dict[str, Traced]:
     """Label each argument, by its path."""
-    return {path: sources.label_of(leaf.value, choice=leaf.closed) for path, leaf in leaves.items()}
+    return {path: sources.trace(leaf) for path, leaf in leaves.items()}
 
 
-def untrusted(labels: Mapping[str, Label]) -> tuple[str, ...]:
-    return tuple(sorted(path for path, label in labels.items() if label.integrity is Integrity.UNTRUSTED))
+def untrusted(traced: Mapping[str, Traced], *, acts: bool = True) -> tuple[str, ...]:
+    """Return the arguments that an outsider may have chosen: those that act, or those that only people read."""
+    return tuple(sorted(path for path, one in traced.items() if one.untrusted and one.acts is acts))
+
+
+def joined(traced: Mapping[str, Traced]) -> Label:
+    """Return the label of all arguments together."""
+    return join_all([PRISTINE, *(one.label for one in traced.values())])
+
+
+def flow(tool: Tool, traced: Mapping[str, Traced], sources: Sources) -> Facts:
+    """Return, as facts for policies, from where to where a call carries what, and who could have chosen it."""
+    return {
+        "egress": tool.egress,
+        "choice_integrity": sources.chosen(tool.named).value,
+        "untrusted_arguments": untrusted(traced),
+        "untrusted_prose": untrusted(traced, acts=False),
+        "arguments_rank": joined(traced).confidentiality.rank,
+        "tool_ceiling": tool.ceiling.rank,
+    }
 
 
 def scalars(value: Json) -> Iterator[Scalar]:
@@ -71,17 +157,3 @@ def scalars(value: Json) -> Iterator[Scalar]:
             yield from scalars(item)
     else:
         yield value
-
-
-def _stands_in(value: str, text: str) -> bool:
-    """Return whether `value`, white space aside, stands in `text` as it is, and cuts through none of its tokens."""
-    value, text = " ".join(value.split()), " ".join(text.split())
-    if value not in text or not _TOKEN.search(value):
-        return False
-    inside = {place for token in _TOKEN.finditer(text) for place in range(token.start() + 1, token.end())}
-    start = text.find(value)
-    while start >= 0:
-        if inside.isdisjoint((start, start + len(value))):
-            return True
-        start = text.find(value, start + 1)
-    return False

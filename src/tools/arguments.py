@@ -1,17 +1,20 @@
 """The arguments of a tool call: read strictly from what a model wrote, with one form for everything after."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Never, cast
 
 from pydantic import BaseModel, ValidationError
 
 from core import Json, canonical
 from core.errors import Unprocessable
-from tools.schema import Schema, branches, is_closed, resolve
+from tools.schema import Schema, branches, is_closed, members, resolve
 
 MAX_ARGUMENT_BYTES = 32 * 1024
+
+_NAME = re.compile(r"[^.\[]+")
 
 _VALUE_FREE = frozenset(
     {"missing", "string_type", "string_too_short", "string_too_long", "string_pattern_mismatch"}
@@ -28,10 +31,16 @@ class Leaf:
     Attributes:
         closed: a boolean or a member of an enumeration: any text contains some of them by chance, so that finding it
             in the person's message proves nothing.
+        choices: the members, where it is one of an enumeration.
+        money: an amount in cents, which people write as 12.50.
+        prose: text that only people read, and nothing acts on.
     """
 
     value: str | int | bool
     closed: bool
+    choices: frozenset[str] = frozenset()
+    money: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,14 @@ class Arguments:
     Attributes:
         values: plain JSON values by parameter name: what the permit covers and what the function is called with.
         schema: the schema that they fulfil.
+        money: parameters that are amounts in cents.
+        prose: parameters that only people read.
     """
 
     values: Mapping[str, Json]
     schema: Schema
+    money: frozenset[str] = frozenset()
+    prose: frozenset[str] = frozenset()
 
     def canonical(self) -> bytes:
         return canonical(self.values)
@@ -54,7 +67,12 @@ class Arguments:
 
         A null is none of them: it says that something was left out.
         """
-        return dict(_leaves("", self.values, self.schema, self.schema))
+        return {path: self._told(path, leaf) for path, leaf in _leaves("", self.values, self.schema, self.schema)}
+
+    def _told(self, path: str, leaf: Leaf) -> Leaf:
+        name = _NAME.match(path)
+        parameter = name.group() if name else ""
+        return replace(leaf, money=parameter in self.money, prose=parameter in self.prose)
 
 
 def parse(model: type[BaseModel], schema: Schema, raw: str) -> Arguments:
@@ -122,7 +140,8 @@ def _leaves(path: str, value: Json, schema: Schema, root: Schema) -> Iterator[tu
         for index, item in enumerate(value):
             yield from _leaves(f"{path}[{index}]", item, _child(schema, None, root), root)
     elif value is not None:
-        yield path, Leaf(value=value, closed=isinstance(value, bool) or is_closed(schema, root))
+        closed = isinstance(value, bool) or is_closed(schema, root)
+        yield path, Leaf(value=value, closed=closed, choices=frozenset(members(schema, root)))
 
 
 def _child(schema: Schema, name: str | None, root: Schema) -> Schema:

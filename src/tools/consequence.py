@@ -30,9 +30,14 @@ def render(template: str, values: Mapping[str, Json]) -> str:
     return "".join(parts)
 
 
+def amounts(template: str) -> frozenset[str]:
+    """Return the parameters that the sentence prints as money: amounts in cents."""
+    return frozenset(name for _, name, form, _ in Formatter().parse(template) if name and form == "money")
+
+
 def worded(template: str, name: str, value: Json) -> str:
     """Return one value as people read it: as money where the sentence prints it so."""
-    if (name, "money") in {(field, form) for _, field, form, _ in Formatter().parse(template)}:
+    if name in amounts(template):
         return _money(value)
     match value:
         case bool():

@@ -5,8 +5,8 @@ All that the gate, the model and the approver need to know of it is derived from
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Concatenate, TypeAlias, get_args, get_type_hints
 
@@ -27,7 +27,7 @@ from core import (
 from core.errors import Defect
 from tools.arguments import Arguments, parse
 from tools.caller import Caller
-from tools.consequence import check_template, render, worded
+from tools.consequence import amounts, check_template, render, worded
 from tools.egress import EgressClient
 from tools.schema import Schema, object_schema, parameters_model
 
@@ -69,6 +69,9 @@ class Tool:
         timeout: seconds.
         label: of what it returns, as declared.
         ceiling: the most confidential that its arguments may be.
+        egress: what it is given leaves the organisation, as with an e-mail, or an address that is fetched.
+        prose: parameters that only people inside the organisation read, and nothing acts on.
+        named: words by which a person asks for it.
         template: the sentence for the approver; `consequence` fills it in.
     """
 
@@ -80,6 +83,9 @@ class Tool:
     timeout: float
     label: Label
     ceiling: Confidentiality
+    egress: bool
+    prose: frozenset[str]
+    named: tuple[str, ...]
     template: str
     _model: type[BaseModel] = field(repr=False)
     _function: Function = field(repr=False)
@@ -91,7 +97,8 @@ class Tool:
         Raises:
             Unprocessable: code `tool.arguments`; the message may be shown to the model.
         """
-        return parse(self._model, self.parameters, raw)
+        parsed = parse(self._model, self.parameters, raw)
+        return replace(parsed, money=amounts(self.template), prose=self.prose)
 
     def facts(self, arguments: Arguments) -> Facts:
         """Return what policies may know of the arguments: numbers and enumerations, never content."""
@@ -145,6 +152,9 @@ def tool(
     result_integrity: Integrity = Integrity.UNTRUSTED,
     result_confidentiality: Confidentiality = Confidentiality.CONFIDENTIAL,
     ceiling: Confidentiality = Confidentiality.CONFIDENTIAL,
+    egress: bool = False,
+    prose: Collection[str] = (),
+    named: Sequence[str] = (),
 ) -> Callable[[Function], Tool]:
     """Make a tool of an async function `(call: ToolCall, ...) -> Model | Refusal`.
 
@@ -157,6 +167,9 @@ def tool(
         result_integrity: trusted only if nothing that it returns was written by an outsider.
         result_confidentiality: how confidential what it returns is.
         ceiling: the most confidential that it may be given.
+        egress: whether a read carries what it is given outwards; what is external always does.
+        prose: parameters that only people inside the organisation read, such as the text of a ticket.
+        named: words by which a person asks for it; where one stands in their message, the choice of it was theirs.
 
     Raises:
         Defect: the signature, the docstring or the declaration breaks a rule of this folder.
@@ -166,6 +179,8 @@ def tool(
         name = function.__name__
         _check(name, effect, reversible=reversible, timeout=timeout)
         model = parameters_model(function)
+        outwards = egress or effect is Effect.EXTERNAL
+        _check_flow(name, effect, model, prose, outwards=outwards)
         check_template(consequence, model.model_fields)
         _check_results(function)
         return Tool(
@@ -177,6 +192,9 @@ def tool(
             timeout=timeout,
             label=Label(integrity=result_integrity, confidentiality=result_confidentiality),
             ceiling=ceiling,
+            egress=outwards,
+            prose=frozenset(prose),
+            named=tuple(named),
             template=consequence,
             _model=model,
             _function=function,
@@ -193,6 +211,18 @@ def _check(name: str, effect: Effect, *, reversible: bool, timeout: float) -> No
         raise Defect(f"Tool {name} is declared irreversible and reversible.", code="defect.tool")
     if not 0 < timeout <= MAX_SECONDS:
         raise Defect(f"Tool {name} needs a timeout of at most {MAX_SECONDS} seconds.", code="defect.tool")
+
+
+def _check_flow(name: str, effect: Effect, model: type[BaseModel], prose: Collection[str], *, outwards: bool) -> None:
+    if outwards and effect not in (Effect.READ, Effect.EXTERNAL):
+        raise Defect(f"Tool {name} carries data outwards: then its effect is read or external.", code="defect.tool")
+    if outwards and prose:
+        raise Defect(f"Tool {name} carries its text outwards: no part of it is for us alone.", code="defect.tool")
+    if any(
+        parameter not in model.model_fields or model.model_fields[parameter].annotation is not str
+        for parameter in prose
+    ):
+        raise Defect(f"Tool {name} declares as prose what is no text of it.", code="defect.tool")
 
 
 def _check_results(function: Function) -> None:

@@ -4,6 +4,7 @@ An effect that may have happened must never be taken for one that did not. So a 
 requests can have reached the other side: `EgressClient.maybe_sent`.
 """
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tools.caller import Caller
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 MAX_RESPONSE_BYTES = 256 * 1024
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]*)+")
+_STRANGER = {"accept": "text/html, text/plain", "accept-encoding": "identity"}
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 2.0
 """Shorter than servers keep a connection: one closed under a write would leave its outcome unknown for nothing."""
@@ -67,10 +70,11 @@ class Egress:
         session: from `open_session`; one that kept cookies would carry one tenant's into another's request.
         allowed: the origins; anything else is refused.
         tokens: returns a bearer token for a scope.
+        pages: addresses under which anybody may read, such as `https://status.example/`; each ends with a slash.
         seconds: bound of one request.
 
     Raises:
-        Defect: `session` keeps cookies.
+        Defect: `session` keeps cookies, or an address in `pages` is none.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Egress:
         allowed: Iterable[Origin],
         tokens: Callable[[str], Awaitable[str]],
         *,
+        pages: Iterable[str] = (),
         seconds: float = 30.0,
     ) -> None:
         if not isinstance(session.cookie_jar, aiohttp.DummyCookieJar):
@@ -86,6 +91,7 @@ class Egress:
         self.session = session
         self._origins = {(origin.scheme, origin.host, origin.port): origin for origin in allowed}
         self._tokens = tokens
+        self._pages = [_page_base(page) for page in pages]
         self.timeout = aiohttp.ClientTimeout(total=seconds, connect=min(_CONNECT_SECONDS, seconds))
 
     def client(self, caller: Caller) -> "EgressClient":
@@ -101,6 +107,18 @@ class Egress:
         if origin is None or url.user is not None or url.password is not None:
             raise Forbidden("A tool tried to reach an address that is not allowed.", code="egress.host")
         return origin
+
+    def page(self, url: URL) -> URL:
+        """Return `url` if anybody may read there: compared as written, without query, escapes or ways back up.
+
+        Raises:
+            Forbidden: code `egress.host`.
+        """
+        plain = url == url.with_query(None).with_fragment(None).with_user(None) and _PLAIN_PATH.fullmatch(url.raw_path)
+        under = any(url.origin() == base.origin() and url.raw_path.startswith(base.raw_path) for base in self._pages)
+        if not plain or not under or ".." in url.raw_path:
+            raise Forbidden("A tool tried to read an address that is not allowed.", code="egress.host")
+        return url
 
     async def headers(self, origin: Origin, caller: Caller) -> dict[str, str]:
         headers = {
@@ -139,13 +157,19 @@ class EgressClient:
             TooLarge: the answer is larger than 256 kB (`egress.size`).
             Timeout: no answer in time (`egress.timeout`).
         """
-        target = _parsed(url)
-        if target is None:
-            raise Forbidden("A tool tried to reach an address that is not allowed.", code="egress.host")
+        target = _address(url)
         headers = await self._egress.headers(self._egress.origin(target), self._caller)
         data = None if body is None else canonical(body)
         if data is not None:
             headers["content-type"] = "application/json"
+        return await self._send(method, target, headers, data)
+
+    # mandate: allow[effect-permit] - as above
+    async def read_page(self, url: str) -> EgressResponse:
+        """Get a page that anybody may read, as a stranger would: told nothing of who asks. Raises as `request` does."""
+        return await self._send("GET", self._egress.page(_address(url)), dict(_STRANGER), None)
+
+    async def _send(self, method: Method, target: URL, headers: dict[str, str], data: bytes | None) -> EgressResponse:
         if not self._caller.held():
             raise Conflict("This process lost its hold on the run before the tool was called.", code="run.lease")
         async with (
@@ -192,6 +216,20 @@ async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHa
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _NoAnswer from error
+
+
+def _page_base(page: str) -> URL:
+    parsed = _parsed(page)
+    if parsed is None or not parsed.raw_path.endswith("/"):
+        raise Defect("An address of pages must be http or https, and end with a slash.", code="defect.egress")
+    return parsed
+
+
+def _address(url: str) -> URL:
+    parsed = _parsed(url)
+    if parsed is None:
+        raise Forbidden("A tool tried to reach an address that is not allowed.", code="egress.host")
+    return parsed
 
 
 def _parsed(url: str) -> URL | None:

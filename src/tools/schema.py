@@ -77,6 +77,16 @@ def is_closed(schema: Schema, root: Schema) -> bool:
     return any(is_closed(branch, root) for branch in branches(schema))
 
 
+def members(schema: Schema, root: Schema) -> Iterator[str]:
+    """Yield the words of an enumeration that a value of `schema` is picked from; none if it is none."""
+    schema = resolve(schema, root)
+    listed = schema.get("enum", [schema.get("const")])
+    if isinstance(listed, Sequence):
+        yield from (word for word in listed if isinstance(word, str))
+    for branch in branches(schema):
+        yield from members(branch, root)
+
+
 def resolve(schema: Schema, root: Schema) -> Schema:
     """Return what `schema` refers to in `root`, or itself if it refers to nothing."""
     reference = schema.get("$ref")

@@ -94,7 +94,14 @@ async def setting(store: Store) -> Setting:
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
-    labels: Facts = {"untrusted_arguments": (), "arguments_rank": 1, "tool_ceiling": 2}
+    labels: Facts = {
+        "egress": False,
+        "choice_integrity": "trusted",
+        "untrusted_arguments": (),
+        "untrusted_prose": (),
+        "arguments_rank": 1,
+        "tool_ceiling": 2,
+    }
     moved: Facts = dict.fromkeys(("moved_by_user_cents", "moved_by_tenant_cents"), 0) if "amount_cents" in facts else {}
     own: Facts = {"effect": effect.value, "reversible": True, **labels, **moved, **facts}
     return ActionRequest(

@@ -16,10 +16,10 @@ from control import load_agents
 from core import Json
 from core.bodies import Body
 from core.events import Stored
+from mandate.host import product_tools
 from mandate.services import NAMES, Services
 from mandate.settings import Settings
 from tools import Registry
-from tools.backoffice import backoffice_tools
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
@@ -105,7 +105,7 @@ def fields(schema: Json) -> Iterator[str]:
 
 
 def test_every_tool_of_every_agent_is_there_and_cannot_say_for_whom_it_acts() -> None:
-    registry = Registry(backoffice_tools("https://backoffice.example"))
+    registry = Registry(product_tools("https://backoffice.example"))
     for agent in load_agents(ROOT / "agents").values():
         for offer in registry.offers(agent.tools):
             says = {field for field in fields(offer.parameters) if re.search("tenant|user|principal|behalf", field)}

@@ -21,13 +21,14 @@ from interaction_samples import (
 )
 
 from control import AgentManifest
-from core import Effect, Lane, PrincipalId, TenantContext
+from core import Effect, Label, Lane, Origin, PrincipalId, TenantContext
 from core.bodies import ModelFinished, ProposalRejected, RunEnded, RunOpened, ToolFinished
 from core.parts import Proposal, RunKind, RunState, Usage, Versions
 from interaction.approval_view import ApprovalView, view_approval
 from interaction.decisions import decisions_of
 from interaction.explanation import PlainWords, story_of
 from interaction.plain_words import ending, in_plain_words, money, used
+from interaction.proposal_words import told_arguments
 from interaction.run_view import view_run
 from orchestration import ApprovalRecord
 
@@ -251,6 +252,35 @@ async def test_an_approver_reads_what_would_happen_and_which_arguments_nobody_wr
     assert view.message == "Please pay order A-1 back."
     assert [source.heading for source in view.sources] == ["Refunds"]
     assert view.may_decide
+
+
+@pytest.mark.parametrize(
+    ("origin", "label", "prose", "words"),
+    [
+        (Origin.OWN_WORDS, OWN, (), "wrote exactly this"),
+        (Origin.NORMALISED, OWN, (), "another spelling"),
+        (Origin.NAMED_CHOICE, OWN, (), "no other"),
+        (Origin.RECORD, OWN, (), "own records"),
+        (Origin.COMPUTED, OWN, (), "computed from"),
+        (Origin.READ, OWN, (), "nothing by outsiders"),
+        (Origin.READ, UNTRUSTED, (), "Check it"),
+        (Origin.READ, UNTRUSTED, ("order_id",), "only people read it"),
+        (None, OWN, (), "or it stands in"),
+    ],
+)
+async def test_an_approver_reads_where_each_value_came_from(
+    origin: Origin | None, label: Label, prose: tuple[str, ...], words: str
+) -> None:
+    tale = parked(asked())
+    decision = (await decisions_of(tale.events, tale.fetch, REGISTRY))[-1]
+    changes: dict[str, object] = {
+        "argument_labels": {"order_id": label},
+        "argument_origins": {"order_id": origin} if origin else {},
+        "facts": {"untrusted_prose": prose},
+    }
+    (told,) = told_arguments(decision.model_copy(update=changes), REGISTRY.get("issue_refund"))
+    assert words in told.says
+    assert (told.origin, told.untrusted) == (origin, label is UNTRUSTED)
 
 
 async def test_nobody_may_decide_what_they_asked_for_nor_what_has_expired() -> None:

@@ -54,7 +54,10 @@ OWN: dict[ActionKind, Facts] = {
         "tool": "issue_refund",
         "effect": "write",
         "reversible": True,
+        "egress": False,
+        "choice_integrity": "trusted",
         "untrusted_arguments": (),
+        "untrusted_prose": (),
         "arguments_rank": 1,
         "tool_ceiling": 2,
         "calls_in_run": 0,
@@ -84,6 +87,23 @@ def tool(**facts: Fact) -> Decision:
         ({"effect": "read"}, Lane.AUTOMATIC, "tools-that-read"),
         ({}, Lane.AUTOMATIC, "clean-writes"),
         ({"untrusted_arguments": ("subject",)}, Lane.APPROVAL, "other-writes-need-approval"),
+        ({"untrusted_prose": ("subject",)}, Lane.AUTOMATIC, "writes-for-people-to-read"),
+        ({"untrusted_prose": ("a",), "untrusted_arguments": ("b",)}, Lane.APPROVAL, "other-writes-need-approval"),
+        ({"choice_integrity": "untrusted"}, Lane.APPROVAL, "other-writes-need-approval"),
+        (
+            {"untrusted_prose": ("a",), "choice_integrity": "untrusted"},
+            Lane.APPROVAL,
+            "other-writes-need-approval",
+        ),
+        ({"untrusted_prose": ("a",), "arguments_rank": 3}, Lane.NEVER, "above-the-tools-ceiling"),
+        ({"effect": "read", "egress": True}, Lane.AUTOMATIC, "reads-that-reach-out"),
+        (
+            {"effect": "read", "egress": True, "untrusted_arguments": ("url",)},
+            Lane.APPROVAL,
+            "other-reads-that-reach-out-need-approval",
+        ),
+        ({"effect": "read", "egress": True, "tool_ceiling": 0}, Lane.NEVER, "above-the-tools-ceiling"),
+        ({"effect": "read", "egress": True, "confidentiality_rank": 3}, Lane.NEVER, "restricted-stays-inside"),
         ({"reversible": False}, Lane.APPROVAL, "other-writes-need-approval"),
         ({"amount_cents": 2500}, Lane.APPROVAL, "money-needs-approval"),
         ({"amount_cents": 100_000}, Lane.APPROVAL, "money-needs-approval"),
@@ -104,6 +124,10 @@ def test_a_tool_call_gets_the_lane_that_its_policy_states(facts: dict[str, Fact]
     decision = tool(**facts)
     assert (decision.lane, decision.policies[0]) == (lane, f"publisher/{policy}")
     assert decision.reason == PUBLISHER.rules[f"publisher/{policy}"].reason
+
+
+def test_a_choice_of_unknown_integrity_permits_no_write() -> None:
+    assert tool(choice_integrity="else").lane is Lane.NEVER
 
 
 def test_models_and_searches_stop_when_the_budget_is_spent_but_an_approved_tool_goes_on() -> None:
@@ -234,6 +258,9 @@ def questions(draw: st.DrawFn) -> Question:
     if kind is ActionKind.CALL_TOOL:
         facts["effect"] = draw(st.sampled_from(["read", "write", "external", "irreversible", "else"]))
         facts["untrusted_arguments"] = draw(st.sampled_from([(), ("to",)]))
+        facts["untrusted_prose"] = draw(st.sampled_from([(), ("body",)]))
+        facts["egress"] = draw(st.booleans())
+        facts["choice_integrity"] = draw(st.sampled_from(["trusted", "untrusted", "else"]))
         facts |= draw(st.sampled_from([{}, {"amount_cents": 5}, {"amount_cents": 200_000}]))
     return ask(kind, draw(st.sampled_from(PrincipalKind)), **facts)
 

@@ -29,6 +29,7 @@ class Line(BaseModel):
 
 
 Text = Annotated[str, Field(description="Any text.")]
+Speed = Annotated[Literal["slow", "fast"], Field(description="How fast.")]
 
 
 def make(function: Any, **changes: Any) -> Tool:
@@ -234,3 +235,33 @@ def test_a_result_is_no_better_than_declared_and_no_better_than_what_went_in() -
         assert made.result_label() == Label(integrity=Integrity.TRUSTED, confidentiality=Confidentiality.INTERNAL)
         assert made.result_label(went_in) == went_in
     assert make(order_lines).result_label().integrity is Integrity.UNTRUSTED
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"effect": Effect.WRITE, "egress": True},
+        {"effect": Effect.IRREVERSIBLE, "egress": True, "reversible": False},
+        {"effect": Effect.EXTERNAL, "prose": ("title",)},
+        {"effect": Effect.READ, "egress": True, "prose": ("title",)},
+        {"prose": ("nothing",)},
+        {"prose": ("lines",)},
+    ],
+)
+def test_no_tool_says_of_its_flows_what_cannot_be(declared: Mapping[str, Any]) -> None:
+    with pytest.raises(Defect):
+        make(order_lines, **declared)
+
+
+def test_each_value_is_known_as_money_prose_or_a_choice() -> None:
+    async def pay(call: ToolCall, cents: Annotated[int, Field(description="c")], title: Text, why: Speed) -> Receipt:
+        """Pay."""
+        return Receipt(id="1")
+
+    made = make(pay, consequence="Pays {cents:money}.", prose=("title",))
+    leaves = made.parse('{"cents": 5, "title": "x", "why": "slow"}').leaves()
+    assert [path for path, leaf in leaves.items() if leaf.money] == ["cents"]
+    assert [path for path, leaf in leaves.items() if leaf.prose] == ["title"]
+    assert leaves["why"].choices == {"slow", "fast"}
+    assert not made.egress
+    assert make(pay, effect=Effect.EXTERNAL).egress

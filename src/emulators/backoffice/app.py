@@ -11,7 +11,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -114,13 +114,16 @@ class _Backoffice:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def create_app(*, authorize: Authorize, folder: Path, seeds: Mapping[str, BackofficeSeed]) -> Starlette:
+def create_app(
+    *, authorize: Authorize, folder: Path, seeds: Mapping[str, BackofficeSeed], pages: Mapping[str, str] = {}
+) -> Starlette:
     """Return the server, with the journals in `folder` replayed.
 
     Args:
         authorize: called with the bearer token of each request; raises `Unauthenticated` or `Forbidden`.
         folder: where each tenant's journal is kept.
         seeds: what each tenant has at first, by tenant id.
+        pages: HTML that anybody may read, by its path under `/pages/`, as the companies' own sites would have it.
 
     Raises:
         Defect: a tenant id cannot name a file, or a journal cannot be read.
@@ -131,6 +134,7 @@ def create_app(*, authorize: Authorize, folder: Path, seeds: Mapping[str, Backof
     office = _Backoffice(authorize, ledgers)
     routes = [
         Route("/healthz", _healthy, methods=["GET"]),
+        Route("/pages/{path:path}", _pages(pages), methods=["GET"]),
         office.own_route("/faults", office.set_fault, "POST"),
         office.own_route("/faults", office.clear_fault, "DELETE"),
         office.tenant_route("/effects", _effects, "GET", faulty=False),
@@ -142,6 +146,14 @@ def create_app(*, authorize: Authorize, folder: Path, seeds: Mapping[str, Backof
         office.tenant_route("/emails", office.send_email, "POST"),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+
+
+def _pages(pages: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    async def page(request: Request) -> Response:
+        html = pages.get(str(request.path_params["path"]))
+        return HTMLResponse(html) if html else _error(HTTPStatus.NOT_FOUND, "not_found", "There is no such page.")
+
+    return page
 
 
 async def _healthy(request: Request) -> Response:  # noqa: ARG001 - the signature of a route

@@ -1,10 +1,10 @@
 """The support agent's model calls, without a turn around them."""
 
 from control import load_agents
+from mandate.host import NOWHERE, product_tools
 from mandate.settings import ROOT
 from models import ChatRequest, Message, ToolCall, ToolOffer
 from tools import Registry
-from tools.backoffice import backoffice_tools
 
 _ORDER = (
     '{"id":"A-20417","customer":"C-1042","placed":"2026-10-11","status":"shipped","currency":"EUR","total_cents":24890,'
@@ -16,7 +16,7 @@ _ORDER = (
 def first_call(message: str) -> ChatRequest:
     """Return what the model is asked at the first step of a turn: the prompt, the message, all tools."""
     agent = load_agents(ROOT / "agents")["support"]
-    offers = Registry(backoffice_tools("https://nowhere.invalid")).offers(agent.tools)
+    offers = Registry(product_tools(NOWHERE)).offers(agent.tools)
     return ChatRequest(
         logical=agent.model,
         messages=(Message("system", agent.system.text), Message("user", message)),

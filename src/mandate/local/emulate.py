@@ -151,6 +151,11 @@ def _backoffice(authorize: Authorize, folder: Path, companies: Sequence[Company]
         authorize=authorize,
         folder=folder / "backoffice",
         seeds={company.tenant: backoffice.load_seed(company.folder / "backoffice.yaml") for company in companies},
+        pages={
+            f"{company.folder.name}/{path.stem}": path.read_text("utf-8")
+            for company in companies
+            for path in sorted(company.folder.glob("pages/*.html"))
+        },
     )
 
 

@@ -200,6 +200,7 @@ class Stack:
             "MANDATE_ORCHESTRATION_URL": self.address("orchestration"),
             "MANDATE_CONTROL_URL": self.address("control"),
             "MANDATE_BACKOFFICE_URL": self.address("backoffice"),
+            "MANDATE_PAGES": f"{self.address('backoffice')}/pages/",
             "MANDATE_CA_FILE": str(self.ca_file),
             "MODEL_ENDPOINT": self.address("model") + ("/models" if wire == "azure-ai-inference" else "/openai/v1"),
             "IDENTITY_ENDPOINT": f"{self.address('identity')}/msi/token",

@@ -24,6 +24,8 @@ def backoffice_tools(base_url: str) -> Sequence[Tool]:
             reversible=True,
             consequence="Opens a ticket for colleagues, titled {subject}, saying {body}",
             result_integrity=Integrity.TRUSTED,
+            prose=("subject", "body"),
+            named=("ticket", "tickets"),
         )(office.create_ticket),
         tool(
             effect=Effect.WRITE,
@@ -32,12 +34,15 @@ def backoffice_tools(base_url: str) -> Sequence[Tool]:
             "for the reason {reason}. The agent cannot undo this.",
             facts=_refund_facts,
             result_integrity=Integrity.TRUSTED,
+            prose=("reason",),
+            named=("refund", "refunds", "refunded", "pay back", "give back"),
         )(office.issue_refund),
         tool(
             effect=Effect.EXTERNAL,
             reversible=False,
             consequence="Sends an e-mail to {to} with the subject {subject}, saying {body}. It cannot be called back.",
             result_integrity=Integrity.TRUSTED,
+            named=("e-mail", "email", "mail", "write to", "send"),
         )(office.send_email),
         tool(
             effect=Effect.IRREVERSIBLE,
