@@ -45,8 +45,19 @@ class Slow:
         self.live.event(last)
         return begun
 
+    @property
+    def knowledge(self) -> "Lasting":
+        return Lasting()
+
     async def get(self, ref: ContentRef) -> bytes:
         return await self.tale.fetch(ref)
+
+
+class Lasting:
+    """Passages of which none has expired."""
+
+    async def over(self, terms: Sequence[object]) -> Sequence[str]:
+        return []
 
 
 class Documents:
@@ -54,7 +65,10 @@ class Documents:
 
     async def get(self, model: type[object], key: str) -> SimpleNamespace | None:
         if model is DocumentRecord:
-            return SimpleNamespace(key=key, value=SimpleNamespace(id=key, collection="c", owner="", erasing=False))
+            value = SimpleNamespace(
+                id=key, collection="c", owner="", erasing=False, term=None, content=SimpleNamespace(id=key)
+            )
+            return SimpleNamespace(key=key, value=value)
         if model is CollectionRecord:
             level = Confidentiality.INTERNAL
             return SimpleNamespace(
