@@ -1,6 +1,7 @@
 """`mandate policy replay`: every recorded decision of a local store again, under other policies. Changes nothing."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from control import (
     POLICY_KEY,
@@ -33,7 +34,7 @@ from mandate.settings import ROOT
 
 FailOn = Literal["never", "loosened", "changed"]
 
-console = Console(soft_wrap=True)
+console = Console(width=None if sys.stdout.isatty() else 160)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ async def _raws(kept: Store, tenant: TenantId, run: RunId) -> list[RawEvent]:
 
 
 def _show(result: Replayed, broken: int) -> None:
-    table = Table("change", "action", "target", "now", "then", "by, or for want of", "count", "first")
+    titles = ("change", "action", "target", "now", "then", "by, or for want of", "count", "first")
+    table = Table(*(Column(title, overflow="fold") for title in titles))
     for group in result.groups:
         because = ", ".join(group.policies or (*group.missing, *(f"{name} (erased)" for name in group.erased)))
         row = (group.change, group.kind, group.target, group.before, group.after or "?", because, str(group.count))

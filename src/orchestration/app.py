@@ -214,10 +214,10 @@ async def try_search(body: SearchBody, call: Call, services: TheServices) -> Res
 
 
 @router.post("/checkpoints", status_code=204)
-async def checkpoint(_: Call, http: Request) -> None:
-    """Bring what is appended under a checkpoint, unless another process is at it for long."""
+async def checkpoint(call: Call, http: Request) -> None:
+    """Bring what is appended of the tenant under a checkpoint."""
     dependencies: OrchestrationDependencies = http.app.state.dependencies
-    await dependencies.checkpointer.now()
+    await dependencies.checkpointer.now(call.context.tenant)
 
 
 @router.post("/seals")

@@ -48,8 +48,8 @@ LOOK_SECONDS = 5.0
 TURN = timedelta(seconds=30)
 """So long a process that makes checkpoints is waited for, if it is not heard of."""
 
-ASKED_SECONDS = 10.0
-"""So long somebody waits who asked for a checkpoint while another process makes some."""
+ATTEMPTS = 5
+"""So often a checkpoint is tried that somebody asked for, where another process is at it."""
 
 BATCH = 50_000
 """Events that are read before checkpoints are made of them."""
@@ -118,13 +118,24 @@ class Checkpointer:
                 log(logging.WARNING, "Checkpoints were left for later", code=error.code)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def now(self) -> bool:
-        """Bring all that is appended under a checkpoint, whether or not one is due; False: another process is at it."""
-        for _ in range(round(ASKED_SECONDS * 4)):
-            if await self.make(asked=True):
-                return True
-            await asyncio.sleep(0.25)
-        return False
+    async def now(self, tenant: TenantId) -> None:
+        """Bring all that is appended of one tenant under a checkpoint, and nothing of another's.
+
+        The feed is read from where the last round ended, and stays there: the next one finds this known.
+
+        Raises:
+            Conflict: other processes were faster each time.
+        """
+        for _ in range(ATTEMPTS):
+            found = await self._records.get(TurnRecord, TURN_KEY)
+            position, more, heads = found.value.position if found else "", True, dict[RunId, Head]()
+            while more:
+                position, changed, more = await self._appended(position)
+                heads |= changed.get(tenant, {})
+            with suppress(PreconditionFailed):
+                await self._checkpoint(tenant, heads)
+                return
+        raise Conflict("Checkpoints are being made; try again in a moment.")
 
     async def make(self, *, asked: bool = False) -> bool:
         """Make checkpoints if it is time, or if asked for; return whether this process did."""

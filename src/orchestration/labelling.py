@@ -136,7 +136,7 @@ def joined(traced: Mapping[str, Traced]) -> Label:
 
 
 def flow(tool: Tool, traced: Mapping[str, Traced], sources: Sources) -> Facts:
-    """Return, as facts for policies, from where to where a call of `tool` carries what, and whose choice it is."""
+    """Return, as facts for policies, from where to where a call carries what, and who could have chosen it."""
     return {
         "egress": tool.egress,
         "choice_integrity": sources.chosen(tool.named).value,

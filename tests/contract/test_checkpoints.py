@@ -77,6 +77,31 @@ async def test_checkpoints_are_made_when_due_where_something_changed(store: Stor
     assert await ours.findings() == []
 
 
+async def test_whoever_asks_for_one_gets_it_of_their_own_runs_alone(store: Store, tmp_path: Path) -> None:
+    ours, theirs = Vouched.over(store, tmp_path), Vouched.over(store, tmp_path)
+    run, other = await ours.append(), await theirs.append()
+    await ours.checkpointer.now(ours.tenant)
+    await ours.checkpointer.now(ours.tenant)
+    await ours.append(run)
+    await ours.checkpointer.now(ours.tenant)
+    assert await theirs.kept() == []
+    assert [statement(kept).events for kept in await ours.kept()] == [2, 4]
+    await ours.checkpointer.make(asked=True)
+    assert len(await ours.kept()) == 2, "the round finds it known"
+    assert [change.run for kept in await theirs.kept() for change in kept.changes] == [other]
+    assert await ours.findings() == await theirs.findings() == []
+
+
+async def test_somebody_asks_while_another_process_makes_them(store: Store, neighbour: Store, tmp_path: Path) -> None:
+    here = Vouched.over(store, tmp_path)
+    there = Vouched.over(neighbour, tmp_path, here.context)
+    for _ in range(4):
+        await here.append()
+        await asyncio.gather(here.checkpointer.make(asked=True), there.checkpointer.now(here.tenant))
+    assert await here.findings() == []
+    assert statement((await here.kept())[-1]).runs == 4
+
+
 async def test_of_two_processes_one_makes_them(store: Store, neighbour: Store, tmp_path: Path) -> None:
     here = Vouched.over(store, tmp_path)
     there = Vouched.over(neighbour, tmp_path, here.context)

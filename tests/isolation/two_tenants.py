@@ -150,10 +150,14 @@ def _write_company(folder: Path, slug: str, canary: str) -> None:
         (folder / "documents" / name / "warranty.md").write_text(text)
 
 
+UNDISTURBED = {"MANDATE_CHECKPOINT_MINUTES": "1000"}
+"""What is compared before and after an attack changes by itself when checkpoints are made."""
+
+
 @asynccontextmanager
 async def emulators(folder: Path, root: Path) -> AsyncGenerator[Emulators]:
     """Run what is around the product, and tell this process of it as a product's process is told."""
-    stack = Emulators(folder, free_port(), store=STORE, extra={"MANDATE_ROOT": str(root)})
+    stack = Emulators(folder, free_port(), store=STORE, extra={"MANDATE_ROOT": str(root), **UNDISTURBED})
     with pytest.MonkeyPatch.context() as patch:
         try:
             await stack.start()
