@@ -135,6 +135,13 @@ def write_root(root: Path) -> None:
         _write_company(root / "environments" / "local" / "demo" / slug, slug, canary)
 
 
+RULE = """@id("of-{slug}") @lane("never") @reason("No orders of {canary}.")
+forbid (principal, action == Mandate::Action::"call_tool", resource == Mandate::Tool::"delete_customer")
+when {{ context.agent == "{slug}" }};
+"""
+"""A rule of each company's own, so that not both are under the same rules, which would then be under the same id."""
+
+
 def _write_company(folder: Path, slug: str, canary: str) -> None:
     about = yaml.safe_load((folder / "tenant.yaml").read_text())
     about["collections"] = [
@@ -142,7 +149,7 @@ def _write_company(folder: Path, slug: str, canary: str) -> None:
         for name in (SHARED, vault(slug))
     ]
     (folder / "tenant.yaml").write_text(yaml.safe_dump(about))
-    (folder / "tenant_policies.cedar").write_text(f"// Rules of {canary}.\n")
+    (folder / "tenant_policies.cedar").write_text(RULE.format(canary=canary, slug=slug))
     shutil.rmtree(folder / "documents")
     for name in (SHARED, vault(slug)):
         (folder / "documents" / name).mkdir(parents=True)
