@@ -33,7 +33,8 @@ bench: setup
 	$(BIN)/mandate bench
 
 test: setup
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/isolation
+	$(BIN)/python -m pytest tests/isolation # shares one product, in the order of its files
 
 check: setup
 	$(BIN)/ruff check --no-cache .

@@ -20,7 +20,7 @@ from control.policy_fact_words import FACT_WORDS, FactWords
 from control.policy_facts import FactType, facts_of
 from control.policy_replay import Candidate, Recorded, Replay, decide_again, recorded_in
 from control.policy_store import NewPolicies, Policies
-from control.policy_text import Layer, Problem, Rule, check_layer, parse_layer, publisher_text
+from control.policy_text import Layer, PolicyProblem, Rule, check_layer, parse_layer, publisher_text
 from control.policy_try import AnsweredByHand, AskedByHand, ask_by_hand, replay_recent
 from control.policy_words import ACTION_WORDS, RuleWords, words_of
 from control.records import (
@@ -95,9 +95,9 @@ __all__ = [
     "NewPolicies",
     "PersonRecord",
     "Policies",
+    "PolicyProblem",
     "PolicyRecord",
     "PolicyVersion",
-    "Problem",
     "Prompt",
     "Question",
     "ReceiptLine",

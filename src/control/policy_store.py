@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from control.cache import Cache
 from control.policy import Ruleset
-from control.policy_text import Layer, Problem, Rule, check_layer, parse_layer, publisher_text
+from control.policy_text import Layer, PolicyProblem, Rule, check_layer, parse_layer, publisher_text
 from control.records import POLICY_KEY, PolicyRecord, PolicyVersion, RulesetRecord, policy_version_key
 from core import Clock, Content, ContentClass, TenantId, digest, timestamp
 from core.errors import NotFound, PreconditionFailed
@@ -92,7 +92,7 @@ class Policies:
         earlier = [found.value for found in before.items if current and found.value.number < current.value.number]
         return [current.value, *earlier] if current else []
 
-    async def lint(self, text: str) -> list[Problem]:
+    async def lint(self, text: str) -> list[PolicyProblem]:
         """Return all that is wrong with `text` as the tenant's layer."""
         return (await asyncio.to_thread(check_layer, Layer.TENANT, text))[1]
 

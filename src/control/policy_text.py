@@ -60,7 +60,7 @@ class Rule:
     ends: str = ""
 
 
-class Problem(BaseModel):
+class PolicyProblem(BaseModel):
     """What is wrong with a text, where it stands, and what to change.
 
     Attributes:
@@ -107,16 +107,16 @@ def parse_layer(layer: Layer, text: str) -> list[Rule]:
     return rules
 
 
-def check_layer(layer: Layer, text: str) -> tuple[list[Rule], list[Problem]]:
+def check_layer(layer: Layer, text: str) -> tuple[list[Rule], list[PolicyProblem]]:
     """Return the policies of one layer, in the order of the text, and all that is wrong with it."""
     if unreadable := _size_problem(text):
         return [], [unreadable]
     parsed = _parse(text)
-    if isinstance(parsed, Problem):
+    if isinstance(parsed, PolicyProblem):
         return [], [parsed]
     notes = [_notes(policy) for policy in parsed]
     names = [f"{layer}/{note.get('id', '')}" for note in notes]
-    found: list[tuple[int, Problem]] = []
+    found: list[tuple[int, PolicyProblem]] = []
     for number, policy in enumerate(parsed):
         effect = str(policy.get("effect"))
         found += [(number, problem) for problem in _annotation_problems(layer, names[number], notes[number], effect)]
@@ -134,7 +134,7 @@ def check_layer(layer: Layer, text: str) -> tuple[list[Rule], list[Problem]]:
     return [_rule(layer, *each) for each in zip(names, notes, parsed, strict=True)], []
 
 
-def _size_problem(text: str) -> Problem | None:
+def _size_problem(text: str) -> PolicyProblem | None:
     if len(text.encode()) > MAX_TEXT_BYTES:
         return _refused("syntax", "", f"they are longer than {MAX_TEXT_BYTES} bytes; shorten them")
     depth = 0
@@ -147,7 +147,7 @@ def _size_problem(text: str) -> Problem | None:
     return None
 
 
-def _parse(text: str) -> list[dict[str, JsonValue]] | Problem:
+def _parse(text: str) -> list[dict[str, JsonValue]] | PolicyProblem:
     try:
         whole = cedarpy.policies_to_json_str(text)
     except ValueError as error:
@@ -176,7 +176,7 @@ def _notes(policy: Mapping[str, JsonValue]) -> Mapping[str, str]:
     return {name: str(value or "") for name, value in notes.items()} if isinstance(notes, dict) else {}
 
 
-def _annotation_problems(layer: Layer, name: str, notes: Mapping[str, str], effect: str) -> Iterator[Problem]:
+def _annotation_problems(layer: Layer, name: str, notes: Mapping[str, str], effect: str) -> Iterator[PolicyProblem]:
     lane, ends, permits = notes.get("lane", ""), notes.get("ends", ""), effect == "permit"
     if not _ID.fullmatch(notes.get("id", "")):
         yield _refused("annotation", "", 'give it an @id("...") of lower-case letters, digits and hyphens, at most 64')
@@ -203,7 +203,7 @@ def _rule(layer: Layer, name: str, notes: Mapping[str, str], policy: JsonValue) 
     )
 
 
-def _schema_problems(text: str, names: Sequence[str]) -> Iterator[tuple[int, Problem]]:
+def _schema_problems(text: str, names: Sequence[str]) -> Iterator[tuple[int, PolicyProblem]]:
     told: set[int] = set()
     for error in cedarpy.validate_policies(text, schema()).errors:
         number = _number(error.policy_id) if error.policy_id.startswith("policy") else 0
@@ -232,7 +232,7 @@ def _plainly(said: str) -> str:
     return said
 
 
-def _word_problems(name: str, policy: JsonValue) -> Iterator[Problem]:
+def _word_problems(name: str, policy: JsonValue) -> Iterator[PolicyProblem]:
     """Find what Cedar takes for merely false: `has` of a name that nothing has, and words that are never said."""
     for operator, operands in expressions(policy):
         left, right = operands.get("left"), operands.get("right")
@@ -259,9 +259,9 @@ def _literals(node: JsonValue) -> Iterator[str]:
             pass
 
 
-def _refused(code: str, policy: str, what: str) -> Problem:
-    return Problem(code=code, policy=policy, what=what)
+def _refused(code: str, policy: str, what: str) -> PolicyProblem:
+    return PolicyProblem(code=code, policy=policy, what=what)
 
 
-def _too_deep() -> Problem:
+def _too_deep() -> PolicyProblem:
     return _refused("syntax", "", "something is nested or chained too deeply; split it into several policies")

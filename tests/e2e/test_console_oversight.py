@@ -69,7 +69,7 @@ async def test_a_refund_arrives_is_decided_with_a_reason_and_is_done_before_the_
     await says(asker, "It waits for a person.")
 
     await line.locator("a").click()
-    for told in ("Pays 4.90", "From untrusted text", "Moving money always needs", "cannot be undone", "Letter from"):
+    for told in ("Pays 4.90", "in another spelling", "Moving money always needs", "cannot be undone", "Letter from"):
         await says(inbox, told)
     await inbox.check("input[value=approved]")
     await inbox.click("text='Decide'")

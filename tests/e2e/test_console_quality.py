@@ -26,8 +26,8 @@ MIA, _, SANDER, _ = ALDERFINCH
 BOTH_THEMES = (ALDERFINCH[0], QUILLMERE[2])
 ORDERS = {"alderfinch": "A-20398", "quillmere": "QMI-2026-0388"}
 MAX_PAGE, MAX_SCRIPTS = 150_000, 40_000
-FIRST_PAINT_MS = 200
-"""Twice what is aimed at, since two cores run the browser, the product and its emulators here."""
+FIRST_PAINT_MS = 400
+"""Four times what is aimed at: two cores run the browser, the product, its emulators and other tests here."""
 
 
 STATIC = Path(files.__file__).parent.parent / "static"

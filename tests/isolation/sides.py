@@ -201,8 +201,11 @@ async def _some_ids(tenant: Tenant) -> dict[str, str]:
 
 def with_forms(known: Sequence[Operation], forms: Sequence[Form]) -> list[Operation]:
     """Return the operations, with the fields that a page sends to them."""
-    fields = {id(of_form(form, known)): form.fields for form in forms}
-    return [replace(op, form={**fields.get(id(op), {}), "csrf": ""}) for op in known]
+    fields = {id(of_form(form, known)): {**form.fields, "csrf": ""} for form in forms}
+    for sent in fields.values():
+        if "etag" in sent:
+            sent["etag"] = "of-nothing"  # what a page showed is good once: the next to send it would be told apart
+    return [replace(op, form=fields.get(id(op), {"csrf": ""})) for op in known]
 
 
 def of_form(form: Form, known: Sequence[Operation]) -> Operation:

@@ -192,6 +192,7 @@ def platform(world: World) -> dict[str, tuple[Ask, set[str]]]:
         "raw": (lambda: asked.raw(tenant, run), {tenant}),
         "checkpoint": (lambda: asked.checkpoint("x"), {PUBLISHER}),
         "feed": (lambda: asked.feed(after=""), {PUBLISHER}),
+        "heads": (lambda: asked.heads(after=""), {PUBLISHER}),
         "waiting": (lambda: asked.waiting("none"), {PUBLISHER}),
         "due": (lambda: _all(asked.due("runs", states=["open"])), all_),
         "scan": (lambda: _all(asked.scan("runs")), all_),

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from control import AnsweredByHand, AskedByHand, Problem, Replayed, ask_by_hand, replay_recent
+from control import AnsweredByHand, AskedByHand, PolicyProblem, Replayed, ask_by_hand, replay_recent
 from core import ActionKind, TenantContext
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import Overseer
@@ -20,7 +20,7 @@ _Word = Annotated[str, Field(max_length=200)]
 class LintedPolicies(Told):
     """All that is wrong, in the order of the text; nothing, if it could be saved."""
 
-    problems: list[Problem]
+    problems: list[PolicyProblem]
 
 
 class Question(Given):
