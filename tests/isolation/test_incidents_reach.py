@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, cast
 
 import jwt
@@ -65,6 +66,9 @@ async def test_incident_02_a_batch_lacks_the_check_that_one_has_and_a_stored_id_
     for told in (found, run, again):
         assert f"warranty of the {sides.victim.canary} is two years" not in str(told.body)
         assert not any(secret in str(told.body) for secret in sides.secrets - {sides.victim.canary})
+    # Its title has the word in it, and other tests look for that in what the attacker is shown.
+    gone = await asked(sides, "DELETE", f"/v1/conversations/{run.body['conversation']}")
+    assert gone.status == HTTPStatus.NO_CONTENT
 
 
 async def test_incident_04_naming_a_session_attaches_to_it(sides: Sides) -> None:

@@ -48,9 +48,11 @@ async def test_no_route_gives_or_changes_anything_of_another_tenants(sides: Side
     routes = sorted((op for op in known if op.name not in OPEN), key=lambda op: op.makes)
     tried = [list(attacks(route, sides.own, sides.foreign, sides.numbers)) for route in routes]
     pages = [Attack("page of another", PAGE, Request("GET", path)) for path in sides.pages]
-    counts = await withstood(sides, [pages, *([attack_of(form, known)] for form in sides.forms), *tried])
+    try:
+        counts = await withstood(sides, [pages, *([attack_of(form, known)] for form in sides.forms), *tried])
+    finally:
+        await _switch_all_on(sides.attacker)
     matrix[f"{len(routes)} routes, by {sides.attacker.company.about.name}"] = counts
-    await _switch_all_on(sides.attacker)
 
 
 async def _switch_all_on(tenant: Tenant) -> None:
