@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from control import AnsweredByHand, AskedByHand, PolicyProblem, Replayed, ask_by_hand, replay_recent
 from core import ActionKind, TenantContext
@@ -15,6 +15,14 @@ from interaction.routes.policies import PolicyText
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
 
 _Word = Annotated[str, Field(max_length=200)]
+
+
+def _as_integer(value: object) -> object:
+    """Return a number without a fraction as the integer that it is in JSON Schema, such as 7.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Integer = Annotated[int, BeforeValidator(_as_integer)]
 
 
 class LintedPolicies(Told):
@@ -35,7 +43,7 @@ class Question(Given):
     kind: Annotated[ActionKind, Field(strict=False)]
     target: _Word = Field(examples=["issue_refund"])
     agent: _Word = Field(default="", examples=["support"])
-    facts: Annotated[dict[_Word, bool | int | _Word | list[_Word]], Field(max_length=60)] = Field(
+    facts: Annotated[dict[_Word, bool | _Integer | _Word | list[_Word]], Field(max_length=60)] = Field(
         default={}, examples=[{"amount_cents": 2500}]
     )
 
@@ -43,7 +51,7 @@ class Question(Given):
 class TriedText(PolicyText):
     """Policies, and on what to try them: what was decided within `days`, and a question if there is one."""
 
-    days: Annotated[int, Field(ge=0, le=90)] = 7
+    days: Annotated[_Integer, Field(ge=0, le=90)] = 7
     question: Question | None = None
 
 
