@@ -22,7 +22,7 @@ def _as_integer(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Integer = Annotated[int, BeforeValidator(_as_integer)]
+_WHOLE = BeforeValidator(_as_integer)
 
 
 class LintedPolicies(Told):
@@ -43,7 +43,7 @@ class Question(Given):
     kind: Annotated[ActionKind, Field(strict=False)]
     target: _Word = Field(examples=["issue_refund"])
     agent: _Word = Field(default="", examples=["support"])
-    facts: Annotated[dict[_Word, bool | _Integer | _Word | list[_Word]], Field(max_length=60)] = Field(
+    facts: Annotated[dict[_Word, bool | Annotated[int, _WHOLE] | _Word | list[_Word]], Field(max_length=60)] = Field(
         default={}, examples=[{"amount_cents": 2500}]
     )
 
@@ -51,7 +51,7 @@ class Question(Given):
 class TriedText(PolicyText):
     """Policies, and on what to try them: what was decided within `days`, and a question if there is one."""
 
-    days: Annotated[_Integer, Field(ge=0, le=90)] = 7
+    days: Annotated[int, Field(ge=0, le=90), _WHOLE] = 7
     question: Question | None = None
 
 
