@@ -14,6 +14,7 @@ from control.gate import ApprovalNeeded, Gate, Granted, Refused, Ruling, Verdict
 from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
 from control.money import Money
+from control.ordinary_day import ordinary_facts
 from control.policy import Question, Ruleset
 from control.policy_changes import Answered, Changed, ChangedGroup, Replayed
 from control.policy_fact_words import FACT_WORDS, FactWords
@@ -139,6 +140,7 @@ __all__ = [
     "load_governance",
     "log_run",
     "member_name",
+    "ordinary_facts",
     "parse_layer",
     "publisher_text",
     "recorded_in",

@@ -1,16 +1,17 @@
 """Trying policies before they are in force: on what a tenant's agents did lately, or on a question given by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from control.ordinary_day import ordinary_facts
 from control.policy import Question, Ruleset
 from control.policy_changes import Answered, Change, Replayed, change_of
 from control.policy_facts import facts_of
 from control.policy_replay import Candidate, Recorded, Replay, recorded_in
-from core import ActionKind, Clock, Fact, Facts, PrincipalKind, TenantContext, timestamp
+from core import ActionKind, Clock, Facts, PrincipalKind, TenantContext, timestamp
 from core.errors import Unprocessable
 from core.parts import RunKind
 from data import RUNS, RunSummary, TenantData, read_run
@@ -88,7 +89,7 @@ def ask_by_hand(asked: AskedByHand, now: Ruleset, then: Ruleset, context: Tenant
             f"There is no fact {', '.join(sorted(unknown))} of {asked.kind}; docs/policies.md lists them.",
             code="policy.fact",
         )
-    facts: Facts = {**_ordinary(asked, context), **asked.facts}
+    facts = ordinary_facts(asked.kind, _own_facts(asked, context))
     principal = (PrincipalKind.AGENT, asked.agent) if asked.agent else (PrincipalKind.USER, context.principal.id)
     question = Question(principal, asked.kind, asked.target, facts)
     before, after = now.decide(question), then.decide(question)
@@ -100,62 +101,14 @@ def ask_by_hand(asked: AskedByHand, now: Ruleset, then: Ruleset, context: Tenant
     )
 
 
-def _ordinary(asked: AskedByHand, context: TenantContext) -> Facts:
-    """Return the facts of an ordinary day, as many as the action has."""
-    day: Mapping[str, Fact] = {
-        **_PLENTY,
+def _own_facts(asked: AskedByHand, context: TenantContext) -> Facts:
+    """Return what the question says of itself, where its facts do not say otherwise."""
+    return {
         "plan": context.plan,
         "on_behalf_of_user": bool(asked.agent),
         "on_behalf_of": context.principal.id if asked.agent else "",
         "agent": asked.agent,
-        "agent_tools": (asked.target,),
-        "agent_collections": (asked.target,),
-        "collections": (asked.target,),
-        "collection": asked.target,
-        "tool": asked.target,
+        **dict.fromkeys(("agent_tools", "agent_collections", "collections"), (asked.target,)),
+        **dict.fromkeys(("collection", "tool"), asked.target),
+        **asked.facts,
     }
-    moved: Facts = dict.fromkeys(("moved_by_user_cents", "moved_by_tenant_cents"), 0)
-    schema = facts_of(asked.kind)
-    wanted = {name: day[name] for name, type_ in schema.items() if type_.required}
-    return {**wanted, **moved} if "amount_cents" in asked.facts else wanted
-
-
-_PLENTY: Facts = {
-    "environment": "prod",
-    "entitled": True,
-    "budget_left_micros": 100_000_000,
-    "same_tenant": True,
-    "user_roles": ("user",),
-    "user_groups": (),
-    "principal_kind": "user",
-    "context_integrity": "trusted",
-    "context_confidentiality": "internal",
-    "confidentiality_rank": 1,
-    "switched_off": (),
-    "change_freeze": False,
-    "weekday": "monday",
-    "hour": 10,
-    "seconds_in_run": 1,
-    "seconds_limit": 600,
-    "step": 1,
-    "step_limit": 10,
-    "tokens_in_run": 1000,
-    "token_limit": 1_000_000,
-    "cost_in_run_micros": 1000,
-    "cost_limit_micros": 1_000_000,
-    "confidentiality_ceiling": 2,
-    "effect": "read",
-    "reversible": True,
-    "egress": False,
-    "choice_integrity": "trusted",
-    "untrusted_arguments": (),
-    "untrusted_prose": (),
-    "arguments_rank": 1,
-    "tool_ceiling": 2,
-    "calls_in_run": 0,
-    "calls_limit": 20,
-    "calls_in_hour": 10,
-    "collection_integrity": "untrusted",
-    "by_admin": False,
-}
-"""What holds where nothing is said: an ordinary member, in time and within all limits."""

@@ -22,6 +22,15 @@ _RANKS = ("confidentiality_rank", "confidentiality_ceiling", "arguments_rank", "
 _ALWAYS = "always"
 _WHO = {"Mandate::Agent": "an agent", "Mandate::User": "a person, without an agent", "Mandate::Service": "a service"}
 _THING = {"Mandate::Model": "a model", "Mandate::Collection": "a collection", "Mandate::Tool": "a tool"}
+_APPLIED = {
+    "contains": "{right} is among {left}",
+    "containsAll": "all of {right} are among {left}",
+    "containsAny": "any of {right} is among {left}",
+    "isEmpty": "there are none of {arg}",
+    "if-then-else": "(if {if}, then {then}, otherwise {else})",
+}
+"""Operators whose operands are all expressions, and the words that these stand in."""
+
 _COMPARED = {
     "==": "is",
     "!=": "is not",
@@ -82,47 +91,41 @@ def _kind(name: str) -> str:
     return {**_WHO, **_THING}.get(name, f"`{name}`")
 
 
-def _said(node: JsonValue) -> str:  # noqa: C901, PLR0911, PLR0912 - one case for each operator of Cedar
+def _said(node: JsonValue) -> str:
+    """Return an expression of Cedar's JSON in words: an operator with what it is applied to, or a plain value."""
     match node:
-        case {".": _}:
-            return _fact_said(node, no=False)
-        case {"Value": value}:
-            return _value(value)
-        case {"Set": list(items)}:
-            return _listed([_said(item) for item in items])
-        case {"Var": str(name)}:
-            return {"principal": "who acts", "resource": "what is acted upon"}.get(name, name)
         case {"!": {"arg": inner}}:
             return _not(inner)
         case {"&&": _}:
             return ", and ".join(_grouped(part, "||") for part in _flat(node, "&&"))
         case {"||": _}:
             return f"either {', or '.join(_grouped(part, '&&') for part in _flat(node, '||'))}"
+        case dict() if len(node) == 1 and (operator := next(iter(node))) in {*_APPLIED, *_COMPARED}:
+            return _operation(operator, cast("dict[str, JsonValue]", node[operator]))
+        case _:
+            return _plain(node)
+
+
+def _operation(operator: str, operands: Mapping[str, JsonValue]) -> str:
+    if template := _APPLIED.get(operator):
+        return template.format_map({name: _said(operand) for name, operand in operands.items()})
+    return _compared(operator, operands)
+
+
+def _plain(node: JsonValue) -> str:
+    match node:
+        case {"Value": value}:
+            return _value(value)
+        case {"Set": list(items)}:
+            return _listed([_said(item) for item in items])
+        case {"Var": str(name)}:
+            return {"principal": "who acts", "resource": "what is acted upon"}.get(name, name)
         case {"has": {"attr": str(name)}}:
             return f"{_noun(name)} is known"
-        case {"contains": {"left": left, "right": right}}:
-            return f"{_said(right)} is among {_said(left)}"
-        case {"containsAll": {"left": left, "right": right}}:
-            return f"all of {_said(right)} are among {_said(left)}"
-        case {"containsAny": {"left": left, "right": right}}:
-            return f"any of {_said(right)} is among {_said(left)}"
-        case {"isEmpty": {"arg": inner}}:
-            return f"there are none of {_said(inner)}"
         case {"is": {"left": left, "entity_type": str(kind)}}:
             return f"{_said(left)} is {_kind(kind)}"
-        case {"if-then-else": {"if": condition, "then": then, "else": otherwise}}:
-            return f"(if {_said(condition)}, then {_said(then)}, otherwise {_said(otherwise)})"
-        case dict() if len(node) == 1 and (operator := next(iter(node))) in _COMPARED:
-            return _compared(operator, cast("dict[str, JsonValue]", node[operator]))
         case _:
-            return f"`{node}`"
-
-
-def _fact_said(node: JsonValue, *, no: bool) -> str:
-    words = FACT_WORDS.get(fact(node))
-    if words is None:
-        return f"`{node}`"
-    return words.no if no else words.name
+            return FACT_WORDS[fact(node)].name if fact(node) in FACT_WORDS else f"`{node}`"
 
 
 def _not(inner: JsonValue) -> str:

@@ -27,23 +27,19 @@ from data.governed import EVERYTHING, Governed, Held, Part
 from data.inclusions import CheckpointLine, Tree, covering, evidence_keys, tree_of
 from data.knowledge import KNOWLEDGE, Hit, Knowledge, Passage, Query, Reader, Term, indexing, rank_score
 from data.names import NAME_KEY, NameKey, known_names, names_of, with_names
+from data.platform import FedHead, FeedPage, Platform
 from data.ports import (
     MAX_APPEND_BYTES,
     MAX_APPEND_EVENTS,
     ContentStore,
-    FedHead,
-    FeedPage,
-    OpenStore,
     Page,
     Piece,
-    Platform,
     R,
     RawEvent,
     Record,
     Records,
     Row,
     RunLog,
-    Store,
     TenantData,
     Versioned,
     Views,
@@ -55,6 +51,7 @@ from data.runs import RunWriter, append_shared, read_events, read_run
 from data.seals import Seal, SealStatement, refuse_seal
 from data.signatures import PublicKey, Signed, Signer
 from data.sources import OptionalSourceField, Source, SourceField, Sources, Trim, is_outside
+from data.store import OpenStore, Store
 from data.usage_view import USAGE, RunUsage, milliseconds, period
 from data.use_views import USES, UseSummary
 from data.verification import Broken, Verdict, read_raw, verified_runs, verify_all, verify_one, verify_run

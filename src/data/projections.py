@@ -12,7 +12,8 @@ from core import TenantId
 from core.errors import MandateError
 from core.events import Event, Stored
 from data.flag_views import FLAGS
-from data.ports import Platform, Row
+from data.platform import Platform
+from data.ports import Row
 from data.run_views import APPROVALS, RUNS, Projection
 from data.usage_view import USAGE
 from data.use_views import USES

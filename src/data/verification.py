@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from core import GENESIS, RunId, TenantId, digest
 from core.errors import NotFound
 from core.events import Stored
-from data.ports import Platform, RawEvent, TenantData
+from data.platform import Platform
+from data.ports import RawEvent, TenantData
 
 Read = Callable[[int], Awaitable[Sequence[RawEvent]]]
 """Reads a page of a run, behind a sequence number."""

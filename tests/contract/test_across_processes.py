@@ -14,6 +14,7 @@ from typing import cast
 import pytest
 from store_samples import member, opened, run_id
 
+from clocks import MovableClock
 from control import (
     Amount,
     Budgets,
@@ -48,17 +49,12 @@ BEFORE = timedelta(milliseconds=1)
 NOISE_SECONDS = 2.0
 
 
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 24, 8, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return MovableClock(START)
 
 
 def token() -> VerifiedToken:

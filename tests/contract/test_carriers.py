@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from store_samples import member, opened, run_id
 
+from clocks import MovableClock
 from core import RunId, TenantId
 from core.bodies import RunParked
 from core.errors import NotFound
@@ -17,12 +18,7 @@ DEAD = LEASE + SKEW
 CONTEXT = member()
 
 
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 24, 8, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
 @dataclass
@@ -67,7 +63,7 @@ async def process(store: Store, clock: MovableClock, name: str = "") -> Process:
 
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return MovableClock(START)
 
 
 async def test_a_run_passes_on_when_its_carrier_is_dead_and_not_before(

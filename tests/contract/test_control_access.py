@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import MovableClock
 from control import MANY, AccessLog, TenantRecord, contexts, log_run
 from core import PUBLISHER, Actor, PrincipalKind, TenantContext, TenantId, derived_id
 from core.bodies import AccessRefused, RecordChanged, RunOpened
@@ -20,9 +21,7 @@ DAY = "2026-11-23"
 SOMEBODY = Actor(kind=PrincipalKind.USER, id="prn_1")
 
 
-class FixedClock:
-    def now(self) -> datetime:
-        return datetime(2026, 11, 23, 12, tzinfo=UTC)
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def log(store: Store) -> AccessLog:
-    return AccessLog(store, FixedClock(), code="1")
+    return AccessLog(store, MovableClock(START), code="1")
 
 
 def contoso() -> TenantContext:
@@ -98,7 +97,7 @@ async def test_tenants_do_not_wait_for_each_other(log: AccessLog) -> None:
 
 
 async def test_two_processes_write_one_log_and_a_long_day_goes_on_in_another(store: Store) -> None:
-    logs = [AccessLog(store, FixedClock(), code="1") for _ in range(2)]
+    logs = [AccessLog(store, MovableClock(START), code="1") for _ in range(2)]
     kinds = iter(range(10_000))
     for _ in range(5):
         await asyncio.gather(

@@ -14,6 +14,7 @@ from fastapi import Request
 from governed_world import Governed, eraser_of
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from clocks import MovableClock
 from control import (
     PERSONAL_ACCOUNTS,
     AccessLog,
@@ -46,9 +47,7 @@ TID = "11111111-1111-4111-8111-111111111111"
 DAY = "2026-11-23"
 
 
-class FixedClock:
-    def now(self) -> datetime:
-        return datetime(2026, 11, 23, 12, tzinfo=UTC)
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def context_of(tenant: TenantRecord, role: str) -> TenantContext:
@@ -122,7 +121,7 @@ class Api:
 
 @pytest.fixture
 async def api(tmp_path: Path, url: str) -> AsyncIterator[Api]:
-    clock = FixedClock()
+    clock = MovableClock(START)
     async with open_store(tmp_path / "store.db") as store, aiohttp.ClientSession() as session:
         directory = Directory(store, clock)
         await directory.create_tenant(CONTOSO)
@@ -385,7 +384,7 @@ async def test_the_publisher_erases_nothing_that_a_hold_keeps_and_nobody_who_is_
     for tenant, (status, code) in cases.items():
         refused = await api.call("service:control.admin", "POST", f"/v1/tenants/{tenant}/erasure")
         assert (refused.status, refused.json["code"]) == (status, code or "request.invalid")
-    assert await Erasures(api.store, FixedClock()).open() == []
+    assert await Erasures(api.store, MovableClock(START)).open() == []
     assert await theirs.search() > 0
 
 
@@ -393,4 +392,4 @@ async def test_the_publisher_erases_nothing_that_a_hold_keeps_and_nobody_who_is_
 async def test_nobody_but_the_publisher_has_a_tenant_erased_there(api: Api, caller: str) -> None:
     refused = await api.call(caller, "POST", f"/v1/tenants/{CONTOSO.id}/erasure")
     assert refused.status == (403 if caller else 401)
-    assert await Erasures(api.store, FixedClock()).open() == []
+    assert await Erasures(api.store, MovableClock(START)).open() == []

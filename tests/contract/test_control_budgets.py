@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import MovableClock
 from control import Amount, Budgets, TenantRecord, contexts
 from control.budgets import SEEN_SECONDS
 from core import TenantId, derived_id
@@ -17,12 +18,7 @@ from data.sqlite import open_store
 LIMITS = {"team": Amount(micros=1000, tokens=10_000)}
 
 
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return MovableClock(START)
 
 
 def of(store: Store, name: str = "contoso", plan: str = "team") -> TenantData:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clocks import MovableClock
 from control import (
     PERSONAL_ACCOUNTS,
     BindingRecord,
@@ -35,17 +36,12 @@ CONTOSO = TenantRecord(
 TID = "11111111-1111-4111-8111-111111111111"
 
 
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 23, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return MovableClock(START)
 
 
 @pytest.fixture
@@ -100,7 +96,7 @@ async def test_a_person_keeps_their_pseudonym_and_their_name_is_content(director
 
 
 async def test_a_first_visit_in_two_processes_makes_one_member(directory: Directory, store: Store) -> None:
-    others = [Directory(store, MovableClock()) for _ in range(4)]
+    others = [Directory(store, MovableClock(START)) for _ in range(4)]
     contexts_ = await asyncio.gather(*(which.resolve(token(), correlation="c") for which in [directory, *others]))
     assert len({context.principal.id for context in contexts_}) == 1
 

@@ -6,24 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from clocks import MovableClock
 from control import ServiceKeyRecord, StoreKeys, TenantRecord, contexts
 from core import PrincipalId, TenantId, derived_id, new_id, timestamp
 from data import Store
 from data.sqlite import open_store
 from web import AssertionSigner, AssertionVerifier, PublishedKey
 
-
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 23, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return MovableClock(START)
 
 
 @pytest.fixture

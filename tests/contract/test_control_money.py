@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import MovableClock
 from control import Amount, Budgets, Money, TenantRecord, contexts
 from control.money import MOST, WINDOW
 from core import PrincipalId, TenantId, derived_id
@@ -17,12 +18,7 @@ from data.sqlite import open_store
 ANNA, BEN = PrincipalId("prn_anna"), PrincipalId("prn_ben")
 
 
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 30, 12, 3, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 30, 12, 3, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -43,7 +39,7 @@ async def moved(money: Money, data: TenantData, user: PrincipalId = ANNA) -> tup
 
 
 async def test_what_was_moved_is_told_by_person_and_in_all_for_a_day(store: Store) -> None:
-    clock = MovableClock()
+    clock = MovableClock(START)
     money, data = Money(clock), of(store)
     assert await money.set_aside(data, "run/1", ANNA, 300) == {"moved_by_user_cents": 0, "moved_by_tenant_cents": 0}
     assert await money.set_aside(data, "run/2", BEN, 50) == {"moved_by_user_cents": 0, "moved_by_tenant_cents": 300}
@@ -56,7 +52,7 @@ async def test_what_was_moved_is_told_by_person_and_in_all_for_a_day(store: Stor
 
 
 async def test_setting_aside_again_after_a_crash_counts_once_and_what_failed_counts_not(store: Store) -> None:
-    data, clock = of(store), MovableClock()
+    data, clock = of(store), MovableClock(START)
     await Money(clock).set_aside(data, "run/1", ANNA, 300)
     assert (await Money(clock).set_aside(data, "run/1", ANNA, 300))["moved_by_user_cents"] == 0
     assert await moved(Money(clock), data) == (300, 300)
@@ -65,7 +61,7 @@ async def test_setting_aside_again_after_a_crash_counts_once_and_what_failed_cou
 
 
 async def test_of_many_at_once_in_many_processes_each_sees_all_before_it(store: Store) -> None:
-    clock, limit = MovableClock(), 500
+    clock, limit = MovableClock(START), 500
 
     async def process(number: int) -> bool:
         facts = await Money(clock).set_aside(of(store), f"run/{number}", ANNA, 100)
@@ -78,7 +74,7 @@ async def test_of_many_at_once_in_many_processes_each_sees_all_before_it(store: 
 
 
 async def test_a_clock_that_is_set_back_frees_nothing(store: Store) -> None:
-    clock = MovableClock()
+    clock = MovableClock(START)
     money, data = Money(clock), of(store)
     await money.set_aside(data, "run/1", ANNA, 300)
     clock.time -= timedelta(days=3)
@@ -86,7 +82,7 @@ async def test_a_clock_that_is_set_back_frees_nothing(store: Store) -> None:
 
 
 async def test_an_amount_that_takes_money_back_frees_nothing(store: Store) -> None:
-    money, data = Money(MovableClock()), of(store)
+    money, data = Money(MovableClock(START)), of(store)
     await money.set_aside(data, "run/1", ANNA, 300)
     await money.set_aside(data, "run/2", ANNA, -300)
     assert await moved(money, data) == (300, 300)
@@ -95,7 +91,7 @@ async def test_an_amount_that_takes_money_back_frees_nothing(store: Store) -> No
 async def test_more_than_can_be_counted_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST > 1000
     monkeypatch.setattr("control.money.MOST", 2)
-    money, data = Money(MovableClock()), of(store)
+    money, data = Money(MovableClock(START)), of(store)
     for number in range(2):
         await money.set_aside(data, f"run/{number}", ANNA, 1)
     with pytest.raises(Conflict) as refused:
@@ -104,7 +100,7 @@ async def test_more_than_can_be_counted_is_refused(store: Store, monkeypatch: py
 
 
 async def test_tool_calls_are_counted_for_an_hour_by_all_processes(store: Store) -> None:
-    clock, limits = MovableClock(), {"team": Amount(micros=1000, tokens=1000)}
+    clock, limits = MovableClock(START), {"team": Amount(micros=1000, tokens=1000)}
     mine, others = Budgets(clock, limits), Budgets(clock, limits)
     data = of(store)
     for _ in range(3):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from clocks import MovableClock
 from control import SessionRecord, Sessions, TenantRecord, contexts, csrf_token
 from control.sessions import IDLE, LONGEST, MOST
 from core import PrincipalId, TenantContext, TenantId, derived_id, new_id
@@ -17,12 +18,7 @@ from web import Tokens
 HOUR = timedelta(hours=1)
 
 
-class MovableClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 24, 8, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
+START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
 @dataclass
@@ -52,7 +48,7 @@ def somebody(tenant: str = "a") -> TenantContext:
 
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return MovableClock(START)
 
 
 @pytest.fixture

@@ -3,24 +3,18 @@
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
 from core import (
-    ActionKind,
     Effect,
     Integrity,
     Label,
-    Permit,
-    PrincipalId,
-    RunId,
     SystemClock,
-    TenantId,
-    action_digest,
 )
-from tools import Caller, Egress, Executor, Failed, Ok, Origin, Registry, ToolOutcome, Unknown, open_session
+from tool_calls import CALLER, permit_for
+from tools import Egress, Executor, Failed, Ok, Origin, Registry, ToolOutcome, Unknown, open_session
 from tools.backoffice import backoffice_tools
 
 TRUSTED = Label(integrity=Integrity.TRUSTED)
@@ -76,19 +70,7 @@ class Desk:
         tool = self.registry.get(name)
         assert tool is not None
         parsed = tool.parse(json.dumps(arguments))
-        tenant, run = TenantId("ten_a"), RunId("run_a")
-        digest = action_digest(tenant, run, ActionKind.CALL_TOOL, name, parsed.values)
-        caller = Caller(
-            tenant=tenant,
-            run=run,
-            on_behalf_of=PrincipalId("prn_a"),
-            correlation="cor_a",
-            idempotency_key="idem_a",
-            deadline=SystemClock().now() + timedelta(minutes=1),
-            held=lambda: True,
-        )
-        permit = Permit(tenant=tenant, run=run, decision_seq=1, digest=digest)
-        return await self.executor.execute(permit, tool, parsed, caller, read=TRUSTED)
+        return await self.executor.execute(permit_for(tool, parsed), tool, parsed, CALLER, read=TRUSTED)
 
 
 @pytest.fixture

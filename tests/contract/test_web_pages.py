@@ -2,26 +2,20 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
 from core import (
-    ActionKind,
     Confidentiality,
     Effect,
     Integrity,
     Label,
-    Permit,
-    PrincipalId,
-    RunId,
     SystemClock,
-    TenantId,
-    action_digest,
 )
 from core.errors import Defect
-from tools import Caller, Egress, Executor, Failed, Ok, Origin, Registry, ToolOutcome, open_session
+from tool_calls import CALLER, permit_for
+from tools import Egress, Executor, Failed, Ok, Origin, Registry, ToolOutcome, open_session
 from tools.web_pages import web_page_tools
 
 (READ_PAGE,) = web_page_tools()
@@ -68,23 +62,11 @@ async def read(site: Site, url: str) -> ToolOutcome:
     async def token(scope: str) -> str:
         return "secret"
 
-    registry, clock = Registry([READ_PAGE]), SystemClock()
-    tenant, run = TenantId("ten_a"), RunId("run_a")
     arguments = READ_PAGE.parse(f'{{"url": "{url}"}}')
-    digest = action_digest(tenant, run, ActionKind.CALL_TOOL, READ_PAGE.name, arguments.values)
-    permit = Permit(tenant=tenant, run=run, decision_seq=1, digest=digest)
-    caller = Caller(
-        tenant=tenant,
-        run=run,
-        on_behalf_of=PrincipalId("prn_a"),
-        correlation="cor_a",
-        idempotency_key="idem_a",
-        deadline=clock.now() + timedelta(minutes=1),
-        held=lambda: True,
-    )
     async with open_session() as session:
         egress = Egress(session, [Origin.parse(site.url, scope="x")], token, pages=[f"{site.url}/pages/"])
-        return await Executor(registry, egress, clock).execute(permit, READ_PAGE, arguments, caller, read=Label())
+        executor, permit = Executor(Registry([READ_PAGE]), egress, SystemClock()), permit_for(READ_PAGE, arguments)
+        return await executor.execute(permit, READ_PAGE, arguments, CALLER, read=Label())
 
 
 async def test_a_page_is_read_as_its_text_and_counts_as_untrusted(site: Site) -> None:

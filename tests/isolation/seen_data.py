@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import LiteralString, cast
 
 import apsw
 import orjson
@@ -74,11 +74,13 @@ def _plain(container: str, name: str, value: object) -> object:
 
 
 def _of_sqlite(connection: Connection, tenant: TenantId) -> Dump:
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    tables: list[LiteralString] = [
+        name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    ]
     return {table: rows for table in sorted(tables) if (rows := _rows(connection, table, tenant))}
 
 
-def _rows(connection: Connection, table: str, tenant: TenantId) -> list[tuple[object, ...]]:
+def _rows(connection: Connection, table: LiteralString, tenant: TenantId) -> list[tuple[object, ...]]:
     columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
     if "tenant" in columns:
         return sorted(connection.execute(f'SELECT * FROM "{table}" WHERE tenant = ?', (tenant,)), key=repr)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from test_policy import COMMON, OWN, ask
+from test_policy import ask
 
 from control import Candidate, Recorded, Replay, Ruleset, decide_again, publisher_text, recorded_in
 from core import (
@@ -37,7 +37,7 @@ def recorded(kind: ActionKind, by: PrincipalKind = PrincipalKind.AGENT, /, **fac
 def stands_for(kind: ActionKind, target: str, facts: Facts) -> Recorded:
     question = ask(kind)
     principal = (PrincipalKind.AGENT, "support") if facts.get("agent") else (PrincipalKind.USER, OPENER)
-    decision = IN_FORCE.decide(type(question)(principal, kind, target, {**COMMON, **OWN[kind], **facts}))
+    decision = IN_FORCE.decide(type(question)(principal, kind, target, {**question.facts, **facts}))
     body = DecisionMade(step=1, kind=kind, target=target, decision=decision.model_copy(update={"facts": dict(facts)}))
     return recorded_in(events(body))[0]
 

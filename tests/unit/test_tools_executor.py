@@ -17,21 +17,17 @@ from pydantic import BaseModel, Field
 
 from core import (
     PRISTINE,
-    ActionKind,
     Confidentiality,
     Effect,
     Integrity,
     Label,
-    Permit,
-    PrincipalId,
     RunId,
     SystemClock,
     TenantId,
-    action_digest,
 )
 from core.errors import Defect, Forbidden, MandateError, TooLarge
+from tool_calls import CALLER, permit_for
 from tools import (
-    Arguments,
     Caller,
     Egress,
     Executor,
@@ -49,15 +45,6 @@ from tools import (
     tool,
 )
 
-CALLER = Caller(
-    tenant=TenantId("ten_a"),
-    run=RunId("run_a"),
-    on_behalf_of=PrincipalId("prn_a"),
-    correlation="cor_a",
-    idempotency_key="idem_a",
-    deadline=SystemClock().now() + timedelta(hours=1),
-    held=lambda: True,
-)
 UNTRUSTED = Label(integrity=Integrity.UNTRUSTED, confidentiality=Confidentiality.CONFIDENTIAL)
 
 
@@ -145,11 +132,6 @@ def make(effect: Effect, *, method: Method = "POST", timeout: float = 2.0) -> To
         return Answer.model_validate_json(response.body)
 
     return call_it
-
-
-def permit_for(tool: Tool, arguments: Arguments, caller: Caller = CALLER) -> Permit:
-    digest = action_digest(caller.tenant, caller.run, ActionKind.CALL_TOOL, tool.name, arguments.values)
-    return Permit(tenant=caller.tenant, run=caller.run, decision_seq=1, digest=digest)
 
 
 async def run(egress: Egress, made: Tool, url: str, *, caller: Caller = CALLER) -> ToolOutcome:

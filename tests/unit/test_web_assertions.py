@@ -9,6 +9,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from clocks import MovableClock
 from core import Actor, Principal, PrincipalId, PrincipalKind, Role, TenantContext, TenantId, canonical, new_id
 from core.errors import MandateError, Unavailable
 from web import AssertionSigner, AssertionVerifier, PublishedKey, VerifiedAssertion, assertions, request_target
@@ -16,12 +17,7 @@ from web import AssertionSigner, AssertionVerifier, PublishedKey, VerifiedAssert
 REQUEST: dict[str, Any] = {"method": "POST", "path": "/v1/runs?x=1", "body": b'{"text":"hello"}'}
 
 
-@dataclass
-class FixedClock:
-    at: datetime = field(default_factory=lambda: datetime(2030, 1, 1, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.at
+START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -36,7 +32,7 @@ class World:
     """A signer and a verifier who trusts it."""
 
     def __init__(self) -> None:
-        self.clock = FixedClock()
+        self.clock = MovableClock(START)
         self.keys = Keys()
         self.signer = AssertionSigner("interaction", self.clock)
         self.publish(self.signer.key)
@@ -144,15 +140,15 @@ async def test_a_forged_assertion_is_refused(world: World) -> None:
 
 async def test_it_expires_after_a_minute(world: World) -> None:
     early, late = world.sign(), world.sign()
-    world.clock.at += timedelta(seconds=59)
+    world.clock.time += timedelta(seconds=59)
     await world.verify(early)
-    world.clock.at += timedelta(seconds=1)
+    world.clock.time += timedelta(seconds=1)
     assert await world.refusal(late) == "assertion.expired"
 
 
 async def test_it_expires_with_the_deadline(world: World) -> None:
     assertion = world.sign(deadline=world.clock.now() + timedelta(seconds=10))
-    world.clock.at += timedelta(seconds=10)
+    world.clock.time += timedelta(seconds=10)
     assert await world.refusal(assertion) == "assertion.expired"
 
 
@@ -160,19 +156,19 @@ async def test_no_claim_makes_it_live_longer(world: World) -> None:
     forever = world.signed_by_thief(expires="2040-01-01T00:00:00.000Z")
     future = world.signed_by_thief(issued="2039-01-01T00:00:00.000Z", expires="2040-01-01T00:00:00.000Z")
     assert await world.refusal(future) == "assertion.expired"
-    world.clock.at += timedelta(seconds=60)
+    world.clock.time += timedelta(seconds=60)
     assert await world.refusal(forever) == "assertion.expired"
 
 
 async def test_it_does_not_outlive_the_published_key(world: World) -> None:
     world.publish(world.signer.key.model_copy(update={"expires": "2030-01-01T00:00:05.000Z"}))
     assertion = world.sign()
-    world.clock.at += timedelta(seconds=5)
+    world.clock.time += timedelta(seconds=5)
     assert await world.refusal(assertion) == "assertion.expired"
 
 
 async def test_the_published_key_is_renewed_by_asking_again(world: World) -> None:
-    world.clock.at += timedelta(hours=2)
+    world.clock.time += timedelta(hours=2)
     assert await world.refusal(world.sign()) == "assertion.expired"
     world.publish(world.signer.key)
     await world.verify(world.sign())
@@ -214,7 +210,7 @@ async def test_a_full_memory_refuses_rather_than_forgets(world: World, monkeypat
     with pytest.raises(Unavailable):
         await world.verify(world.sign())
     assert await world.refusal(first) == "assertion.replayed"
-    world.clock.at += timedelta(seconds=66)
+    world.clock.time += timedelta(seconds=66)
     await world.verify(world.sign())
 
 

@@ -6,7 +6,7 @@ import hmac
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
+from clocks import MovableClock
 from core.errors import MandateError, Unauthenticated, Unavailable
 from web import TokenValidator, bearer_token
 
@@ -27,12 +28,7 @@ KEY = generate_private_key(public_exponent=65537, key_size=2048)
 NEXT_KEY = generate_private_key(public_exponent=65537, key_size=2048)
 
 
-@dataclass
-class FixedClock:
-    at: datetime = field(default_factory=lambda: datetime(2030, 1, 1, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.at
+START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -70,8 +66,8 @@ class Published:
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
+def clock() -> MovableClock:
+    return MovableClock(START)
 
 
 @pytest.fixture
@@ -80,7 +76,7 @@ def published() -> Published:
 
 
 @pytest.fixture
-def validator(published: Published, clock: FixedClock) -> TokenValidator:
+def validator(published: Published, clock: MovableClock) -> TokenValidator:
     return TokenValidator(
         issuer_template="https://login.example/{tid}/v2.0",
         jwks_uri="https://login.example/keys",
@@ -90,7 +86,7 @@ def validator(published: Published, clock: FixedClock) -> TokenValidator:
     )
 
 
-def claims(clock: FixedClock, **changes: Any) -> dict[str, Any]:
+def claims(clock: MovableClock, **changes: Any) -> dict[str, Any]:
     now = int(clock.now().timestamp())
     all_claims = {
         "ver": "2.0",
@@ -123,7 +119,7 @@ def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-async def test_a_good_token_tells_who_asks(validator: TokenValidator, clock: FixedClock) -> None:
+async def test_a_good_token_tells_who_asks(validator: TokenValidator, clock: MovableClock) -> None:
     who = await validator.verify(signed(claims(clock)))
     assert (who.tenant_id, who.object_id, who.app_id) == (TID, OID, "mandate-cli")
     assert (who.roles, who.groups) == (frozenset({"user", "approver"}), frozenset({"g1"}))
@@ -131,7 +127,7 @@ async def test_a_good_token_tells_who_asks(validator: TokenValidator, clock: Fix
     assert who.expires_at == clock.now().timestamp() + 3600
 
 
-async def test_an_app_is_told_from_a_person(validator: TokenValidator, clock: FixedClock) -> None:
+async def test_an_app_is_told_from_a_person(validator: TokenValidator, clock: MovableClock) -> None:
     assert (await validator.verify(signed(claims(clock, idtyp="app", azp=None, appid="svc")))).is_app
 
 
@@ -159,12 +155,12 @@ async def test_an_app_is_told_from_a_person(validator: TokenValidator, clock: Fi
     ],
 )
 async def test_wrong_claims_are_refused(
-    validator: TokenValidator, clock: FixedClock, changes: dict[str, Any], code: str
+    validator: TokenValidator, clock: MovableClock, changes: dict[str, Any], code: str
 ) -> None:
     assert await refusal(validator, signed(claims(clock, **changes))) == code
 
 
-async def test_lifetime_has_a_minute_of_leeway_and_no_more(validator: TokenValidator, clock: FixedClock) -> None:
+async def test_lifetime_has_a_minute_of_leeway_and_no_more(validator: TokenValidator, clock: MovableClock) -> None:
     now = int(clock.now().timestamp())
     await validator.verify(signed(claims(clock, exp=now - 59)))
     await validator.verify(signed(claims(clock, nbf=now + 60)))
@@ -172,14 +168,14 @@ async def test_lifetime_has_a_minute_of_leeway_and_no_more(validator: TokenValid
     assert await refusal(validator, signed(claims(clock, nbf=now + 61))) == "identity.not_yet_valid"
 
 
-async def test_a_token_seen_before_still_expires(validator: TokenValidator, clock: FixedClock) -> None:
+async def test_a_token_seen_before_still_expires(validator: TokenValidator, clock: MovableClock) -> None:
     token = signed(claims(clock))
     await validator.verify(token)
-    clock.at += timedelta(seconds=3661)
+    clock.time += timedelta(seconds=3661)
     assert await refusal(validator, token) == "identity.expired"
 
 
-async def test_no_algorithm_but_rs256(validator: TokenValidator, clock: FixedClock) -> None:
+async def test_no_algorithm_but_rs256(validator: TokenValidator, clock: MovableClock) -> None:
     payload = claims(clock)
     head = b64(json.dumps({"alg": "none", "kid": "k1"}).encode())
     assert await refusal(validator, f"{head}.{b64(json.dumps(payload).encode())}.") == "identity.algorithm"
@@ -191,7 +187,7 @@ async def test_no_algorithm_but_rs256(validator: TokenValidator, clock: FixedClo
     assert await refusal(validator, jwt.encode(payload, KEY, "RS512", headers={"kid": "k1"})) == "identity.algorithm"
 
 
-async def test_a_forged_or_changed_token_is_refused(validator: TokenValidator, clock: FixedClock) -> None:
+async def test_a_forged_or_changed_token_is_refused(validator: TokenValidator, clock: MovableClock) -> None:
     assert await refusal(validator, signed(claims(clock), NEXT_KEY)) == "identity.signature"
     head, _, signature = signed(claims(clock)).split(".")
     changed = b64(json.dumps(claims(clock, roles=["owner"])).encode())
@@ -204,7 +200,7 @@ async def test_what_is_no_token_is_malformed(validator: TokenValidator, token: s
 
 
 async def test_a_new_key_is_found_but_not_asked_for_at_every_request(
-    validator: TokenValidator, published: Published, clock: FixedClock
+    validator: TokenValidator, published: Published, clock: MovableClock
 ) -> None:
     await validator.verify(signed(claims(clock)))
     fresh = signed(claims(clock), NEXT_KEY, "k2")
@@ -212,51 +208,51 @@ async def test_a_new_key_is_found_but_not_asked_for_at_every_request(
     assert published.fetches == 1
     published.keys = {"k1": KEY, "k2": NEXT_KEY}
     assert await refusal(validator, fresh) == "identity.unknown_key"
-    clock.at += timedelta(seconds=30)
+    clock.time += timedelta(seconds=30)
     await validator.verify(fresh)
     assert published.fetches == 2
 
 
 async def test_a_withdrawn_key_ends_the_tokens_that_were_seen(
-    validator: TokenValidator, published: Published, clock: FixedClock
+    validator: TokenValidator, published: Published, clock: MovableClock
 ) -> None:
     token = signed(claims(clock))
     await validator.verify(token)
     published.keys = {"k2": NEXT_KEY}
-    clock.at += timedelta(seconds=30)
+    clock.time += timedelta(seconds=30)
     await validator.verify(signed(claims(clock), NEXT_KEY, "k2"))
     assert await refusal(validator, token) == "identity.unknown_key"
 
 
 async def test_known_keys_outlive_an_outage_of_the_issuer(
-    validator: TokenValidator, published: Published, clock: FixedClock
+    validator: TokenValidator, published: Published, clock: MovableClock
 ) -> None:
     await validator.verify(signed(claims(clock)))
     published.answers = False
-    clock.at += timedelta(hours=7)
+    clock.time += timedelta(hours=7)
     await validator.verify(signed(claims(clock)))
     assert published.fetches == 2
 
 
 async def test_without_any_key_nobody_is_let_in(
-    validator: TokenValidator, published: Published, clock: FixedClock
+    validator: TokenValidator, published: Published, clock: MovableClock
 ) -> None:
     published.answers = False
     with pytest.raises(Unavailable) as caught:
         await validator.verify(signed(claims(clock)))
     assert caught.value.code == "dependency.jwks"
     published.answers = True
-    clock.at += timedelta(seconds=1)
+    clock.time += timedelta(seconds=1)
     await validator.verify(signed(claims(clock)))
 
 
 async def test_a_key_signs_only_for_the_issuer_it_is_published_for(
-    validator: TokenValidator, published: Published, clock: FixedClock
+    validator: TokenValidator, published: Published, clock: MovableClock
 ) -> None:
     published.issuer = "https://login.example/{tenantid}/v2.0"
     await validator.verify(signed(claims(clock)))
     published.issuer = f"https://login.example/{OTHER_TID}/v2.0"
-    clock.at += timedelta(hours=7)
+    clock.time += timedelta(hours=7)
     assert await refusal(validator, signed(claims(clock))) == "identity.issuer"
 
 

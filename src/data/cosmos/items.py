@@ -5,7 +5,7 @@ Nothing comes out whose tenant is not the one that was asked for.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, LiteralString, TypeAlias, cast
 
 from azure.core import MatchConditions
 
@@ -138,10 +138,11 @@ class Items:
         """Write documents of one logical partition, all or none."""
         await self._batch(key, [("upsert", (_checked(document, key[0]),)) for document in documents])
 
-    async def query(self, key: Key | TenantId, sql: str, /, **parameters: Value) -> list[Document]:
+    async def query(self, key: Key | TenantId, sql: LiteralString, /, **parameters: Value) -> list[Document]:
         """Return what a query finds in a logical partition, or of a whole tenant: then in no order.
 
-        `sql` names the tenant in its WHERE, as `@tenant`, and selects `c.tenant`.
+        `sql` names the tenant in its WHERE, as `@tenant`, and selects `c.tenant`. It is a
+        `LiteralString`: the type checker refuses any that holds a value, which has to be bound.
         """
         tenant, values = (key[0], full_key(key)) if isinstance(key, tuple) else (key, prefix_key(key))
         if "c.tenant = @tenant" not in sql:
@@ -156,7 +157,7 @@ class Items:
         found = await self._calls.run(self._operation("query", tenant), attempt, seconds=BOUND_SECONDS)
         return _owned(found, tenant)
 
-    async def across(self, sql: str, /, **parameters: Value) -> AsyncIterator[Document]:
+    async def across(self, sql: LiteralString, /, **parameters: Value) -> AsyncIterator[Document]:
         """Give what a query finds over all tenants, in no order: for the platform alone."""
         token: str | None = None
         while True:
@@ -203,7 +204,7 @@ class Items:
             return await self.changes(part, "", most)
 
     async def _page(
-        self, sql: str, parameters: Mapping[str, Value], token: str | None
+        self, sql: LiteralString, parameters: Mapping[str, Value], token: str | None
     ) -> tuple[list[Document], str | None]:
         async def attempt() -> tuple[list[Document], str | None]:
             headers: list[Mapping[str, str]] = []

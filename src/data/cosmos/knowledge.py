@@ -7,6 +7,7 @@ each query is within one logical partition, and then each collection is ranked f
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import LiteralString, cast
 
 from core import ContentClass, ContentId, DocumentId, Permit, TenantContext
 from core.errors import Defect
@@ -24,7 +25,7 @@ AT_ONCE = 16
 
 _IN = f"c.tenant = @tenant AND c.collection = @collection AND {READABLE} AND {IN_TIME}"
 _BY_VECTOR = (
-    f"SELECT TOP @depth c.tenant, c.id, VectorDistance(c.vector, @vector) AS near FROM c WHERE {_IN}"  # noqa: S608 - `_IN` is the constant above
+    f"SELECT TOP @depth c.tenant, c.id, VectorDistance(c.vector, @vector) AS near FROM c WHERE {_IN}"
     " AND c.compared = true ORDER BY VectorDistance(c.vector, @vector)"
 )
 # mandate: allow[tenant-statement] - whoever fills in `where` names the tenant first
@@ -86,7 +87,7 @@ class CosmosKnowledge:
         ]
 
     async def get(self, passage: str, reader: Reader) -> Passage | None:
-        sql = f"SELECT * FROM c WHERE c.tenant = @tenant AND c.id = @id AND {READABLE}"  # noqa: S608 - `READABLE` is a constant
+        sql = f"SELECT * FROM c WHERE c.tenant = @tenant AND c.id = @id AND {READABLE}"
         found = await self._items.query(self._tenant, sql, id=encoded(passage), **readable_by(reader))
         rules = await self._decided.rules(self._tenant)
         return next((one for one in map(passage_of, found) if not self._is_over(one.term, rules)), None)
@@ -141,7 +142,8 @@ class CosmosKnowledge:
         if not words:
             return []
         names = {f"word{place}": word for place, word in enumerate(words)}
-        sql = _BY_WORDS.format(where=_IN, words=", ".join(f"@{name}" for name in names))
+        marks = cast("LiteralString", ", ".join(f"@{name}" for name in names))  # numbered by us
+        sql = _BY_WORDS.format(where=_IN, words=marks)
         found = await self._items.query(
             (self._tenant, collection), sql, collection=collection, depth=depth, **names, **trimmed
         )

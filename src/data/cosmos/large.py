@@ -27,7 +27,7 @@ class Large(Protocol):
         """Return the bytes; `Defect` if they are not there."""
         ...
 
-    async def delete(self, key: Key, name: str, size: int) -> None:
+    async def delete(self, key: Key, name: str, size: int, /) -> None:
         """Delete what is there of them."""
         ...
 
@@ -57,7 +57,7 @@ class Blobs:
             raise Defect("Stored content is not as it was written.", code="defect.store")
         return data
 
-    async def delete(self, key: Key, name: str, size: int) -> None:  # noqa: ARG002 - as the protocol has it
+    async def delete(self, key: Key, name: str, _size: int) -> None:
         async def attempt() -> None:
             try:
                 await self._container.delete_blob(_path(key, name), raw_response_hook=count_response)

@@ -15,7 +15,8 @@ from data.cosmos.keys import encoded
 from data.cosmos.log import raw_events
 from data.cosmos.records import CosmosRecords
 from data.cosmos.views import row_of, write_row
-from data.ports import FedHead, FeedPage, RawEvent, Record, Row
+from data.platform import FedHead, FeedPage
+from data.ports import RawEvent, Record, Row
 
 AT_ONCE = 32
 """Rows that are read or written side by side."""

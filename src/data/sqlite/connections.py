@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, LiteralString, Protocol, cast
 
 import apsw
 
@@ -34,12 +34,15 @@ class Cursor(Protocol):
 
 
 class Connection(AbstractContextManager[object, None], Protocol):
-    """What we use of `apsw.Connection`, whose own types need Python 3.12; as a context, one snapshot or savepoint."""
+    """What we use of `apsw.Connection`, whose own types need Python 3.12; as a context, one snapshot or savepoint.
+
+    A statement is a `LiteralString`: the type checker refuses any that holds a value, which has to be bound.
+    """
 
     @property
     def in_transaction(self) -> bool: ...
-    def execute(self, statements: str, bindings: Sequence[Value] | None = None, /) -> Cursor: ...
-    def executemany(self, statements: str, bindings: Sequence[Sequence[Value]], /) -> Cursor: ...
+    def execute(self, statements: LiteralString, bindings: Sequence[Value] | None = None, /) -> Cursor: ...
+    def executemany(self, statements: LiteralString, bindings: Sequence[Sequence[Value]], /) -> Cursor: ...
     def pragma(self, name: str, value: Value = None, /) -> Any: ...
     def changes(self) -> int: ...
     def last_insert_rowid(self) -> int: ...
@@ -92,7 +95,7 @@ def _make_schema(connection: Connection) -> None:
             code="dependency.store_format",
         )
     if version == 0:
-        connection.execute(_SCHEMA.read_text("utf-8"))
+        connection.execute(cast("LiteralString", _SCHEMA.read_text("utf-8")))  # a file of the program's own
         connection.pragma("user_version", SCHEMA_VERSION)
     connection.execute("COMMIT")
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import apsw
 
@@ -28,13 +28,14 @@ BOUND_SECONDS = 20.0
 """Longest that anybody waits: more than SQLite waits for another process's transaction, twice."""
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Work = Callable[[Connection], T]
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
-    work: Work[object]
-    future: "asyncio.Future[object]"
+class _Job(Generic[T_co]):
+    work: Work[T_co]
+    future: "asyncio.Future[T_co]"
     due: float
     alone: bool = False
     result: object = None
@@ -96,9 +97,9 @@ class _Threads:
         connections: list[Connection],
         loop_body: Callable[[Connection, "_Threads"], None],
     ) -> None:
-        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[_Job, None] = {}  # oldest first; touched on the event loop only
+        self._waiting: dict[_Job[object], None] = {}  # oldest first; touched on the event loop only
         self._watch: asyncio.TimerHandle | None = None
         self._closed = False
         self._threads = [
@@ -112,17 +113,17 @@ class _Threads:
         if self._closed or len(self._waiting) >= WAITING:
             raise Unavailable("The store is busy; try again in a moment.", code="dependency.store", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(work, future, self._loop.time() + BOUND_SECONDS, alone)  # pyright: ignore[reportArgumentType] - the job fulfils it with what its own work returned
+        job = _Job(work, future, self._loop.time() + BOUND_SECONDS, alone)
         self._waiting[job] = None
         self._watch = self._watch or self._loop.call_later(BOUND_SECONDS, self._give_up)
         self.jobs.put(job)
         return await future
 
-    def settle(self, jobs: list[_Job]) -> None:
+    def settle(self, jobs: list[_Job[object]]) -> None:
         """Give the jobs' outcomes to those who wait; called on a thread, once per group."""
         self._loop.call_soon_threadsafe(self._settle, jobs)
 
-    def _settle(self, jobs: list[_Job]) -> None:
+    def _settle(self, jobs: list[_Job[object]]) -> None:
         for job in jobs:
             self._waiting.pop(job, None)
             if job.future.done():
@@ -156,7 +157,7 @@ def _read_one_by_one(connection: Connection, threads: _Threads) -> None:
 
 
 def _write_groups(connection: Connection, threads: _Threads) -> None:
-    later: list[_Job] = []  # one that must be alone, found while others were done
+    later: list[_Job[object]] = []  # one that must be alone, found while others were done
     while (first := later.pop() if later else threads.jobs.get()) is not None:
         group = [first]
         try:
@@ -164,14 +165,19 @@ def _write_groups(connection: Connection, threads: _Threads) -> None:
                 _do(first, connection)
             else:
                 _commit(connection, group, threads.jobs, later)
-        except Exception as error:  # noqa: BLE001 - the group's outcome, whatever it is, belongs to those who wait
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: it is raised where each of the group is awaited
             for job in group:
                 job.error = job.error or as_ours(error)
         threads.settle(group)
     connection.close()
 
 
-def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_Job | None], later: list[_Job]) -> None:
+def _commit(
+    connection: Connection,
+    group: list[_Job[object]],
+    jobs: queue.SimpleQueue[_Job[object] | None],
+    later: list[_Job[object]],
+) -> None:
     """Do the group, and who comes until it is done, in one transaction: one wait for the disk, no outcome before."""
     with _transaction(connection):
         for job in group:
@@ -184,7 +190,7 @@ def _commit(connection: Connection, group: list[_Job], jobs: queue.SimpleQueue[_
                 (later if another.alone else group).append(another)
 
 
-def _waiting(jobs: queue.SimpleQueue[_Job | None]) -> _Job | None:
+def _waiting(jobs: queue.SimpleQueue[_Job[object] | None]) -> _Job[object] | None:
     """Return who waits already, if anybody does."""
     try:
         job = jobs.get_nowait()
@@ -207,8 +213,8 @@ def _transaction(connection: Connection) -> Generator[None]:
         raise
 
 
-def _do(job: _Job, connection: Connection) -> None:
+def _do(job: _Job[object], connection: Connection) -> None:
     try:
         job.result = job.work(connection)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is its caller's
+    except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: it is raised where the job is awaited
         job.error = as_ours(error)

@@ -108,7 +108,7 @@ class SqliteContentStore:
         condition, values = ("AND owner = ?", (owner,)) if owner else ("", ())
         after = decode_cursor(cursor, 1)[0] if cursor else ""
         sql = (
-            "SELECT id, kind, owner, confidentiality, at, length(data) FROM content"  # noqa: S608 - `condition` is one of the two above
+            "SELECT id, kind, owner, confidentiality, at, length(data) FROM content"
             f" WHERE tenant = ? {condition} AND id > ? ORDER BY id LIMIT ?"
         )
 

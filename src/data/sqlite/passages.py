@@ -6,6 +6,7 @@ the ranking of one tenant would tell about the words of another.
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import LiteralString, cast
 
 from core import ID_PATTERN, PUBLISHER, ContentId, DocumentId, PrincipalId, TenantId
 from core.errors import Defect
@@ -34,14 +35,14 @@ def write_passage(connection: Connection, tenant: TenantId, passage: Passage) ->
             f"CREATE VIRTUAL TABLE {table} USING fts5"
             "(heading, text, content='', tokenize='porter unicode61 remove_diacritics 2')"
         )
-        connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")  # noqa: S608 - `_full_text` has checked it
+        connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)")
     _delete(connection, tenant, "id = ?", (passage.id,))
     connection.execute(
-        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - `_COLUMNS` is a constant
+        f"INSERT INTO passages (tenant, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (tenant, *_columns(passage)),
     )
     connection.execute(
-        f"INSERT INTO {table} (rowid, heading, text) VALUES (?, ?, ?)",  # noqa: S608 - `_full_text` has checked it
+        f"INSERT INTO {table} (rowid, heading, text) VALUES (?, ?, ?)",
         (connection.last_insert_rowid(), passage.heading, passage.text),
     )
 
@@ -101,7 +102,7 @@ def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[in
     """Yield the numbers of the passages that hold any of the text's words, best first."""
     table, words = _full_text(tenant), words_of(text)
     if words and _exists(connection, table):
-        sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"  # noqa: S608 - `_full_text` has checked it
+        sql = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank"
         for (number,) in connection.execute(sql, (_any_of(_telling(connection, table, words)),)):
             yield number
 
@@ -109,19 +110,19 @@ def matching(connection: Connection, tenant: TenantId, text: str) -> Iterator[in
 def matched_words(connection: Connection, tenant: TenantId, text: str, number: int) -> tuple[str, ...]:
     """Return which of the words that are searched for the passage holds, in any of their forms."""
     table = _full_text(tenant)
-    sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"  # noqa: S608 - `_full_text` has checked it
+    sql = f"SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?"
     return tuple(word for word in words_of(text) if connection.execute(sql, (f'"{word}"', number)).fetchone())
 
 
-def _telling(connection: Connection, table: str, words: Sequence[str]) -> Sequence[str]:
+def _telling(connection: Connection, table: LiteralString, words: Sequence[str]) -> Sequence[str]:
     """Return the words without those that are so common that scoring all who hold them takes long and says little."""
     telling = [word for word in words if _count(connection, table, word, COMMON + 1) <= COMMON]
     return telling or [min(words, key=lambda word: _count(connection, table, word, -1))]
 
 
-def _count(connection: Connection, table: str, word: str, most: int) -> int:
+def _count(connection: Connection, table: LiteralString, word: str, most: int) -> int:
     """Return how many passages hold a word; no more than `most` are counted, unless that is -1."""
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"  # noqa: S608 - `_full_text` has checked it
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"
     count: int = connection.execute(sql, (_any_of([word]), most)).fetchone()[0]
     return count
 
@@ -131,10 +132,11 @@ def _any_of(words: Sequence[str]) -> str:
     return " OR ".join(f'"{word}"' for word in words)
 
 
-def _full_text(tenant: TenantId) -> str:
+def _full_text(tenant: TenantId) -> LiteralString:
+    """Return the name of the tenant's table: an id that we minted, letters and digits, is as good as a literal."""
     if not _TENANT.fullmatch(tenant):
         raise Defect("A tenant id that is not one of ours was refused.", code="defect.tenant")
-    return f"search_{tenant}"
+    return cast("LiteralString", f"search_{tenant}")
 
 
 def _exists(connection: Connection, table: str) -> bool:
@@ -142,17 +144,17 @@ def _exists(connection: Connection, table: str) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone() is not None
 
 
-def _delete(connection: Connection, tenant: TenantId, which: str, values: Sequence[str | int]) -> int:
-    sql = f"DELETE FROM passages WHERE tenant = ? AND {which} RETURNING number, heading, text"  # noqa: S608 - `which` is SQL of this file
+def _delete(connection: Connection, tenant: TenantId, which: LiteralString, values: Sequence[str | int]) -> int:
+    sql = f"DELETE FROM passages WHERE tenant = ? AND {which} RETURNING number, heading, text"
     deleted: list[tuple[int, str, str]] = list(connection.execute(sql, (tenant, *values)))
     table = _full_text(tenant)
     for row in deleted:
-        connection.execute(f"INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', ?, ?, ?)", row)  # noqa: S608 - `_full_text` has checked it
+        connection.execute(f"INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', ?, ?, ?)", row)
     return len(deleted)
 
 
-def _select(connection: Connection, which: str, values: tuple[str, str | int]) -> Iterator[Passage]:
-    sql = f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}"  # noqa: S608 - `which` is SQL of this file
+def _select(connection: Connection, which: LiteralString, values: tuple[str, str | int]) -> Iterator[Passage]:
+    sql = f"SELECT {_COLUMNS} FROM passages WHERE tenant = ? AND {which}"
     return map(_passage, connection.execute(sql, values))
 
 

@@ -7,7 +7,8 @@ import orjson
 
 from core import RunId, TenantId
 from data.believing import parse
-from data.ports import FedHead, FeedPage, RawEvent, Row
+from data.platform import FedHead, FeedPage
+from data.ports import RawEvent, Row
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.log import raw_rows

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from core import Clock, ContentClass, SystemClock, TenantContext
 from core.errors import Timeout, Unavailable
-from data.ports import Store
 from data.sqlite.connections import SCHEMA_VERSION
 from data.sqlite.database import Database, open_database
 from data.sqlite.governed import SqliteGoverned
@@ -17,6 +16,7 @@ from data.sqlite.platform import SqlitePlatform
 from data.sqlite.ranking import Indexes
 from data.sqlite.records import SqliteRecords
 from data.sqlite.views import SqliteViews
+from data.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import time
 
 from pydantic import BaseModel
 
-from control import Layer, Question, Ruleset, publisher_text
+from control import Layer, Question, Ruleset, ordinary_facts, publisher_text
 from core import ActionKind, Facts, Lane, PrincipalKind
 from core.errors import Defect
 from mandate.bench.figures import Figures, spread
@@ -52,41 +52,10 @@ def _decide(rules: Ruleset, count: int) -> Figures:
 
 
 def _facts(number: int) -> Facts:
-    return {
-        "environment": "local",
-        "plan": "team",
-        "entitled": True,
-        "budget_left_micros": 49_000_000 - number,
-        "same_tenant": True,
-        "user_roles": ("user",),
-        "user_groups": ("returns-desk",),
-        "principal_kind": "user",
-        "on_behalf_of_user": True,
-        "on_behalf_of": "prn_0123456789abcdefghjkmnpqrs",
-        "agent": "support",
-        "agent_tools": ("create_ticket", "delete_customer", "issue_refund", "lookup_order", "send_email"),
-        "context_integrity": "trusted",
-        "context_confidentiality": "public",
-        "confidentiality_rank": 0,
-        "switched_off": (),
-        "change_freeze": False,
-        "weekday": "monday",
-        "hour": 12,
-        "seconds_in_run": 1,
-        "seconds_limit": 120,
-        "tool": "lookup_order",
-        "effect": "read",
-        "reversible": True,
-        "egress": False,
-        "choice_integrity": "trusted",
-        "untrusted_arguments": (),
-        "untrusted_prose": (),
-        "arguments_rank": 1,
-        "tool_ceiling": 2,
-        "calls_in_run": number,
-        "calls_limit": 1_000_000,
-        "calls_in_hour": 0,
-    }
+    tools = ("create_ticket", "delete_customer", "issue_refund", "lookup_order", "send_email")
+    own: Facts = {"environment": "local", "user_groups": ("returns-desk",), "agent_tools": tools}
+    own = {**own, "tool": "lookup_order", "calls_in_run": number, "calls_limit": 1_000_000}
+    return ordinary_facts(ActionKind.CALL_TOOL, {**own, "budget_left_micros": 49_000_000 - number})
 
 
 def main() -> None:
