@@ -137,14 +137,14 @@ class Checkpointer:
                 return
         raise Conflict("Checkpoints are being made; try again in a moment.")
 
-    async def make(self, *, asked: bool = False) -> bool:
-        """Make checkpoints if it is time, or if asked for; return whether this process did."""
+    async def make(self) -> bool:
+        """Make checkpoints if it is time; return whether this process did."""
         found = await self._records.get(TurnRecord, TURN_KEY)
         turn, etag = (found.value, found.etag) if found else (TurnRecord(), None)
         now = self._clock.now()
         if turn.holder and now < parse_timestamp(turn.until):
             return False
-        if not asked and turn.at and now < parse_timestamp(turn.at) + self._every:
+        if turn.at and now < parse_timestamp(turn.at) + self._every:
             return False
         mine = turn.model_copy(update={"holder": self._me, "until": timestamp(now + TURN)})
         try:

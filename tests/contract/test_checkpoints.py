@@ -86,7 +86,7 @@ async def test_whoever_asks_for_one_gets_it_of_their_own_runs_alone(store: Store
     await ours.checkpointer.now(ours.tenant)
     assert await theirs.kept() == []
     assert [statement(kept).events for kept in await ours.kept()] == [2, 4]
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
     assert len(await ours.kept()) == 2, "the round finds it known"
     assert [change.run for kept in await theirs.kept() for change in kept.changes] == [other]
     assert await ours.findings() == await theirs.findings() == []
@@ -97,7 +97,7 @@ async def test_somebody_asks_while_another_process_makes_them(store: Store, neig
     there = Vouched.over(neighbour, tmp_path, here.context)
     for _ in range(4):
         await here.append()
-        await asyncio.gather(here.checkpointer.make(asked=True), there.checkpointer.now(here.tenant))
+        await asyncio.gather(here.make_due(), there.checkpointer.now(here.tenant))
     assert await here.findings() == []
     assert statement((await here.kept())[-1]).runs == 4
 
@@ -109,8 +109,8 @@ async def test_of_two_processes_one_makes_them(store: Store, neighbour: Store, t
     for _ in range(3):
         for _ in range(4):
             await here.append()
-        await asyncio.gather(*(one.checkpointer.make(asked=True) for one in (here, there)))
-    await here.checkpointer.make(asked=True)
+        await asyncio.gather(*(one.make_due() for one in (here, there)))
+    await here.make_due()
     assert statement((await here.kept())[-1]).runs == 12
     assert await here.findings() == []
 
@@ -131,11 +131,11 @@ async def test_a_process_that_died_at_it_is_waited_for_and_then_another_makes_th
     task = asyncio.create_task(dead.checkpointer.make())
     await made.wait()
     task.cancel()
-    assert not await other.checkpointer.make(asked=True)
+    assert not await other.checkpointer.make()
     other.clock.time += checkpointing.TURN + timedelta(seconds=1)
-    assert await other.checkpointer.make(asked=True)
+    assert await other.checkpointer.make()
     await dead.append(run)
-    assert await other.checkpointer.make(asked=True)
+    assert await other.make_due()
     assert [statement(kept).events for kept in await dead.kept()] == [2, 4]
     assert [await other.anchor.read(dead.tenant, number) is not None for number in (1, 2, 3)] == [True, True, False]
     assert await dead.findings() == []
@@ -155,7 +155,7 @@ async def test_many_changes_are_one_checkpoint(store: Store, tmp_path: Path, mon
     fresh = Vouched.over(store, tmp_path, ours.context)
     fresh.clock.time = ours.clock.time
     await fresh.append()
-    await fresh.checkpointer.make(asked=True)
+    await fresh.make_due()
     assert await ours.findings() == []
 
 
@@ -173,7 +173,7 @@ async def test_a_run_that_is_deleted_cut_off_or_written_anew_is_found(store: Sto
     await ours.append(events=2)
     await ours.checkpointer.make()
     await ours.append(first, events=2)
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
     await ours.append(first)
     runs = await ours.runs()
     others = {run: events for run, events in runs.items() if run != first}
@@ -196,7 +196,7 @@ async def test_a_checkpoint_that_is_changed_deleted_moved_or_forged_is_found(sto
     for _ in range(4):
         await ours.append()
         await ours.append(run)
-        await ours.checkpointer.make(asked=True)
+        await ours.make_due()
     kept = list(enumerate(await ours.kept(), 1))
     assert await ours.findings(kept) == []
 
@@ -231,7 +231,7 @@ async def test_another_key_and_a_forked_chain_are_found(store: Store, tmp_path: 
     run = await ours.append()
     for _ in range(3):
         await ours.append(run)
-        await ours.checkpointer.make(asked=True)
+        await ours.make_due()
     kept = await ours.kept()
     lists = [record.changes for record in kept]
     thief = LocalSigner(tmp_path / "thief.pem")
@@ -257,7 +257,7 @@ async def test_what_was_anchored_shows_that_the_store_lost_its_end(store: Store,
     run = await ours.append()
     for _ in range(2):
         await ours.append(run)
-        await ours.checkpointer.make(asked=True)
+        await ours.make_due()
     data = store.tenant(ours.context)
     anchored = await ours.anchor.read(ours.tenant, 2)
     found = await data.records.get(CheckpointRecord, checkpoint_key(2))
@@ -266,7 +266,7 @@ async def test_what_was_anchored_shows_that_the_store_lost_its_end(store: Store,
     fresh = Vouched.over(store, tmp_path, ours.context)
     fresh.clock.time = ours.clock.time + timedelta(hours=1)
     await ours.append(run)
-    assert await fresh.checkpointer.make(asked=True)
+    assert await fresh.make_due()
     assert await latest_number(data) == 2
     assert await ours.anchor.read(ours.tenant, 2) == anchored
     with pytest.raises(Conflict):
@@ -285,9 +285,9 @@ async def test_an_anchor_that_was_away_gets_what_it_missed(
         patch.setattr(FileAnchor, "put", away)
         for _ in range(3):
             await ours.append()
-            await ours.checkpointer.make(asked=True)
+            await ours.make_due()
     await ours.append()
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
     assert all([await ours.anchor.read(ours.tenant, number) for number in range(1, 5)])
 
 
@@ -303,8 +303,8 @@ async def test_a_key_that_is_away_leaves_them_for_later(
     with monkeypatch.context() as patch:
         patch.setattr(LocalSigner, "sign", away)
         with pytest.raises(Unavailable):
-            await ours.checkpointer.make(asked=True)
-    assert await ours.checkpointer.make(asked=True)
+            await ours.make_due()
+    assert await ours.make_due()
     assert [statement(kept).events for kept in await ours.kept()] == [2]
 
 
@@ -313,7 +313,7 @@ async def test_one_tenants_changed_checkpoints_do_not_stop_anothers(
 ) -> None:
     ours, theirs = Vouched.over(store, tmp_path), Vouched.over(store, tmp_path)
     await ours.append()
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
 
     class Forged(Record):
         kind: ClassVar[str] = CheckpointRecord.kind
@@ -324,18 +324,19 @@ async def test_one_tenants_changed_checkpoints_do_not_stop_anothers(
     await data.records.put(checkpoint_key(1), Forged(), etag=found.etag)
     await ours.append()
     await theirs.append()
-    assert await theirs.checkpointer.make(asked=True)
+    theirs.clock.time = ours.clock.time
+    assert await theirs.make_due()
     assert len(await theirs.kept()) == 1
 
 
 async def test_evidence_of_an_erased_tenant_still_verifies_and_names_nobody(store: Store, tmp_path: Path) -> None:
     governed = await Governed(store).fill()
     ours = Vouched.over(store, tmp_path, governed.context)
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
     receipt = await governed.erase(eraser_of(store), "tenant", governed.tenant)
     assert receipt.done_at
     assert {line.store for line in receipt.receipt} & {"evidence"} == set()
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
     kept = await ours.kept()
     assert len(kept) == 2, "what the erasure ended is covered as well"
     assert await ours.findings() == []
@@ -391,7 +392,7 @@ async def test_another_organisations_checkpoint_vouches_for_nothing_here(store: 
     for _ in range(2):  # what is kept in memory of one is not the other's either
         await ours.append()
         await theirs.append()
-        await ours.checkpointer.make(asked=True)
+        await ours.make_due()
     for one in (ours, theirs):
         assert await one.findings() == []
         assert {change.run for record in await one.kept() for change in record.changes} == set(await one.runs())
@@ -424,10 +425,10 @@ async def test_what_went_wrong_is_told_with_its_tenant(
     monkeypatch.setattr(logging.getLogger("mandate"), "propagate", True)
     with monkeypatch.context() as patch:
         patch.setattr(FileAnchor, "put", away)
-        await ours.checkpointer.make(asked=True)
+        await ours.make_due()
     await ours.append()
     monkeypatch.setattr(Checkpointer, "_current", changed)
-    await ours.checkpointer.make(asked=True)
+    await ours.make_due()
     told = [(record.message, vars(record)["mandate"]["tenant"]) for record in caplog.records]
     assert told == [("A checkpoint was not anchored", ours.tenant), ("No checkpoint could be made", ours.tenant)]
 
@@ -440,7 +441,7 @@ async def test_the_checkpoint_that_covers_an_event_is_found(store: Store, tmp_pa
         await ours.append(run, events=1)
         places[number] = number
         await ours.append()
-        await ours.checkpointer.make(asked=True)
+        await ours.make_due()
     await ours.append(run, events=1)
     for stored in await data.log.read(run):
         found = await covering(data, run, stored.event.seq, stored.event.at)

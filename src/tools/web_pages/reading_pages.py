@@ -57,7 +57,7 @@ class _Text(HTMLParser):
         self.parts: list[str] = []
         self._unseen: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the signature
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser gives them by position and name
         if tag in _UNSEEN:
             self._unseen.append(tag)
 
