@@ -24,7 +24,7 @@ ENTRIES = [f"{store.name}.jsonl" for store in STORES if store.archives]
 async def taken(one: Governed, folder: Path, person: PrincipalId | None = None) -> Path:
     await Projector(one.store.platform).catch_up()
     vouched = Vouched.over(one.store, folder, one.context)
-    await vouched.checkpointer.make(asked=True)
+    await vouched.make_due()
     sealer = Sealer(one.store, vouched.signer, vouched.anchor, vouched.clock)
 
     async def vouch(manifest: str) -> bytes:

@@ -46,7 +46,7 @@ async def only_ours_goes(ours: Governed, theirs: Governed, part: str) -> None:
 async def evidence(ours: Governed, theirs: Governed) -> None:
     with TemporaryDirectory() as folder:
         made = Vouched.over(ours.store, Path(folder), ours.context)
-        await made.checkpointer.make(asked=True)
+        await made.make_due()
         (kept,) = await made.kept()
         covered = {run async for run in ours.store.governed.runs(ours.tenant)}
         assert {change.run for change in kept.changes} == covered
