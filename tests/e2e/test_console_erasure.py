@@ -85,7 +85,8 @@ async def test_the_owner_erases_the_organisation_and_takes_the_receipt(its_own: 
     assert "/data" not in page.url.removeprefix(its_own.url)[:5]
     async with aiohttp.ClientSession() as session:
         ingrid = await sign_in(session, its_own.url, INGRID)
-        assert (await ingrid.ask("GET", "/v1/data/inventory")).status == 403
+        # For some seconds a process may still know the organisation; then it is the store that refuses.
+        assert (await ingrid.ask("GET", "/v1/data/inventory")).status in (403, 409)
     assert await seeded(its_own) == []
 
 

@@ -1,0 +1,97 @@
+"""Whatever is sent by the forms of the console: an answer or a clear refusal, as a page; nothing is believed."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+
+from core import ID_PATTERN
+from mandate.client import Client
+from mandate.local.seeding import seed
+from mandate.local.stack import Stack, free_port, running
+from mandate.local.world import load_companies
+from mandate.people import sign_in
+from mandate.services import Services
+from mandate.settings import ROOT
+from page_forms import Form, crawl
+
+FORM = "application/x-www-form-urlencoded"
+SCRIPT = "<script>alert(1)</script>"
+HOSTILE = (
+    *("", "\x00", "\ufffe\u202e\u0301", SCRIPT, '"><img src=x onerror=alert(1)>', "-1", "9" * 400, "NaN", "[]"),
+    *("//evil.example/", "2026-13-45", "x\r\nSet-Cookie: session=mine", "run_0", "wörd " * 5_000),
+)
+BODIES = (
+    (FORM, b""),
+    (FORM, b"%ED%A0%80=%FF%FE&=&&&"),
+    (FORM, b"&".join(b"f%d=1" % number for number in range(101))),
+    (FORM, b"text=" + b"x" * 300_000),
+    ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\ncut off'),
+    ("multipart/form-data", b"without a boundary"),
+    ("application/json", b'{"text": {"a": []}}'),
+    ("text/plain", b"\xff\xfe"),
+)
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
+    """A product of its own, since some of what is sent does what the form is for."""
+    stack = Stack(tmp_path_factory.mktemp("forms"), free_port())
+    async with running(stack):
+        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+        yield stack
+
+
+async def test_no_form_of_the_console_breaks(product: Stack) -> None:
+    async with aiohttp.ClientSession() as session:
+        owner = await sign_in(session, product.url, load_companies(ROOT)[0].admin.username)
+        await owner.post("/v1/runs", {"agent": "support", "message": "How long is the warranty?"})
+        _, forms = await crawl("/", lambda path: read(session, product, owner, path))
+        kinds = {(re.sub(ID_PATTERN, "ID", form.action), *form.fields): form for form in forms}
+        assert len(kinds) > 15, "the console has this many forms at least"
+        wrong = [found for form in kinds.values() for found in await attacked(session, product, owner, form)]
+    assert not wrong, "\n".join(wrong)
+
+
+async def read(session: aiohttp.ClientSession, product: Stack, owner: Client, path: str) -> str:
+    async with session.get(f"{product.url}{path}", headers={"Authorization": f"Bearer {owner.token}"}) as answer:
+        return await answer.text() if answer.content_type == "text/html" else ""
+
+
+def bodies(form: Form) -> Iterator[tuple[str, bytes]]:
+    """Yield what is sent: each field with each hostile value and left out, and what is no such form at all."""
+    for name in form.fields:
+        for value in HOSTILE:
+            yield FORM, encoded({**form.fields, name: value})
+        yield FORM, encoded({key: value for key, value in form.fields.items() if key != name})
+        yield FORM, encoded(form.fields) + b"&" + encoded({name: "twice"})
+    yield from BODIES
+
+
+def encoded(fields: Mapping[str, str]) -> bytes:
+    return urlencode(fields).encode()
+
+
+async def attacked(session: aiohttp.ClientSession, product: Stack, owner: Client, form: Form) -> list[str]:
+    """Return what was wrong with the answers to a form."""
+    wrong: list[str] = []
+    for media_type, body in bodies(form):
+        headers = {"Authorization": f"Bearer {owner.token}", "Accept": "text/html", "Content-Type": media_type}
+        async with asyncio.timeout(60):
+            async with session.post(
+                f"{product.url}{form.action}", data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                text = (await answer.read()).decode()
+        what = f"{form.action} {media_type} {body[:200]!r}: {answer.status}"
+        if answer.status >= 500:
+            wrong.append(f"breaks: {what}: {text[-300:]}")
+        if answer.status >= 400 and answer.content_type != "text/html":
+            wrong.append(f"is refused without a page: {what} {answer.content_type}")
+        if SCRIPT in text or "mine" in answer.headers.get("Set-Cookie", "") or "evil" in str(answer.headers):
+            wrong.append(f"is believed: {what} {answer.headers}")
+    return wrong
