@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from mandate import DEFAULT_URL
+from mandate.infra.commands import infra, package
 
 app = typer.Typer(
     name="mandate",
@@ -23,6 +24,8 @@ knowledge = typer.Typer(help="What the agents may read.", no_args_is_help=True)
 policy = typer.Typer(help="The rules by which everything is decided.", no_args_is_help=True)
 data = typer.Typer(help="What is kept, taken away and erased.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.add_typer(infra, name="infra")
+app.add_typer(package, name="package")
 app.add_typer(policy, name="policy")
 app.add_typer(evidence, name="evidence")
 app.add_typer(knowledge, name="knowledge")

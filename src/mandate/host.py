@@ -23,6 +23,7 @@ from control import (
     load_governance,
 )
 from core import Clock, SystemClock
+from core.errors import Defect
 from data import Store
 from mandate.plans import Plan, load_plans
 from mandate.services import CALL, Name, Services, local_client_id
@@ -92,10 +93,17 @@ def product_tools(backoffice_url: str) -> Sequence[Tool]:
 
 
 def client_id(settings: Settings, identity: str) -> str:
-    """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`."""
+    """Return the client id of an identity of ours: on a laptop derived, elsewhere from `MANDATE_CLIENT_ID_<NAME>`.
+
+    Raises:
+        Defect: it is not set (`defect.settings`).
+    """
     if settings.is_local:
         return local_client_id(identity)
-    return os.environ[f"MANDATE_CLIENT_ID_{identity.upper()}"]
+    name = f"MANDATE_CLIENT_ID_{identity.upper()}"
+    if not (found := os.environ.get(name)):
+        raise Defect(f"Nothing starts here without {name}, the client id of an identity.", code="defect.settings")
+    return found
 
 
 @asynccontextmanager

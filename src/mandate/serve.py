@@ -14,11 +14,11 @@ from starlette.types import ASGIApp
 
 from mandate.compose import compose
 from mandate.front import Front
-from mandate.host import Host, open_host
+from mandate.host import Host, client_id, open_host
 from mandate.services import NAMES, Name, Services
 from mandate.settings import Settings
 from mandate.version import VERSION
-from telemetry import configure, configure_logging, shutdown, uvicorn_log_config
+from telemetry import Destinations, configure, configure_logging, shutdown, uvicorn_log_config
 
 GRACE_SECONDS = 5
 
@@ -77,8 +77,14 @@ async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], se
         settings: of this process.
     """
     configure_logging(pretty=settings.is_local and sys.stderr.isatty())
-    configure("mandate-" + "-".join(names), VERSION, settings.environment, settings.otlp_endpoint)
     identity = Services.load(settings.root / "environments").services[names[-1]].identity
+    sent = Destinations(
+        otlp=settings.otlp_endpoint,
+        insights=settings.insights,
+        client_id=client_id(settings, identity),
+        ca_file=settings.ca_file,
+    )
+    configure("mandate-" + "-".join(names), VERSION, settings.environment, sent)
     async with open_host(settings, identity) as host, AsyncExitStack() as stack:
         servers: list[tuple[_Server, socket.socket]] = []
         for name in NAMES:

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    insights: str = Field(default="", validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
+    """Where telemetry goes in Azure; the service's identity proves who sends it."""
     instance: str = Field(default_factory=lambda: os.environ.get("CONTAINER_APP_REPLICA_NAME", ""))
     """Name of this replica: no other's at the same time, and kept by its next process, which takes over at once."""
     readers: int = Field(default=2, ge=1)

@@ -3,11 +3,12 @@
 from telemetry.attributes import Attributes
 from telemetry.meters import meter_decision, meter_model, meter_run, meter_store, meter_tool
 from telemetry.records import configure_logging, log, uvicorn_log_config
-from telemetry.setup import configure, shutdown
+from telemetry.setup import Destinations, configure, shutdown
 from telemetry.tracing import Span, SpanKind, active_context, extract, inject, span
 
 __all__ = [
     "Attributes",
+    "Destinations",
     "Span",
     "SpanKind",
     "active_context",

@@ -1,14 +1,17 @@
-"""What telemetry is sent where. Without an endpoint no part of OpenTelemetry is even imported."""
+"""What telemetry is sent where. Without a destination no part of OpenTelemetry is even imported."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
 
     from telemetry.instruments import Instruments
 
@@ -38,8 +41,28 @@ class Telemetry:
 current = Telemetry()
 
 
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where telemetry is sent; nowhere by default.
+
+    Attributes:
+        otlp: a collector's base address, such as `http://127.0.0.1:4318`.
+        insights: connection string of Application Insights. It says where; who may send, an identity proves.
+        client_id: of that managed identity.
+        ca_file: certificate authority to trust in place of the usual ones, by Application Insights' exporter.
+    """
+
+    otlp: str = ""
+    insights: str = ""
+    client_id: str = ""
+    ca_file: Path | None = None
+
+
+NOWHERE = Destinations()
+
+
 def configure(
-    service: str, version: str, environment: str, otlp_endpoint: str | None = None, *, strict: bool | None = None
+    service: str, version: str, environment: str, to: Destinations = NOWHERE, *, strict: bool | None = None
 ) -> None:
     """Set telemetry up for this process; a second call replaces the first.
 
@@ -47,26 +70,28 @@ def configure(
         service: name under which this process reports.
         version: of the code.
         environment: `local`, `dev`, `staging`, `prod`.
-        otlp_endpoint: collector's base address, such as `http://127.0.0.1:4318`; None or empty: nothing is sent.
+        to: where spans and metrics are sent.
         strict: whether what may not leave is a `Defect` rather than dropped; by default in `local` only.
     """
     current.environment = environment
     current.strict = environment == LOCAL if strict is None else strict
     current.exporting = None
-    if otlp_endpoint:
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    if exporters := [*_collector(to), *_insights(to)]:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        address = otlp_endpoint.rstrip("/")
-        traces = OTLPSpanExporter(f"{address}/v1/traces", timeout=_EXPORT_SECONDS)
-        metrics = OTLPMetricExporter(f"{address}/v1/metrics", timeout=_EXPORT_SECONDS)
-        export_to(service, version, BatchSpanProcessor(traces), PeriodicExportingMetricReader(metrics))
+        processors = [BatchSpanProcessor(spans) for spans, _ in exporters]
+        _export(service, version, processors, [PeriodicExportingMetricReader(metrics) for _, metrics in exporters])
 
 
 def export_to(service: str, version: str, processor: "SpanProcessor", reader: "MetricReader") -> None:
     """Send spans to `processor` and metrics to `reader`, under the environment that is configured."""
+    _export(service, version, [processor], [reader])
+
+
+def _export(
+    service: str, version: str, processors: "Sequence[SpanProcessor]", readers: "Sequence[MetricReader]"
+) -> None:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -74,9 +99,33 @@ def export_to(service: str, version: str, processor: "SpanProcessor", reader: "M
 
     resource = _resource(service, version)
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
-    traces.add_span_processor(processor)
-    metrics = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+    for processor in processors:
+        traces.add_span_processor(processor)
+    metrics = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
     current.exporting = Exporting(traces, metrics, Instruments(metrics.get_meter("mandate")))
+
+
+def _collector(to: Destinations) -> "list[tuple[SpanExporter, MetricExporter]]":
+    if not to.otlp:
+        return []
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    address = to.otlp.rstrip("/")
+    return [
+        (
+            OTLPSpanExporter(f"{address}/v1/traces", timeout=_EXPORT_SECONDS),
+            OTLPMetricExporter(f"{address}/v1/metrics", timeout=_EXPORT_SECONDS),
+        )
+    ]
+
+
+def _insights(to: Destinations) -> "list[tuple[SpanExporter, MetricExporter]]":
+    if not to.insights:
+        return []
+    from telemetry.azure_monitor import exporters
+
+    return [exporters(to.insights, to.client_id, to.ca_file, _EXPORT_SECONDS)]
 
 
 async def shutdown() -> bool:

@@ -60,7 +60,14 @@ def catalogue_names() -> set[str]:
 
 def test_every_setting_that_a_service_declares_is_read() -> None:
     declared = {name.rstrip("*") for service in SERVICES.services.values() for name in service.settings}
-    assert declared - environment_names() - catalogue_names() == set()
+    clients = {f"MANDATE_CLIENT_ID_{name.upper()}" for name in SERVICES.identity_names()}
+    assert declared - environment_names() - catalogue_names() - clients == {"AZURE_TOKEN_CREDENTIALS"}  # azure-identity
+
+
+def test_a_service_is_told_who_it_is_and_who_may_call_it() -> None:
+    for name, service in SERVICES.services.items():
+        needed = {f"MANDATE_CLIENT_ID_{identity.upper()}" for identity in (service.identity, *service.accepts)}
+        assert {setting for setting in service.settings if setting.startswith("MANDATE_CLIENT_ID_")} == needed, name
 
 
 def test_every_setting_of_a_catalogue_reaches_the_service_that_calls_models() -> None:

@@ -30,6 +30,7 @@ from core import (
 from core.errors import Defect, NotFound
 from core.parts import RunKind, RunState, Usage
 from telemetry import (
+    Destinations,
     configure,
     extract,
     inject,
@@ -62,14 +63,14 @@ def context(tenant: str = "ten_a") -> TenantContext:
 async def put_back() -> AsyncGenerator[None]:
     yield
     await shutdown()
-    configure("test", "0", "local", None)
+    configure("test", "0", "local")
 
 
 class Exported:
     """A set-up that keeps in memory what would be sent."""
 
     def __init__(self, environment: str) -> None:
-        configure("orchestration", "1.2.3", environment, None)
+        configure("orchestration", "1.2.3", environment)
         self._spans = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
         export_to("orchestration", "1.2.3", SimpleSpanProcessor(self._spans), self._reader)
@@ -96,7 +97,7 @@ def test_nothing_of_opentelemetry_is_imported_without_an_endpoint() -> None:
     program = """
 import sys, telemetry
 from core import *
-telemetry.configure("s", "1", "prod", None)
+telemetry.configure("s", "1", "prod")
 who = TenantContext(TenantId("ten_a"), Principal(PrincipalId("p"), PrincipalKind.USER), "", "", "c")
 with telemetry.span("chat", who, step=1):
     telemetry.inject({})
@@ -137,7 +138,7 @@ async def test_a_turn_is_a_tree_of_spans_each_with_tenant_environment_and_correl
 
 @pytest.mark.parametrize("environment", ["local", "prod"])
 def test_a_span_without_a_tenant_is_a_defect_even_when_nothing_is_exported(environment: str) -> None:
-    configure("s", "1", environment, None)
+    configure("s", "1", environment)
     with pytest.raises(Defect):
         span("chat chat", context(tenant=""))
 
@@ -277,7 +278,7 @@ async def test_a_real_collector_receives_spans_and_metrics_and_no_content() -> N
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        configure("orchestration", "1.2.3", "prod", f"http://127.0.0.1:{runner.addresses[0][1]}/")
+        configure("orchestration", "1.2.3", "prod", Destinations(f"http://127.0.0.1:{runner.addresses[0][1]}/"))
         with pytest.raises(ValueError, match=CANARY), span("chat chat", context(), tool=CANARY, step=3):
             raise ValueError(CANARY)
         use_every_meter("ten_a")
@@ -304,7 +305,7 @@ async def test_a_real_collector_receives_spans_and_metrics_and_no_content() -> N
 
 
 async def test_work_goes_on_and_stops_in_time_when_no_collector_is_there() -> None:
-    configure("orchestration", "1.2.3", "prod", "http://127.0.0.1:9")
+    configure("orchestration", "1.2.3", "prod", Destinations("http://127.0.0.1:9"))
     with span("chat chat", context()):
         use_every_meter("ten_a")
     async with asyncio.timeout(12):
@@ -382,7 +383,7 @@ def test_a_line_says_when_what_where_and_for_whom() -> None:
 
 
 def test_no_line_repeats_what_went_wrong_in_somebody_elses_words(lines: list[str]) -> None:
-    configure("s", "1", "prod", None)
+    configure("s", "1", "prod")
     log(logging.ERROR, "A tool broke", error=raised(), tenant="ten_a", tool=CANARY)
     logging.getLogger("a.library").error("could not read %s", CANARY, exc_info=raised())
     logging.getLogger("asyncio").error(f"Task exception was never retrieved: {CANARY}")  # noqa: G004 - as asyncio does
@@ -413,7 +414,7 @@ def test_logging_goes_to_standard_error_one_object_a_line() -> None:
     program = """
 import logging, telemetry, warnings
 telemetry.configure_logging(pretty=PRETTY)
-telemetry.configure("s", "1", "prod", None)
+telemetry.configure("s", "1", "prod")
 telemetry.log(logging.INFO, "Ready", port=8000)
 telemetry.log(logging.DEBUG, "Hidden")
 logging.getLogger("library").info("hidden")

@@ -1,0 +1,55 @@
+// Development: the smallest stamp that has everything. Values only; what is made of them is in infra/.
+// What differs from one release or publisher to the next comes from the variables that docs/deploy.md explains.
+using '../../infra/main.bicep'
+
+param environmentName = 'dev'
+
+param stamps = [
+  {
+    name: 'mandate-dev-weu'
+    location: 'westeurope'
+    failoverLocation: 'swedencentral'
+    geography: 'westeurope'
+    addressSpace: '10.64.0.0/22'
+    monthlyBudget: 1500
+  }
+]
+
+param released = {
+  image: readEnvironmentVariable(
+    'MANDATE_INFRA_IMAGE',
+    'registry.example/mandate@sha256:0000000000000000000000000000000000000000000000000000000000000000'
+  )
+  revision: readEnvironmentVariable('MANDATE_INFRA_REVISION', 'first')
+  stable: readEnvironmentVariable('MANDATE_INFRA_STABLE', '')
+  weight: int(readEnvironmentVariable('MANDATE_INFRA_WEIGHT', '0'))
+}
+
+param imageRegistry = {
+  id: readEnvironmentVariable('MANDATE_INFRA_REGISTRY_ID', '')
+  pullIdentityId: readEnvironmentVariable('MANDATE_INFRA_PULL_IDENTITY_ID', '')
+}
+
+param around = {
+  consoleClientId: readEnvironmentVariable('MANDATE_INFRA_CONSOLE_CLIENT_ID', '00000000-0000-0000-0000-000000000000')
+  sourcesClientId: readEnvironmentVariable('MANDATE_INFRA_SOURCES_CLIENT_ID', '')
+  backOffice: readEnvironmentVariable('MANDATE_INFRA_BACK_OFFICE', 'https://backoffice.example')
+  pages: readEnvironmentVariable('MANDATE_INFRA_PAGES', '')
+  publicAddress: readEnvironmentVariable('MANDATE_INFRA_PUBLIC_ADDRESS', '')
+}
+
+param sized = {
+  zoneRedundant: false
+  fewestReplicas: 1
+  mostReplicas: 2
+  throughput: 1000
+  modelCapacity: 30
+  evidenceDays: 1
+  evidencePolicy: 'Unlocked'
+  logDays: 30
+  logGigabytes: 2
+}
+
+param alertEmail = readEnvironmentVariable('MANDATE_INFRA_ALERT_EMAIL', 'operators@mandate.example')
+
+param budgetSince = '2026-12-01'

@@ -1,0 +1,55 @@
+// Staging: as production, with fewer replicas. Values only; what is made of them is in infra/.
+// What differs from one release or publisher to the next comes from the variables that docs/deploy.md explains.
+using '../../infra/main.bicep'
+
+param environmentName = 'staging'
+
+param stamps = [
+  {
+    name: 'mandate-staging-weu'
+    location: 'westeurope'
+    failoverLocation: 'swedencentral'
+    geography: 'westeurope'
+    addressSpace: '10.65.0.0/22'
+    monthlyBudget: 2500
+  }
+]
+
+param released = {
+  image: readEnvironmentVariable(
+    'MANDATE_INFRA_IMAGE',
+    'registry.example/mandate@sha256:0000000000000000000000000000000000000000000000000000000000000000'
+  )
+  revision: readEnvironmentVariable('MANDATE_INFRA_REVISION', 'first')
+  stable: readEnvironmentVariable('MANDATE_INFRA_STABLE', '')
+  weight: int(readEnvironmentVariable('MANDATE_INFRA_WEIGHT', '0'))
+}
+
+param imageRegistry = {
+  id: readEnvironmentVariable('MANDATE_INFRA_REGISTRY_ID', '')
+  pullIdentityId: readEnvironmentVariable('MANDATE_INFRA_PULL_IDENTITY_ID', '')
+}
+
+param around = {
+  consoleClientId: readEnvironmentVariable('MANDATE_INFRA_CONSOLE_CLIENT_ID', '00000000-0000-0000-0000-000000000000')
+  sourcesClientId: readEnvironmentVariable('MANDATE_INFRA_SOURCES_CLIENT_ID', '')
+  backOffice: readEnvironmentVariable('MANDATE_INFRA_BACK_OFFICE', 'https://backoffice.example')
+  pages: readEnvironmentVariable('MANDATE_INFRA_PAGES', '')
+  publicAddress: readEnvironmentVariable('MANDATE_INFRA_PUBLIC_ADDRESS', '')
+}
+
+param sized = {
+  zoneRedundant: true
+  fewestReplicas: 1
+  mostReplicas: 4
+  throughput: 1000
+  modelCapacity: 50
+  evidenceDays: 7
+  evidencePolicy: 'Unlocked'
+  logDays: 30
+  logGigabytes: 5
+}
+
+param alertEmail = readEnvironmentVariable('MANDATE_INFRA_ALERT_EMAIL', 'operators@mandate.example')
+
+param budgetSince = '2026-12-01'

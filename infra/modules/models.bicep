@@ -1,0 +1,123 @@
+metadata description = 'One account of Azure AI Foundry and the deployments that the catalogue names for it.'
+
+@description('Name of the stamp: names of identities begin with it.')
+param name string
+
+@description('What the account is for: primary, or failover.')
+param role string
+
+@description('Azure region of the account.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Resource id of the Log Analytics workspace that takes the logs.')
+param workspaceId string
+
+@description('The targets of environments/<environment>/models.yaml that this account serves, each deployment once.')
+param targets array
+
+@description('How the deployments process: within the region, or within the data zone. Never all over the world.')
+@allowed(['Standard', 'DataZoneStandard'])
+param processing string
+
+@description('Of each deployment, in thousands of tokens a minute.')
+@minValue(1)
+param capacity int
+
+@description('Names of the identities that call the models.')
+param users array
+
+@description('Whether the identities are of another tenant than who deploys: a managed application.')
+param crossTenant bool
+
+var openAiUser = '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
+var unique = '${name}-${role}-${uniqueString(resourceGroup().id)}'
+
+resource account 'Microsoft.CognitiveServices/accounts@2026-03-01' = {
+  name: unique
+  location: location
+  tags: tags
+  kind: 'AIServices'
+  sku: { name: 'S0' }
+  properties: {
+    customSubDomainName: unique
+    disableLocalAuth: true
+    publicNetworkAccess: 'Disabled'
+    networkAcls: { defaultAction: 'Deny' }
+    restrictOutboundNetworkAccess: true
+    allowedFqdnList: []
+  }
+}
+
+resource filters 'Microsoft.CognitiveServices/accounts/raiPolicies@2026-03-01' = {
+  parent: account
+  name: 'mandate'
+  properties: {
+    basePolicyName: 'Microsoft.DefaultV2'
+    mode: 'Blocking'
+    contentFilters: [
+      { name: 'Hate', source: 'Prompt', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Hate', source: 'Completion', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Sexual', source: 'Prompt', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Sexual', source: 'Completion', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Violence', source: 'Prompt', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Violence', source: 'Completion', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Selfharm', source: 'Prompt', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Selfharm', source: 'Completion', severityThreshold: 'Medium', enabled: true, blocking: true }
+      { name: 'Jailbreak', source: 'Prompt', enabled: true, blocking: true }
+      { name: 'Protected Material Text', source: 'Completion', enabled: true, blocking: true }
+    ]
+  }
+}
+
+// One after the other: an account takes one change at a time.
+@batchSize(1)
+resource deployments 'Microsoft.CognitiveServices/accounts/deployments@2026-03-01' = [
+  for target in targets: {
+    parent: account
+    name: target.model
+    tags: tags
+    sku: { name: processing, capacity: capacity }
+    properties: {
+      model: { format: 'OpenAI', name: target.model, version: target.version }
+      versionUpgradeOption: 'NoAutoUpgrade'
+      raiPolicyName: filters.name
+    }
+  }
+]
+
+resource identities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
+  for user in users: { name: '${name}-${user}' }
+]
+
+resource mayCall 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (user, i) in users: {
+    scope: account
+    name: guid(account.id, identities[i].id, openAiUser)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', openAiUser)
+      principalId: identities[i].properties.principalId
+      principalType: 'ServicePrincipal'
+      delegatedManagedIdentityResourceId: crossTenant ? identities[i].id : null
+    }
+  }
+]
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: account
+  name: 'logs'
+  properties: {
+    workspaceId: workspaceId
+    // Not RequestResponse and Trace, which may quote what was asked.
+    logs: [{ category: 'Audit', enabled: true }]
+    metrics: [{ category: 'AllMetrics', enabled: true }]
+  }
+}
+
+@description('Resource id of the account.')
+output accountId string = account.id
+
+@description('Where the models answer.')
+output address string = account.properties.endpoints['OpenAI Language Model Instance API']

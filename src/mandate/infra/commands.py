@@ -1,0 +1,89 @@
+"""`mandate infra` and `mandate package`: the commands; what they do is imported when they are called."""
+
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from core.errors import MandateError
+
+infra = typer.Typer(help="Build and check what is deployed to Azure.", no_args_is_help=True)
+package = typer.Typer(help="Make what is published.", no_args_is_help=True)
+
+Environment = Annotated[Literal["dev", "staging", "prod", "all"], typer.Argument(help="Of which environment.")]
+Validate = Annotated[bool, typer.Option("--validate", help="Compare with the files rather than write them.")]
+
+
+@infra.command("lint")
+def infra_lint() -> None:
+    """Name everything that the Bicep linter finds; exits with 1 if it finds anything, warnings included."""
+    from mandate.infra.building import lint
+
+    raise typer.Exit(told(lint))
+
+
+@infra.command("build")
+def infra_build(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Where the templates go.")] = Path(".mandate/infra"),
+) -> None:
+    """Compile what is deployed to ARM templates."""
+    from mandate.infra.building import build
+
+    raise typer.Exit(told(lambda: build(out)))
+
+
+@infra.command("snapshot")
+def infra_snapshot(environment: Environment = "all", validate: Validate = False) -> None:
+    """Write every resource that would be deployed into the environments' main.snapshot.json, for review."""
+    from mandate.infra.building import snapshot
+
+    raise typer.Exit(told(lambda: snapshot(() if environment == "all" else (environment,), validate=validate)))
+
+
+@infra.command("check")
+def infra_check(
+    paths: Annotated[list[Path], typer.Argument(help="Templates, parameters, createUiDefinition.json; or folders.")],
+    warnings: Annotated[bool, typer.Option(help="Name also what blocks no certification.")] = True,
+    today: Annotated[str, typer.Option(help="The day from which the age of API versions counts.")] = "",
+) -> None:
+    """Check JSON files by the rules of certification, each finding under its rule's published name."""
+    from mandate.infra.checking import check
+
+    raise typer.Exit(told(lambda: check(paths, _day(today) or date.today(), warnings=warnings)))  # noqa: DTZ011 - the day here
+
+
+@package.command("managed-app")
+def package_managed_app(
+    image: Annotated[str, typer.Option(help="The image, by its digest, that anybody may pull.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The file to write.")] = Path(".mandate/managed-app.zip"),
+    same_tenant: Annotated[
+        bool, typer.Option("--same-tenant", help="For a trial in the publisher's own tenant.")
+    ] = False,
+) -> None:
+    """Make the package of the managed application for Partner Center, if it passes the rules of certification."""
+    from mandate.infra.packaging import Release
+    from mandate.infra.packaging import package as work
+
+    def make() -> int:
+        return work(out, Release(image, cross_tenant=not same_tenant), date.today())  # noqa: DTZ011 - the day here
+
+    raise typer.Exit(told(make))
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise typer.BadParameter("This is no day such as 2026-11-23.") from None
+
+
+def told(work: Callable[[], int]) -> int:
+    """Return a command's exit code; what it raises on purpose is told in a line, without a stack."""
+    try:
+        return work()
+    except MandateError as error:
+        print(f"{error.message} ({error.code})", file=sys.stderr)
+        return 1

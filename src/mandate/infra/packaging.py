@@ -1,0 +1,85 @@
+"""`mandate package managed-app`: the zip that Partner Center takes, the same bytes from the same sources."""
+
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core.errors import BadRequest
+from mandate.infra.bicep import Bicep
+from mandate.infra.checking import found_in
+from mandate.infra.documents import fields, parse
+from mandate.settings import ROOT
+
+FOLDER = ROOT / "infra" / "managed-app"
+FORM = "createUiDefinition.json"
+VIEW = "viewDefinition.json"
+TEMPLATE = "mainTemplate.json"
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+_READABLE = 0o644 << 16
+_BY_DIGEST = re.compile(r"[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a package installs.
+
+    Attributes:
+        image: by its digest, from a registry that the customer's subscription can read without a key.
+        cross_tenant: the publisher's tenant deploys into the customer's, as from the marketplace.
+    """
+
+    image: str
+    cross_tenant: bool = True
+
+    def __post_init__(self) -> None:
+        if not _BY_DIGEST.fullmatch(self.image):
+            raise BadRequest("Name the image by its digest: registry/name@sha256:...")
+
+
+def package(out: Path, release: Release, today: date) -> int:
+    """Write the package; return 1, and write nothing, if it would not be certified.
+
+    Args:
+        out: the file to write.
+        release: what it installs.
+        today: from which the age of API versions counts.
+    """
+    with TemporaryDirectory() as folder:
+        template = Path(folder) / TEMPLATE
+        Bicep.find().build(ROOT / "infra" / "stamp.bicep", template)
+        parts = assemble(Path(folder), template.read_text(), release)
+        blocking = [finding for finding in found_in(Path(folder), today) if finding.blocking]
+        if blocking:
+            print("\n".join(map(str, blocking)))
+            return 1
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(parts, out)
+    print(out)
+    return 0
+
+
+def assemble(folder: Path, template: str, release: Release) -> list[Path]:
+    """Put the parts of the package into a folder and return them; `template` is the compiled stamp."""
+    form = parse((FOLDER / FORM).read_text())
+    fields(form, "parameters", "outputs").update({"image": release.image, "crossTenant": release.cross_tenant})
+    parts = {
+        FORM: json.dumps(form, indent=2),
+        TEMPLATE: json.dumps(parse(template), separators=(",", ":")),
+        VIEW: (FOLDER / VIEW).read_text(),
+    }
+    for name, content in parts.items():
+        (folder / name).write_text(content)
+    return [folder / name for name in parts]
+
+
+def write(parts: list[Path], out: Path) -> None:
+    """Write files into a zip, at its root, without anything that differs from one time or machine to the next."""
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for part in parts:
+            entry = zipfile.ZipInfo(part.name, _MOMENT)
+            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, _READABLE, 3
+            archive.writestr(entry, part.read_bytes())

@@ -1,0 +1,124 @@
+"""Telemetry into Application Insights: Microsoft's own exporter against a strict stand-in over HTTPS, by identity."""
+
+import asyncio
+import gzip
+import json
+import ssl
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from core import Effect, Principal, PrincipalId, PrincipalKind, TenantContext, TenantId
+from emulators.authority import LocalAuthority
+from telemetry import Destinations, configure, meter_tool, shutdown, span
+from telemetry.azure_monitor import OFF
+
+CANARY = "canary words of a customer"
+INSTRUMENTATION = "11111111-2222-4333-8444-555555555555"
+CLIENT_ID = "6f4f6f0a-0000-4000-8000-000000000001"
+TOKEN = "let me report"
+ME = TenantContext(
+    tenant=TenantId("ten_a"),
+    principal=Principal(id=PrincipalId("prn_a"), kind=PrincipalKind.USER),
+    plan="team",
+    region="westeurope",
+    correlation="cor_a",
+)
+
+
+@dataclass
+class Insights:
+    """Ingestion that takes what comes by token, and the platform's endpoint that gives that token to one identity."""
+
+    items: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    refused: int = 0
+
+    async def token(self, request: web.Request) -> web.Response:
+        wanted = {"resource": "https://monitor.azure.com/", "client_id": CLIENT_ID, "api-version": "2019-08-01"}
+        if dict(request.query) != wanted or request.headers.get("X-IDENTITY-HEADER") != "secret":
+            return web.json_response({"error": "invalid_request"}, status=400)
+        return web.json_response({"access_token": TOKEN, "expires_on": "4102444800", "token_type": "Bearer"})
+
+    async def track(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self.refused += 1
+            return self._told({}, status=401)
+        body = await request.read()  # the server has unpacked it, unless it does not know how
+        text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+        found: list[dict[str, Any]] = json.loads(text)
+        assert all(item["iKey"] == INSTRUMENTATION for item in found)
+        self.items += found
+        return self._told({"itemsReceived": len(found), "itemsAccepted": len(found), "errors": []})
+
+    def _told(self, body: dict[str, Any], status: int = 200) -> web.Response:
+        response = web.json_response(body, status=status)
+        response.force_close()  # the exporter never closes its connections
+        return response
+
+
+@pytest.fixture
+async def insights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[Insights, Destinations]]:
+    authority = await asyncio.to_thread(LocalAuthority.open, tmp_path / "authority")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue(["127.0.0.1"]))
+    stand_in, app = Insights(), web.Application()
+    app.add_routes([web.get("/msi/token", stand_in.token), web.post("/v2.1/track", stand_in.track)])
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()  # the platform's endpoint is plain HTTP on the machine itself
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    plain, encrypted = (address[1] for address in runner.addresses)
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{plain}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "secret")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    for name in OFF:
+        monkeypatch.setenv(name, "")  # put back afterwards
+    connection = f"InstrumentationKey={INSTRUMENTATION};IngestionEndpoint=https://127.0.0.1:{encrypted}"
+    try:
+        yield stand_in, Destinations(insights=connection, client_id=CLIENT_ID, ca_file=authority.ca_file)
+    finally:
+        await shutdown()
+        configure("test", "0", "local")
+        await runner.cleanup()
+
+
+def use() -> None:
+    with pytest.raises(ValueError, match=CANARY), span("chat chat", ME, span_kind="client", tool=CANARY, step=3):
+        raise ValueError(CANARY)
+    meter_tool(ME, tool="issue_refund", effect=Effect.WRITE, outcome="ok", seconds=0.5)
+
+
+async def test_spans_and_metrics_arrive_by_the_identity_of_the_service_and_hold_no_content(
+    insights: tuple[Insights, Destinations],
+) -> None:
+    stand_in, destination = insights
+    configure("mandate-orchestration", "1.2.3", "prod", destination)
+    use()
+    assert await shutdown()
+    assert not stand_in.refused
+    (call,) = (item for item in stand_in.items if item["data"]["baseType"] == "RemoteDependencyData")
+    assert call["data"]["baseData"]["properties"]["mandate.tenant"] == "ten_a"
+    assert call["data"]["baseData"]["success"] is False
+    assert call["tags"]["ai.cloud.role"] == "mandate.mandate-orchestration"
+    metrics = [
+        (point["name"], item["data"]["baseData"]["properties"].get("mandate.outcome"))
+        for item in stand_in.items
+        if item["data"]["baseType"] == "MetricData"
+        for point in item["data"]["baseData"]["metrics"]
+    ]
+    assert ("mandate.tool.calls", "ok") in metrics
+    assert CANARY not in json.dumps(stand_in.items)
+
+
+async def test_who_has_no_identity_there_reports_nothing_and_goes_on(insights: tuple[Insights, Destinations]) -> None:
+    stand_in, destination = insights
+    stranger = Destinations(insights=destination.insights, client_id="another", ca_file=destination.ca_file)
+    configure("mandate-orchestration", "1.2.3", "prod", stranger)
+    use()
+    async with asyncio.timeout(30):
+        await shutdown()
+    assert stand_in.items == []
