@@ -6,7 +6,7 @@ reached it, and which page was asked for. What the model says is a function of w
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -285,8 +285,17 @@ def manifests() -> dict[str, AgentManifest]:
 
 
 @asynccontextmanager
-async def open_world(store: Store, office: Office, *, publisher: str | None = None) -> AsyncGenerator[World]:
-    """Open a process of the product; `publisher` are other policies of the publisher than those that are shipped."""
+async def open_world(
+    store: Store, office: Office, *, publisher: str | None = None, not_entitled: Container[TenantId] = ()
+) -> AsyncGenerator[World]:
+    """Open a process of the product.
+
+    Args:
+        store: all of its data.
+        office: what tools act upon.
+        publisher: other policies of the publisher than those that are shipped.
+        not_entitled: tenants whose subscription is not active, as it is at each decision.
+    """
     model = ScriptedModel()
     registry = Registry([*backoffice_tools(office.url), *web_page_tools()])
     carriers = Carriers(store, CLOCK, "orchestration-1")
@@ -295,6 +304,9 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
 
     async def token(scope: str) -> str:
         return TOKEN
+
+    async def entitled(tenant: TenantId) -> bool:
+        return tenant not in not_entitled
 
     async with open_session() as session:
         egress = Egress(session, [Origin.parse(office.url, scope="office")], token, pages=[f"{office.url}/pages/"])
@@ -315,6 +327,7 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
                 carriers=carriers,
                 driver=NoAlarm(),
                 sources=NoSources(),
+                entitled=entitled,
             ),
             office,
             model,

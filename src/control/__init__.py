@@ -6,13 +6,32 @@ from control.agents import AgentManifest, Prompt, load_agents
 from control.app import create_app
 from control.asking import ActionRequest, AgentFacts, Approval, Situation, Used
 from control.budgets import Budgets, Reservation
-from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
+from control.callers import (
+    ADMIN_ROLE,
+    NOBODY,
+    Caller,
+    ControlServices,
+    MarketplaceServices,
+    ServiceCaller,
+    UserCaller,
+)
 from control.calls import AssertedCall, Calls
 from control.directory import Binding, Directory, groups_now, member_name
 from control.erasures import Erasures
 from control.gate import ApprovalNeeded, Gate, Granted, Refused, Ruling, Verdict
 from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
+from control.marketplace import (
+    DeliveryRecord,
+    Desk,
+    LandingRecord,
+    Landings,
+    OpenDelivery,
+    SubscriptionRecord,
+    Subscriptions,
+    Terms,
+    WebhookCallers,
+)
 from control.money import Money
 from control.ordinary_day import ordinary_facts
 from control.policy import Question, Ruleset
@@ -44,6 +63,7 @@ from control.records import (
     SwitchesRecord,
     TenantRecord,
     binding_key,
+    owner_mark,
 )
 from control.sessions import Session, SessionLine, Sessions, csrf_token
 from control.switches import Capability, Switches, SwitchTold
@@ -80,6 +100,8 @@ __all__ = [
     "ChangedGroup",
     "ClassRule",
     "ControlServices",
+    "DeliveryRecord",
+    "Desk",
     "Directory",
     "ErasureReason",
     "ErasureRecord",
@@ -89,11 +111,15 @@ __all__ = [
     "Gate",
     "Governance",
     "Granted",
+    "LandingRecord",
+    "Landings",
     "Layer",
+    "MarketplaceServices",
     "MemberRecord",
     "Money",
     "MovedRecord",
     "NewPolicies",
+    "OpenDelivery",
     "PersonRecord",
     "Policies",
     "PolicyProblem",
@@ -120,13 +146,17 @@ __all__ = [
     "Sessions",
     "Situation",
     "StoreKeys",
+    "SubscriptionRecord",
+    "Subscriptions",
     "SwitchTold",
     "Switches",
     "SwitchesRecord",
     "TenantRecord",
+    "Terms",
     "Used",
     "UserCaller",
     "Verdict",
+    "WebhookCallers",
     "ask_by_hand",
     "binding_key",
     "check_layer",
@@ -141,6 +171,7 @@ __all__ = [
     "log_run",
     "member_name",
     "ordinary_facts",
+    "owner_mark",
     "parse_layer",
     "publisher_text",
     "recorded_in",

@@ -1,11 +1,13 @@
 """The control plane as a service."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from control.callers import ControlServices
-from control.routes import policies, switches, tenants
+from control.routes import marketplace, policies, switches, tenants
 from web import create_service
 
 MAX_BODY_BYTES = 100_000
@@ -13,9 +15,27 @@ MAX_BODY_BYTES = 100_000
 
 def create_app(deps: ControlServices, *, ready: Callable[[], Awaitable[None]] | None = None) -> FastAPI:
     """Return the app; `ready` says whether it can serve, by default whether the store answers."""
-    app = create_service(name="control", version=deps.version, ready=ready or deps.store.ready, max_body=MAX_BODY_BYTES)
+    app = create_service(
+        name="control",
+        version=deps.version,
+        ready=ready or deps.store.ready,
+        max_body=MAX_BODY_BYTES,
+        lifespan=lambda _: _at_work(deps),
+    )
     app.state.services = deps
     app.include_router(policies.router)
     app.include_router(switches.router)
     app.include_router(tenants.router)
+    app.include_router(marketplace.router)
     return app
+
+
+@asynccontextmanager
+async def _at_work(deps: ControlServices) -> AsyncGenerator[None]:
+    """Do what the marketplace tells, for as long as the service runs."""
+    if deps.marketplace is None:
+        yield
+        return
+    work = asyncio.create_task(deps.marketplace.desk.run())
+    yield
+    work.cancel()

@@ -10,15 +10,19 @@ from control import contexts
 from control.access import AccessLog
 from control.directory import Directory
 from control.erasures import Erasures
+from control.marketplace import Desk, Landings, Subscriptions, WebhookCallers
 from control.policy_store import Policies
 from control.switches import Switches
-from core import Actor, PrincipalKind, Role, TenantContext
+from core import PUBLISHER, Actor, PrincipalKind, Role, TenantContext
 from core.errors import Forbidden, MandateError, Unauthenticated
 from data import Store
 from web import correlation_of
 
 ADMIN_ROLE = "control.admin"
 """App role of the publisher's own services that may onboard tenants."""
+
+EDGE = "svc_interaction"
+"""The service that people reach, when it asks for somebody who has no tenant."""
 
 NOBODY = Actor(kind=PrincipalKind.USER, id="prn_nobody")
 """Stands for a caller who could not prove who they are."""
@@ -43,12 +47,23 @@ Caller: TypeAlias = UserCaller | ServiceCaller
 
 
 @dataclass(frozen=True, slots=True)
+class MarketplaceServices:
+    """What belongs to the marketplace, where the product is sold there."""
+
+    callers: WebhookCallers
+    desk: Desk
+    landings: Landings
+    subscriptions: Subscriptions
+
+
+@dataclass(frozen=True, slots=True)
 class ControlServices:
     """What the routes work with.
 
     Attributes:
         authenticate: returns who calls, or raises `Unauthenticated` or `Forbidden`; what it raises is recorded here.
         version: of the code.
+        marketplace: None where the product is not sold there.
     """
 
     store: Store
@@ -59,6 +74,7 @@ class ControlServices:
     erasures: Erasures
     authenticate: Callable[[Request], Awaitable[Caller]]
     version: str
+    marketplace: MarketplaceServices | None = None
 
 
 async def services(request: Request) -> ControlServices:
@@ -107,6 +123,22 @@ async def publisher(request: Request) -> TenantContext:
         case UserCaller(context=context):
             pass
     raise await _refusal(request, context, "Only the publisher's own services may do this.")
+
+
+async def edge(request: Request) -> TenantContext:
+    """Dependency: the edge in its own name, for people who have no tenant yet.
+
+    Raises:
+        Forbidden: anybody else, whatever their role in a tenant.
+    """
+    caller = await _caller(request)
+    if isinstance(caller, UserCaller):
+        if caller.context.tenant == PUBLISHER and caller.context.principal.id == EDGE:
+            return caller.context
+        context = caller.context
+    else:
+        context = contexts.publisher(correlation_of(request.scope), caller.service)
+    raise await _refusal(request, context, "Only the edge may ask this.")
 
 
 async def _holding(request: Request, *roles: Role) -> TenantContext:

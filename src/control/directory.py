@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -14,6 +15,7 @@ from control.records import (
     PersonRecord,
     TenantRecord,
     binding_key,
+    owner_mark,
 )
 from core import (
     Clock,
@@ -56,6 +58,7 @@ class Directory:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._tenants: Cache[str, TenantRecord] = Cache(clock)
+        self._active: Cache[TenantId, bool] = Cache(clock)
         self._members: Cache[tuple[TenantId, str], tuple[_Seen, PrincipalId]] = Cache(clock)
 
     @property
@@ -66,17 +69,14 @@ class Directory:
         """Return the authority of the person whose token this is; a first visit makes them a member.
 
         Raises:
-            Forbidden: no tenant is bound to the identity (`access.unbound`), the tenant is not active
-                (`access.suspended`), the person has no role (`access.no_role`), or no person (`access.not_a_user`).
+            Forbidden: no tenant is bound to the identity (`access.unbound`), the person has no role
+                (`access.no_role`), or it is no person (`access.not_a_user`).
         """
         if token.is_app:
             raise Forbidden("Sign in as a person; an application cannot use this.", code="access.not_a_user")
         tenant = await self._tenant_of(token)
-        if tenant.status != "active":
-            raise Forbidden(
-                "Your organisation's subscription is not active; ask its owner to renew it.", code="access.suspended"
-            )
-        roles = [role for role in Role if role in token.roles]
+        bought = tenant.owner == owner_mark(token.tenant_id, token.object_id)
+        roles = [role for role in Role if role in token.roles or (bought and role is Role.OWNER)]
         if not roles:
             raise Forbidden(
                 "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
@@ -96,6 +96,50 @@ class Directory:
         if found is None:
             raise NotFound("There is no such tenant.")
         return found.value
+
+    async def is_active(self, tenant: TenantId) -> bool:
+        """Return whether a tenant's subscription is active, as it was within five seconds; False if there is none."""
+
+        async def load(_: bool | None) -> bool:
+            found = await self._records.get(TenantRecord, tenant)
+            return found is not None and found.value.status == "active"
+
+        return await self._active.get(tenant, load)
+
+    async def check_active(self, tenant: TenantId) -> None:
+        """Return if a tenant may change things.
+
+        Raises:
+            Forbidden: its subscription is not active: it may read and export (`access.suspended`).
+        """
+        if not await self.is_active(tenant):
+            raise Forbidden(
+                "Your organisation's subscription is not active: you can read and export. Its owner can renew it.",
+                code="access.suspended",
+            )
+
+    async def update(self, tenant: TenantId, *, plan: str, status: Literal["active", "suspended", "closed"]) -> None:
+        """Write down what a tenant's subscription is now. Repeating it changes nothing.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        while True:
+            found = await self._records.get(TenantRecord, tenant)
+            if found is None:
+                raise NotFound("There is no such tenant.")
+            changed = found.value.model_copy(update={"plan": plan, "status": status})
+            if changed == found.value:
+                return
+            with suppress(PreconditionFailed):
+                await self._records.put(tenant, changed, etag=found.etag)
+                self._active.forget(tenant)
+                return
+
+    async def bound_to(self, tid: str, oid: str) -> TenantId | None:
+        """Return the tenant that an identity is bound to."""
+        found = await self._records.get(BindingRecord, binding_key(tid, oid))
+        return found.value.tenant if found else None
 
     async def tenants(self, cursor: str | None = None, limit: int = 100) -> Page[Versioned[TenantRecord]]:
         return await self._records.list(TenantRecord, cursor=cursor, limit=limit)

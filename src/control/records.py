@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from core import Actor, ContentRef, PrincipalId, TenantId
+from core import Actor, ContentRef, PrincipalId, TenantId, digest
 from data import Record
 
 PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -24,6 +24,7 @@ class TenantRecord(_Strict):
     Attributes:
         groups: Entra group object id to our name of the group.
         stamp: the deployment that holds its data.
+        owner: mark of the person for whom it was bought, who is an owner whatever their roles; see `owner_mark`.
     """
 
     kind: ClassVar[str] = "tenant"
@@ -35,6 +36,7 @@ class TenantRecord(_Strict):
     groups: dict[str, str] = Field(default={})
     stamp: str = "local"
     mode: Literal["publisher_hosted", "customer_hosted", "hybrid"] = "publisher_hosted"
+    owner: str = ""
 
 
 class BindingRecord(_Strict):
@@ -261,6 +263,11 @@ class BudgetRecord(_Strict):
 
 
 BUDGET_KEY = "current"
+
+
+def owner_mark(tid: str, oid: str) -> str:
+    """Return what a tenant's entry says of its owner: enough to know them again, too little to name them."""
+    return digest(f"{tid}/{oid}".encode())
 
 
 def binding_key(tid: str, oid: str) -> str:

@@ -26,6 +26,7 @@ from interaction.routes import (
     flags,
     holds,
     inventory,
+    marketplace,
     openai_chat,
     openai_responses,
     passages,
@@ -48,7 +49,7 @@ _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
     *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
     *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
-    *(openai_chat, openai_responses),
+    *(openai_chat, openai_responses, marketplace),
 )
 
 

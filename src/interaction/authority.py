@@ -15,7 +15,7 @@ from core.errors import BadRequest, Forbidden
 from interaction.cookies import SESSION_COOKIE
 from interaction.dependencies import InteractionDependencies, dependencies_of
 from telemetry import span
-from web import CSRF_HEADER, bearer_token, check_csrf, correlation_of
+from web import CSRF_HEADER, SAFE_METHODS, bearer_token, check_csrf, correlation_of
 
 
 class SessionCookie(SecurityBase):
@@ -72,6 +72,8 @@ class SignedIn(SecurityBase):
         request.state.context = context
         if session := getattr(request.state, "session", None):
             await check_csrf(request, session.csrf, deps.public_url)
+        if request.method not in SAFE_METHODS:
+            await deps.directory.check_active(context.tenant)
         deps.limits.take(context)
         if not context.has(*self._roles):
             wanted = " or ".join(self._roles)

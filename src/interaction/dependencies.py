@@ -14,7 +14,7 @@ from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
 from orchestration import Eraser
 from tools import Registry
-from web import OpenIdClient, TokenValidator
+from web import OpenIdClient, TokenValidator, Transport
 
 
 class Peer(Protocol):
@@ -46,6 +46,7 @@ class InteractionDependencies:
         environment: its name, for people to see where they are.
         currency: of all costs, as an ISO 4217 code.
         public_url: where people reach the product, without a slash at the end; links begin with it.
+        webhooks: the way to the control plane for what outsiders tell it.
         sign_ins: verifies what the provider says of those who sign in to the console.
     """
 
@@ -58,6 +59,7 @@ class InteractionDependencies:
     agents: Mapping[str, AgentManifest]
     orchestration: Peer
     control: Peer
+    webhooks: Transport
     limits: RateLimits
     registry: Registry
     eraser: Eraser

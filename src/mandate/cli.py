@@ -113,7 +113,7 @@ def serve(
 
 @app.command(hidden=True)
 def emulate(
-    name: Annotated[Literal["identity", "model", "backoffice", "cosmos"], typer.Argument()],
+    name: Annotated[Literal["identity", "model", "backoffice", "marketplace", "cosmos"], typer.Argument()],
     port: Annotated[int, typer.Option()],
     folder: Annotated[Path, typer.Option()],
 ) -> None:

@@ -15,10 +15,17 @@ import orchestration
 from control import (
     Budgets,
     ControlServices,
+    Desk,
     Gate,
+    Landings,
+    MarketplaceServices,
     Money,
     Sessions,
+    Subscriptions,
+    WebhookCallers,
 )
+from control.marketplace_api import RESOURCE as MARKETPLACE
+from control.marketplace_api import MarketplaceApi
 from core import Effect
 from core.errors import MandateError
 from data import Projector, verify_one
@@ -26,6 +33,7 @@ from data.azure_search import AzureSearch
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.notaries import open_notary
+from mandate.plans import load_terms
 from mandate.services import Name
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
@@ -51,6 +59,8 @@ from web import (
     Network,
     OpenIdClient,
     PeerClient,
+    TokenValidator,
+    Transport,
 )
 
 BACKOFFICE_SCOPE = "api://backoffice/.default"
@@ -72,7 +82,8 @@ async def compose(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
 async def _composed(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
     match name:
         case "control":
-            yield control.create_app(_control(host))
+            async with _control(host) as services:
+                yield control.create_app(services)
         case "orchestration":
             async with _orchestration(host) as dependencies:
                 yield orchestration.create_app(dependencies)
@@ -81,8 +92,10 @@ async def _composed(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
                 yield interaction.create_app(dependencies)
 
 
-def _control(host: Host) -> ControlServices:
-    return ControlServices(
+@asynccontextmanager
+async def _control(host: Host) -> AsyncGenerator[ControlServices]:
+    tokens = host.tokens("control")
+    yield ControlServices(
         store=host.store,
         directory=host.directory,
         policies=host.policies,
@@ -91,6 +104,40 @@ def _control(host: Host) -> ControlServices:
         erasures=host.erasures,
         authenticate=host.calls("control").caller,
         version=VERSION,
+        marketplace=_marketplace(host, tokens) if host.settings.marketplace_url else None,
+    )
+    await tokens.aclose()
+
+
+def _marketplace(host: Host, tokens: AzureServiceTokens) -> MarketplaceServices:
+    settings = host.settings
+    publisher = CustomerTokens(
+        issuer=settings.identity_issuer,
+        client_id=settings.marketplace_client_id,
+        identity=tokens,
+        session=host.session,
+    )
+    api = MarketplaceApi(
+        settings.marketplace_url,
+        lambda: publisher.token(settings.marketplace_tenant, f"{MARKETPLACE}/.default"),
+        host.session,
+    )
+    validator = TokenValidator(
+        issuer_template=settings.identity_issuer,
+        jwks_uri=settings.identity_jwks,
+        audience=settings.marketplace_client_id,
+        session=host.session,
+        clock=host.clock,
+        v1_issuer_template="https://sts.windows.net/{tid}/",
+    )
+    subscriptions = Subscriptions(
+        host.store, host.clock, api, host.directory, host.erasures, host.access, load_terms(settings)
+    )
+    return MarketplaceServices(
+        callers=WebhookCallers(validator, settings.marketplace_tenant, MARKETPLACE),
+        desk=Desk(host.store, host.clock, api, subscriptions),
+        landings=Landings(host.store, host.clock, api, subscriptions),
+        subscriptions=subscriptions,
     )
 
 
@@ -128,6 +175,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             driver=StoreDriver(host.store, host.clock, carriers, projector),
             readers=Readers(host.settings.readers),
             sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
+            entitled=host.directory.is_active,
         )
         signer, anchor = await stack.enter_async_context(
             open_notary(host.settings, client_id(host.settings, "orchestration"))
@@ -199,6 +247,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             switches=host.switches,
             agents=host.agents,
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
+            webhooks=_way(host, "control", host.settings.control_url),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
             limits=RateLimits({name: PlanRates(plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
             registry=registry,
@@ -229,15 +278,19 @@ def _provider(host: Host, tokens: AzureServiceTokens) -> OpenIdClient:
 
 
 def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: AssertionSigner) -> PeerClient:
-    app = host.apps.get(name)
     return PeerClient(
-        transport=InProcess(app) if app else Network(host.session, url),
+        transport=_way(host, name, url),
         audience_service=name,
         scope=f"{host.services.services[name].audience}/.default",
         tokens=tokens,
         signer=signer,
         clock=host.clock,
     )
+
+
+def _way(host: Host, name: Name, url: str) -> Transport:
+    app = host.apps.get(name)
+    return InProcess(app) if app else Network(host.session, url)
 
 
 async def _renew(host: Host, signer: AssertionSigner, sessions: Sessions) -> None:

@@ -1,11 +1,11 @@
-"""The laptop's one port: what is under `/identity` goes to the local identity provider, all else to the product."""
+"""The laptop's one port: what is under `/identity` and `/shop` goes to emulators, all else to the product."""
+
+from collections.abc import Mapping
 
 import aiohttp
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-
-PREFIX = "/identity"
 
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "content-encoding"}
@@ -13,24 +13,31 @@ _HOP_BY_HOP = frozenset(
 
 
 class Front:
-    """Forwards the identity provider's requests; streams of the product pass untouched."""
+    """Forwards the requests of emulators; streams of the product pass untouched.
 
-    def __init__(self, app: ASGIApp, identity_url: str, session: aiohttp.ClientSession) -> None:
+    Args:
+        app: the product.
+        behind: address of an emulator by the path that leads to it, such as `/identity`.
+        session: stays the caller's to close.
+    """
+
+    def __init__(self, app: ASGIApp, behind: Mapping[str, str], session: aiohttp.ClientSession) -> None:
         self._app = app
-        self._identity_url = identity_url.rstrip("/")
+        self._behind = behind
         self._session = session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope.get("path", "")
-        if scope["type"] != "http" or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
+        prefix = f"/{path.split('/')[1]}" if "/" in path else ""
+        if scope["type"] != "http" or prefix not in self._behind:
             await self._app(scope, receive, send)
             return
-        response = await self._forward(Request(scope, receive))
+        response = await self._forward(Request(scope, receive), prefix)
         await response(scope, receive, send)
 
-    async def _forward(self, request: Request) -> Response:
+    async def _forward(self, request: Request, prefix: str) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        url = f"{self._identity_url}{request.url.path.removeprefix(PREFIX)}{query}"
+        url = f"{self._behind[prefix]}{request.url.path.removeprefix(prefix)}{query}"
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
         timeout = aiohttp.ClientTimeout(total=30)
         try:
@@ -43,4 +50,4 @@ class Front:
                         response.headers.append(name, value)
                 return response
         except (aiohttp.ClientError, TimeoutError):
-            return Response("The local identity provider does not answer.", status_code=502, media_type="text/plain")
+            return Response("A local emulator does not answer.", status_code=502, media_type="text/plain")

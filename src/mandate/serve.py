@@ -120,9 +120,10 @@ def _server(app: ASGIApp) -> _Server:
 
 
 def _fronted(name: Name, app: ASGIApp, host: Host) -> ASGIApp:
-    """On a laptop people see one port: behind it, besides the product, is the identity provider."""
-    if name == "interaction" and host.settings.front_identity:
-        return Front(app, host.settings.front_identity, host.session)
+    """On a laptop people see one port: behind it, besides the product, are the emulators that people see."""
+    settings = host.settings
+    if name == "interaction" and settings.front_identity:
+        return Front(app, {"/identity": settings.front_identity, "/shop": f"{settings.front_shop}/shop"}, host.session)
     return app
 
 

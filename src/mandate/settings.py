@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     """Certificate authority to trust besides the system's: the laptop's own."""
     front_identity: str = ""
     """Laptop only: the identity provider that is reached through the public port, under `/identity`."""
+    front_shop: str = ""
+    """Laptop only: the marketplace that is reached through the public port, under `/shop`."""
+    marketplace_url: str = ""
+    """Of the marketplace's API; empty where the product is not sold there."""
+    marketplace_client_id: str = ""
+    """The app registration that the offer names, which trusts the identity of the control service."""
+    marketplace_tenant: str = ""
+    """The publisher's own Entra tenant, which the offer names."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     insights: str = Field(default="", validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
     """Where telemetry goes in Azure; the service's identity proves who sends it."""

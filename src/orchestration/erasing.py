@@ -14,6 +14,7 @@ from control import (
     MemberRecord,
     PersonRecord,
     SessionRecord,
+    SubscriptionRecord,
     TenantRecord,
     contexts,
 )
@@ -201,6 +202,23 @@ async def directory_entries(erasing: Erasing) -> int:
     directory, tenant = erasing.directory, erasing.record.tenant
     bindings = [f.key async for f in each(directory, BindingRecord) if f.value.tenant == tenant]
     return await _delete(directory, BindingRecord, bindings) + await _delete(directory, TenantRecord, [tenant])
+
+
+async def subscriptions(erasing: Erasing) -> int:
+    """Take out of the tenant's subscriptions who they were for; that they were, and what was paid for, stays."""
+    tenant = erasing.record.tenant
+    theirs = [f.key async for f in each(erasing.directory, SubscriptionRecord) if f.value.tenant == tenant]
+    return sum([await _bared(erasing.directory, key) for key in theirs])
+
+
+async def _bared(directory: TenantData, key: str) -> bool:
+    while True:
+        found = await directory.records.get(SubscriptionRecord, key)
+        if found is None or found.value.is_bare:
+            return False
+        with suppress(PreconditionFailed):
+            await directory.records.put(key, found.value.bare(), etag=found.etag)
+            return True
 
 
 async def sessions(erasing: Erasing) -> int:

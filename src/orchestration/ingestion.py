@@ -217,7 +217,7 @@ async def _index_batch(services: Services, document: _Document, lease: Lease) ->
         situation=Situation(
             label=OWN_WORDS,
             budget_left_micros=budget_left,
-            entitled=True,
+            entitled=await services.entitled(writer.data.context.tenant),
             used=Used(tokens=document.progress.usage.input_tokens),
         ),
     )

@@ -60,7 +60,9 @@ async def _find(services: Services, writer: RunWriter, request: SearchRequest) -
         query=Query(request.text, request.collections, request.limit, explain=True),
         deadline=services.clock.now() + timedelta(seconds=SECONDS),
         situation=Situation(
-            label=OWN_WORDS, budget_left_micros=await services.budgets.left(writer.data), entitled=True
+            label=OWN_WORDS,
+            budget_left_micros=await services.budgets.left(writer.data),
+            entitled=await services.entitled(writer.data.context.tenant),
         ),
     )
     try:

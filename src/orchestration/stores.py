@@ -131,6 +131,14 @@ STORES = (
         keeps="names organisations, neither people nor documents",
     ),
     DataStore(
+        name="subscriptions",
+        places=("record:subscription", "record:delivery", "record:open_delivery", "record:landing"),
+        isolates="the publisher's, under the marketplace's ids; each names its tenant, and no page gives another's",
+        exports="nothing: the customer has it where they bought it",
+        erases={"tenant": erasing.subscriptions},
+        keeps="for whom it was bought stays as long as the subscription: the marketplace says it with every look",
+    ),
+    DataStore(
         name="sessions",
         places=("record:session",),
         isolates="found by a secret that only the browser has; tokens are sealed under it",
@@ -172,6 +180,7 @@ STORES = (
         places=(
             "memory:control/directory.py:Directory._tenants",
             "memory:control/directory.py:Directory._members",
+            "memory:control/directory.py:Directory._active",
             "memory:control/policy_store.py:Policies._cache",
             "memory:control/keys.py:StoreKeys._cache",
             "memory:control/cache.py:Cache._entries",

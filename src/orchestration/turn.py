@@ -1,11 +1,11 @@
 """One run in the hands of this process: its writer, its state, and the content that it has touched."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from control import AgentFacts, AgentManifest, Budgets, Gate, Money, Situation, Used
-from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext
+from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext, TenantId
 from core.bodies import Body, RunEnded
 from core.parts import RunState
 from data import RunWriter, Sources, Store, TenantData
@@ -36,6 +36,7 @@ class Services:
     carriers: Carriers
     driver: Driver
     sources: Sources
+    entitled: Callable[[TenantId], Awaitable[bool]]
     hub: Hub = field(default_factory=Hub)
     readers: Readers = field(default_factory=Readers)
 
@@ -149,7 +150,7 @@ class Turn:
         return Situation(
             label=label,
             budget_left_micros=await budgets.left(self.data),
-            entitled=True,
+            entitled=await self.services.entitled(self.context.tenant),
             used=self._used(),
             calls_in_hour=await budgets.calls_in_hour(self.data),
         )

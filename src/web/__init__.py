@@ -9,6 +9,7 @@ from web.assertions import (
     VerifiedAssertion,
     request_target,
 )
+from web.bounded import read_bounded
 from web.correlation import CORRELATION_HEADER, Correlation, correlation_of
 from web.csrf import CSRF_FIELD, CSRF_HEADER, SAFE_METHODS, check_csrf
 from web.customer_tokens import CustomerTokens
@@ -22,7 +23,7 @@ from web.service import create_service
 from web.service_tokens import AzureServiceTokens, ServiceTokens, make_credential
 from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
 from web.tokens import TokenValidator, VerifiedToken, bearer_token
-from web.transports import InProcess, Network, Transport
+from web.transports import InProcess, Network, PeerRequest, Transport
 
 __all__ = [
     "ASSERTION_HEADER",
@@ -45,6 +46,7 @@ __all__ = [
     "Network",
     "OpenIdClient",
     "PeerClient",
+    "PeerRequest",
     "Problem",
     "PublishedKey",
     "RateLimiter",
@@ -67,6 +69,7 @@ __all__ = [
     "parse_last_event_id",
     "problem_response",
     "problem_responses",
+    "read_bounded",
     "read_events",
     "request_target",
 ]

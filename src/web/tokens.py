@@ -62,7 +62,7 @@ _Seconds = Annotated[int, Field(ge=0, le=2**53)]
 class _Claims(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
-    ver: Literal["2.0"]
+    ver: Literal["1.0", "2.0"]
     aud: str
     iss: str
     tid: Annotated[str, StringConstraints(pattern=_GUID)]
@@ -101,12 +101,21 @@ class TokenValidator:
         audience: what `aud` must be.
         session: for fetching keys; stays the caller's to close.
         clock: tells expiry.
+        v1_issuer_template: the same of tokens of version 1, `https://sts.windows.net/{tid}/`; none is taken without.
     """
 
     def __init__(
-        self, *, issuer_template: str, jwks_uri: str, audience: str, session: aiohttp.ClientSession, clock: Clock
+        self,
+        *,
+        issuer_template: str,
+        jwks_uri: str,
+        audience: str,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        v1_issuer_template: str = "",
     ) -> None:
         self._issuer_template = issuer_template
+        self._issuers = {"2.0": issuer_template, "1.0": v1_issuer_template}
         self._audience = audience
         self._clock = clock
         self._keys = SigningKeys(jwks_uri, session, clock)
@@ -202,9 +211,11 @@ class TokenValidator:
     def _check(self, claims: _Claims, key: SigningKey) -> None:
         if claims.aud != self._audience:
             raise _refused("audience")
-        if claims.iss != self._issuer_template.replace("{tid}", claims.tid):
+        if not claims.iss or claims.iss != self._issuers[claims.ver].replace("{tid}", claims.tid):
             raise _refused("issuer")
-        if key.issuer is not None and claims.iss != key.issuer.replace("{tenantid}", claims.tid):
+        # Keys name their issuer as version 2 does; those of version 1 are the same keys.
+        issuer = self._issuer_template.replace("{tid}", claims.tid)
+        if key.issuer is not None and issuer != key.issuer.replace("{tenantid}", claims.tid):
             raise _refused("issuer")
         if claims.nbf > self._clock.now().timestamp() + _LEEWAY_SECONDS:
             raise _refused("not_yet_valid")

@@ -19,6 +19,7 @@ from control import (
     binding_key,
     contexts,
     groups_now,
+    owner_mark,
 )
 from core import PUBLISHER, Role, TenantContext, TenantId, derived_id
 from core.errors import Conflict, Defect, Forbidden, NotFound
@@ -144,19 +145,32 @@ async def test_who_does_not_come_in(directory: Directory, changes: dict[str, obj
     assert refused.value.code == code
 
 
-async def test_a_suspended_tenant_is_out_within_five_seconds(
+async def test_a_suspended_tenant_may_change_nothing_within_five_seconds_and_can_read(
     directory: Directory, store: Store, clock: MovableClock
 ) -> None:
-    await directory.resolve(token(), correlation="c")
+    await directory.check_active(CONTOSO.id)
     records = store.tenant(contexts.publisher("test")).records
     found = await records.get(TenantRecord, CONTOSO.id)
     assert found
     await records.put(CONTOSO.id, CONTOSO.model_copy(update={"status": "suspended"}), etag=found.etag)
-    await directory.resolve(token(), correlation="c")
+    await directory.check_active(CONTOSO.id)
     clock.time += timedelta(seconds=5)
     with pytest.raises(Forbidden) as refused:
-        await directory.resolve(token(), correlation="c")
+        await directory.check_active(CONTOSO.id)
     assert refused.value.code == "access.suspended"
+    assert (await directory.resolve(token(), correlation="c")).tenant == CONTOSO.id
+
+
+async def test_who_it_was_bought_for_is_an_owner_whatever_their_roles(directory: Directory, store: Store) -> None:
+    records = store.tenant(contexts.publisher("test")).records
+    found = await records.get(TenantRecord, CONTOSO.id)
+    assert found
+    bought = CONTOSO.model_copy(update={"owner": owner_mark(token().tenant_id, token().object_id)})
+    await records.put(CONTOSO.id, bought, etag=found.etag)
+    context = await directory.resolve(token(roles=frozenset()), correlation="c")
+    assert context.principal.roles == {Role.OWNER}
+    with pytest.raises(Forbidden):
+        await directory.resolve(token(roles=frozenset(), object_id="somebody-else"), correlation="c")
 
 
 async def test_personal_accounts_share_a_tid_but_not_a_tenant(directory: Directory) -> None:

@@ -11,7 +11,7 @@ from evidence_world import Vouched
 from governed_world import Governed, eraser_of
 from identity_world import MovingClock
 
-from control import BindingRecord, Directory, SessionRecord, StoreKeys, TenantRecord, contexts
+from control import BindingRecord, Directory, SessionRecord, StoreKeys, SubscriptionRecord, TenantRecord, contexts
 from control.cache import FORGOTTEN, Cache
 from core import ID_PATTERN, TenantId
 from core.bodies import RunEnded
@@ -101,6 +101,41 @@ async def sessions(ours: Governed, theirs: Governed) -> None:
     assert (await _of(ours, SessionRecord), await _of(theirs, SessionRecord)) == (0, 1)
 
 
+async def subscriptions(ours: Governed, theirs: Governed) -> None:
+    records = ours.store.tenant(contexts.publisher("test")).records
+    for one in (ours, theirs):
+        await records.put(one.words.oid, _subscription(one), etag=None)
+    await erase(ours)
+    await erase(ours)
+    kept, other = [await records.get(SubscriptionRecord, one.words.oid) for one in (ours, theirs)]
+    assert kept
+    assert other
+    assert kept.value.is_bare
+    assert (other.value, kept.value.plan) == (_subscription(theirs), "team")
+
+
+def _subscription(one: Governed) -> SubscriptionRecord:
+    return SubscriptionRecord(
+        id="s",
+        offer="mandate",
+        name=one.words.name,
+        status="Unsubscribed",
+        plan="team",
+        base_plan="team",
+        quantity=None,
+        tenant=one.tenant,
+        beneficiary_tid=one.words.tid,
+        beneficiary_oid=one.words.oid,
+        bought_by_another=False,
+        allowed=("Read",),
+        term_start="",
+        term_end="",
+        term_unit="P1M",
+        auto_renew=True,
+        onboarding="done",
+    )
+
+
 async def views(ours: Governed, theirs: Governed) -> None:
     await Projector(ours.store.platform).catch_up()
     assert await theirs.data.views.get(RUNS.view, ours.running) is None
@@ -174,6 +209,7 @@ CHECKS: dict[str, Check] = {
     "records": records,
     "directory": directory,
     "sessions": sessions,
+    "subscriptions": subscriptions,
     "views": views,
     "erasures": erasures,
     "processes": processes,

@@ -148,7 +148,7 @@ async def test_an_app_is_told_from_a_person(validator: TokenValidator, clock: Mo
         ({"nbf": None}, "identity.missing_claim"),
         ({"exp": "tomorrow"}, "identity.malformed"),
         ({"exp": 10**40}, "identity.malformed"),
-        ({"ver": "1.0"}, "identity.malformed"),
+        ({"ver": "1.0"}, "identity.issuer"),
         ({"aud": ["api://mandate"]}, "identity.malformed"),
         ({"roles": "owner"}, "identity.malformed"),
         ({"roles": [1]}, "identity.malformed"),

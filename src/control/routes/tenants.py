@@ -168,4 +168,4 @@ async def erase_tenant(context: Publisher, tenant: _TenantId, deps: Services) ->
 
 
 def _view(record: TenantRecord) -> TenantView:
-    return TenantView.model_validate(record.model_dump(exclude={"groups"}))
+    return TenantView.model_validate(record.model_dump(exclude={"groups", "owner"}))

@@ -43,7 +43,7 @@ def token_routes(provider: Provider) -> APIRouter:
                 token, client_id = form.get("refresh_token", ""), form.get("client_id", "")
                 return _tokens(provider, tid, provider.grants.redeem_refresh(token, client_id=client_id))
             case "client_credentials":
-                if tid != provider.service_tid:
+                if tid != provider.service_tid or form.get("client_id") in provider.clients:
                     return _customer_token(provider, tid, form)
                 return _app_token(provider, form, request.headers.get("authorization", ""))
             case _:

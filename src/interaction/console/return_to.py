@@ -7,6 +7,9 @@ HOME = "/"
 
 SIGN_IN = "/sign-in"
 
+LANDING = "/marketplace/landing"
+"""Whoever signs in to come back here needs no place in a tenant: they have bought, and have none yet."""
+
 _OWN_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1999}")
 _NOT_BACK_TO = ("/sign-in", "/signed-", "/sign-out", "/identity", "/v1")
 

@@ -23,7 +23,7 @@ from mandate.local.world import Company, load_companies
 from mandate.services import Services, local_client_id
 from mandate.settings import ROOT, Settings
 from telemetry import uvicorn_log_config
-from web import TOKEN_EXCHANGE, TokenValidator
+from web import TOKEN_EXCHANGE, AzureServiceTokens, TokenValidator
 
 if TYPE_CHECKING:
     from emulators import identity
@@ -34,6 +34,11 @@ COSMOS = "https://127.0.0.1"
 """The SDK asks for a token for the account's host, without its port."""
 
 SEARCH = "https://search.azure.com"
+
+MARKETPLACE = "20e940b3-4c77-4b0b-9a53-9e16a1b010a7"
+"""The marketplace's own application in Entra: what its API's tokens are for, and who sends webhooks."""
+
+OFFER = Path("environments/local/marketplace.yaml")
 
 DATABASE = "mandate"
 
@@ -57,6 +62,9 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
         case "backoffice":
             async with _only(settings, BACKOFFICE, "backoffice.call") as authorize:
                 await _serve(_backoffice(authorize, folder, load_companies(settings.root)), port, folder)
+        case "marketplace":
+            async with _marketplace(settings, folder) as app:
+                await _serve(app, port, folder)
         case "cosmos":
             async with _only(settings, COSMOS, "store.readwrite") as authorize:
                 await _cosmos(authorize, settings, port, folder)
@@ -89,6 +97,10 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
         f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("orchestration")].object_id, TOKEN_EXCHANGE
     )
     sources = identity.ClientRegistration(settings.sources_client_id, "Mandate's sources", [], trusted, [SEARCH])
+    seller = identity.FederatedCredential(
+        f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("control")].object_id, TOKEN_EXCHANGE
+    )
+    offer = identity.ClientRegistration(settings.marketplace_client_id, "The offer", [], seller, [MARKETPLACE])
     command_line = identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])
     return identity.create_app(
         issuer_base=base,
@@ -108,12 +120,66 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
                 ],
             )
             for company in companies
-        ],
+        ]
+        + _buyers(settings),
         folder=folder / "identity",
-        services=services,
-        clients=[console, sources, command_line],
+        services={**services, MARKETPLACE: _seller(settings)},
+        clients=[console, sources, offer, command_line],
         header_secret=os.environ["IDENTITY_HEADER"],
     )
+
+
+def _buyers(settings: Settings) -> "list[identity.DirectoryTenant]":
+    """Return those who can buy and are no tenants yet; nobody gave them roles in an app that they do not have."""
+    from emulators import identity, marketplace
+
+    return [
+        identity.DirectoryTenant(
+            organisation.tid,
+            organisation.name,
+            [identity.DirectoryUser(user.username, user.name, user.object_id) for user in organisation.users],
+        )
+        for organisation in marketplace.load_catalogue(settings.root / OFFER).buyers
+    ]
+
+
+def _seller(settings: Settings) -> "identity.ServiceIdentity":
+    """Return the marketplace as a caller of the publisher's webhook."""
+    from emulators import identity
+
+    object_id = str(uuid.uuid5(uuid.UUID(MARKETPLACE), "object"))
+    return identity.ServiceIdentity(MARKETPLACE, object_id, "marketplace", {settings.marketplace_client_id: ()})
+
+
+@asynccontextmanager
+async def _marketplace(settings: Settings, folder: Path) -> AsyncGenerator[ASGIApp]:
+    from emulators import marketplace
+
+    tokens = AzureServiceTokens(MARKETPLACE)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        validator = TokenValidator(
+            issuer_template=settings.identity_issuer,
+            jwks_uri=settings.identity_jwks,
+            audience=MARKETPLACE,
+            session=session,
+            clock=SystemClock(),
+        )
+
+        async def authorize(token: str) -> None:
+            verified = await validator.verify(token)
+            if (verified.tenant_id, verified.app_id) != (settings.marketplace_tenant, settings.marketplace_client_id):
+                raise Forbidden("This is not the application that the offer names.", code="Forbidden")
+
+        yield marketplace.create_app(
+            authorize=authorize,
+            catalogue=marketplace.load_catalogue(settings.root / OFFER),
+            folder=folder / "marketplace",
+            webhook=f"{settings.public_url}/marketplace/webhook",
+            landing=f"{settings.public_url}/marketplace",
+            token=lambda: tokens.token(f"{settings.marketplace_client_id}/.default"),
+            session=session,
+        )
+        await tokens.aclose()
 
 
 def _service_identities(services: Services) -> "Mapping[str, identity.ServiceIdentity]":

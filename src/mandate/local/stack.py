@@ -17,14 +17,15 @@ import aiohttp
 
 from core.errors import Unavailable
 from emulators.authority import LocalAuthority
+from emulators.identity import SERVICE_TID
 from mandate.services import NAMES, Name
 from mandate.settings import ROOT
 
-Emulator = Literal["identity", "model", "backoffice", "cosmos"]
+Emulator = Literal["identity", "model", "backoffice", "marketplace", "cosmos"]
 
 StoreKind = Literal["sqlite", "cosmos"]
 
-EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice")
+EMULATORS: tuple[Emulator, ...] = ("identity", "model", "backoffice", "marketplace")
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -76,7 +77,7 @@ class Stack:
         return (name,) if self.replicas == 1 else tuple(f"{name}-{n}" for n in range(1, self.replicas + 1))
 
     def address(self, part: Emulator | Name) -> str:
-        scheme = "https" if part in ("model", "backoffice", "cosmos") else "http"
+        scheme = "https" if part in ("model", "backoffice", "marketplace", "cosmos") else "http"
         return f"{scheme}://127.0.0.1:{self.ports[part]}"
 
     async def start(self) -> None:
@@ -194,6 +195,10 @@ class Stack:
             "MANDATE_IDENTITY_ISSUER": f"{self.url}/identity/{{tid}}/v2.0",
             "MANDATE_IDENTITY_JWKS": f"{self.address('identity')}/common/discovery/v2.0/keys",
             "MANDATE_FRONT_IDENTITY": self.address("identity"),
+            "MANDATE_FRONT_SHOP": self.address("marketplace"),
+            "MANDATE_MARKETPLACE_URL": f"{self.address('marketplace')}/api",
+            "MANDATE_MARKETPLACE_CLIENT_ID": "mandate-marketplace",
+            "MANDATE_MARKETPLACE_TENANT": SERVICE_TID,
             "MANDATE_PUBLIC_URL": self.url,
             "MANDATE_CONSOLE_CLIENT_ID": "mandate-console",
             "MANDATE_SOURCES_CLIENT_ID": "mandate-sources",

@@ -58,6 +58,7 @@ def _welcome(stack: Stack, companies: list[Company], seconds: float) -> None:
     command = os.path.relpath(sys.argv[0])
     where = "" if stack.url == DEFAULT_URL else f" --url {stack.url}"
     console.print(f"\nAsk the support agent:  [bold]{command} chat --user {first}{where}[/bold]")
+    console.print(f"Buy it as a customer:   {stack.url}/shop")
     console.print(f"API description:        {stack.url}/openapi.json")
     console.print("Stop with Ctrl-C; everything is kept.\n")
 

@@ -4,18 +4,21 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from control import csrf_token
+from control import contexts, csrf_token
 from core.errors import BadRequest, Unauthenticated
 from interaction.console.browsers import browser_of
 from interaction.console.rendering import PageView
-from interaction.console.return_to import HOME, SIGN_IN, own_path
+from interaction.console.return_to import HOME, LANDING, SIGN_IN, own_path
 from interaction.cookies import (
+    LANDING_COOKIE,
+    LANDING_TOKEN_COOKIE,
     SESSION_COOKIE,
     SIGN_IN_COOKIE,
     SIGNED_IN,
@@ -24,7 +27,7 @@ from interaction.cookies import (
     set_cookie,
 )
 from interaction.dependencies import Deps, InteractionDependencies
-from web import Attempt, Tokens, check_csrf, correlation_of, problem_responses
+from web import Attempt, Tokens, VerifiedToken, check_csrf, correlation_of, problem_responses
 
 router = APIRouter(tags=["console"], default_response_class=HTMLResponse)
 
@@ -32,6 +35,7 @@ _SIGNED_IN_REFUSALS = problem_responses(400, 401, 403, 422, 503)
 _TEN_MINUTES = 600
 _SEE_OTHER = 303
 _STATE_SHOWN = 8
+_LANDING_TAKES = timedelta(seconds=30)
 
 Code = Annotated[str, Query(pattern=r"^[!-~]{0,4000}$")]
 State = Annotated[str, Query(pattern=r"^[A-Za-z0-9_-]{0,100}$")]
@@ -59,9 +63,12 @@ class _Begun:
 @router.get(SIGN_IN, responses={303: {"description": "To the identity provider"}, **problem_responses(422, 503)})
 async def sign_in(deps: Deps, return_to: Annotated[str, Query(max_length=2000)] = HOME) -> Response:
     """Begin to sign in; you come back to where you were. Anybody."""
-    begun = _Begun(
-        Attempt(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48)), own_path(return_to)
-    )
+    return await begin_sign_in(deps, own_path(return_to))
+
+
+async def begin_sign_in(deps: InteractionDependencies, return_to: str) -> Response:
+    """Return what sends a browser to sign in, and then to the path `return_to`."""
+    begun = _Begun(Attempt(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48)), return_to)
     response = RedirectResponse(await deps.provider.address(begun.attempt), _SEE_OTHER)
     set_cookie(response, begun.cookie_name, begun.cookie(), seconds=_TEN_MINUTES)
     return response
@@ -80,9 +87,12 @@ async def signed_in(
             "You did not sign in. Try again, or ask an admin of your organisation.", code="identity.declined"
         )
     tokens = await deps.provider.redeem(code, begun.attempt)
-    cookie = await _session(request, deps, tokens, begun.attempt)
     response = RedirectResponse(begun.return_to, _SEE_OTHER)
-    set_cookie(response, SESSION_COOKIE, cookie)
+    if begun.return_to == LANDING:
+        set_cookie(response, LANDING_COOKIE, await _landing(request, deps, tokens, begun.attempt))
+        drop_cookie(response, LANDING_TOKEN_COOKIE)
+    else:
+        set_cookie(response, SESSION_COOKIE, await _session(request, deps, tokens, begun.attempt))
     drop_cookie(response, begun.cookie_name)
     return response
 
@@ -111,10 +121,7 @@ async def _session(request: Request, deps: InteractionDependencies, tokens: Toke
         Unauthenticated: the tokens prove nothing, or not of the same person.
         Forbidden: the person has no place here.
     """
-    tid, oid = await deps.sign_ins.verify_sign_in(tokens.id_token, attempt.nonce)
-    token = await deps.validator.verify(tokens.access_token)
-    if (token.tenant_id, token.object_id) != (tid, oid):
-        raise Unauthenticated("This answers another sign-in. Sign in again.", code="identity.nonce")
+    token = await _person(deps, tokens, attempt)
     request.state.token = token
     context = await deps.directory.resolve(token, correlation=correlation_of(request.scope))
     return await deps.sessions.begin(
@@ -123,6 +130,43 @@ async def _session(request: Request, deps: InteractionDependencies, tokens: Toke
         browser=browser_of(request.headers.get("user-agent", "")),
         instead_of=request.cookies.get(SESSION_COOKIE, ""),
     )
+
+
+async def _landing(request: Request, deps: InteractionDependencies, tokens: Tokens, attempt: Attempt) -> str:
+    """Exchange what the marketplace sent along for a landing's secret; the person needs no place here yet.
+
+    Raises:
+        Unauthenticated: the tokens prove nothing, or not of the same person.
+        Forbidden: what was bought is neither for nor by them.
+        NotFound: the link has expired.
+    """
+    token = await _person(deps, tokens, attempt)
+    arrival = {
+        "token": request.cookies.get(LANDING_TOKEN_COOKIE, "-"),
+        "tid": token.tenant_id,
+        "oid": token.object_id,
+    }
+    answer = await deps.control.call(
+        contexts.publisher(correlation_of(request.scope), "interaction"),
+        "POST",
+        "/internal/marketplace/landings",
+        body=orjson.dumps(arrival),
+        deadline=deps.clock.now() + _LANDING_TAKES,
+    )
+    return orjson.loads(answer)["secret"]
+
+
+async def _person(deps: InteractionDependencies, tokens: Tokens, attempt: Attempt) -> VerifiedToken:
+    """Return who signed in: both tokens are verified, and of the same person.
+
+    Raises:
+        Unauthenticated: they are not.
+    """
+    tid, oid = await deps.sign_ins.verify_sign_in(tokens.id_token, attempt.nonce)
+    token = await deps.validator.verify(tokens.access_token)
+    if (token.tenant_id, token.object_id) != (tid, oid):
+        raise Unauthenticated("This answers another sign-in. Sign in again.", code="identity.nonce")
+    return token
 
 
 def _begun(request: Request, state: str) -> _Begun:

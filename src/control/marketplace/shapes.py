@@ -1,0 +1,95 @@
+"""What the marketplace says, read leniently: unknown fields, numbers as text, padded words are all to be expected."""
+
+from typing import Annotated
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+def _trimmed(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _whole(value: object) -> int | None:
+    """Return a quantity; samples have it as a number, as text, as nothing."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+Word = Annotated[str, BeforeValidator(_trimmed), Field(min_length=1, max_length=200)]
+Guid = Annotated[
+    str,
+    BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
+    Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+]
+Optional = Annotated[str, BeforeValidator(_text), Field(max_length=200)]
+Quantity = Annotated[int | None, BeforeValidator(_whole)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class Person(_Said):
+    """Who uses or who bought; their e-mail is not read."""
+
+    object_id: Optional = ""
+    tenant_id: Optional = ""
+
+    def is_(self, tid: str, oid: str) -> bool:
+        """Return whether it is this person: by both, since all personal accounts share one `tid`."""
+        return bool(oid) and (self.tenant_id.lower(), self.object_id.lower()) == (tid, oid)
+
+
+class Term(_Said):
+    start_date: Optional = ""
+    end_date: Optional = ""
+    term_unit: Optional = ""
+
+
+class Subscription(_Said):
+    """One subscription as the marketplace has it."""
+
+    id: Guid
+    offer_id: Optional = ""
+    name: Optional = ""
+    status: Word = Field(validation_alias=AliasChoices("saasSubscriptionStatus", "status"))
+    beneficiary: Person = Person()
+    purchaser: Person = Person()
+    plan_id: Word
+    quantity: Quantity = None
+    term: Term = Term()
+    auto_renew: bool = False
+    is_test: bool = False
+    allowed_customer_operations: tuple[str, ...] = ()
+
+
+class Operation(_Said):
+    """One operation as the marketplace has it; `action` and `status` may be words that nobody has told us of."""
+
+    id: Guid
+    subscription_id: Guid
+    action: Word
+    status: Optional = ""
+    plan_id: Optional = ""
+    quantity: Quantity = None
+
+
+class Notice(_Said):
+    """The little of a webhook that is read: which operation to ask about. Nothing else in it is believed."""
+
+    id: Guid
+    subscription_id: Guid
+    action: Word
+
+
+class SubscriptionPage(_Said):
+    """A page of the list; `next_link` leads to the next."""
+
+    subscriptions: tuple[Subscription, ...] = ()
+    next_link: Optional = Field(default="", validation_alias=AliasChoices("@nextLink", "nextLink"))

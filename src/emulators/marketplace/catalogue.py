@@ -1,0 +1,63 @@
+"""What is sold, and who can buy it: `environments/local/marketplace.yaml`."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+TermUnit = Literal["P1M", "P1Y", "P2Y", "P3Y"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Seats(_Strict):
+    least: int
+    most: int
+
+
+class Plan(_Strict):
+    """A plan; see the file."""
+
+    id: str
+    name: str
+    term: TermUnit
+    private: bool = False
+    auto_activated: bool = False
+    seats: Seats | None = None
+    included: dict[str, int] = {}
+
+
+class Buyer(_Strict):
+    username: str
+    name: str
+    object_id: str
+
+
+class Organisation(_Strict):
+    tid: str
+    name: str
+    users: tuple[Buyer, ...]
+
+
+class Catalogue(_Strict):
+    """The publisher's offer and the people who can buy it."""
+
+    publisher: str
+    offer: str
+    dimensions: tuple[str, ...]
+    plans: tuple[Plan, ...]
+    buyers: tuple[Organisation, ...]
+
+    def plan(self, id_: str) -> Plan | None:
+        return next((plan for plan in self.plans if plan.id == id_), None)
+
+    def buyer(self, username: str) -> tuple[Organisation, Buyer] | None:
+        people = ((org, user) for org in self.buyers for user in org.users)
+        return next(((org, user) for org, user in people if user.username == username), None)
+
+
+def load_catalogue(path: Path) -> Catalogue:
+    return Catalogue.model_validate(yaml.safe_load(path.read_text("utf-8")))
