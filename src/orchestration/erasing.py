@@ -16,6 +16,7 @@ from control import (
     SessionRecord,
     TenantRecord,
     contexts,
+    sponsor_gone,
 )
 from core import (
     Clock,
@@ -194,6 +195,8 @@ async def records_of_person(erasing: Erasing) -> int:
     conversations = [f.key async for f in each(data, ConversationRecord) if f.value.owner == person]
     members = [f.key async for f in each(data, MemberRecord) if f.value.principal == person]
     deleted = await _delete(data, ConversationRecord, conversations) + await _delete(data, MemberRecord, members)
+    assert person is not None
+    await sponsor_gone(data, person)
     return deleted + await _delete(data, PersonRecord, [str(person)])
 
 
