@@ -18,7 +18,18 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from store_samples import index, passage, vector
 
-from control import AgentManifest, Budgets, Gate, Money, Policies, Switches, TenantRecord, contexts, load_agents
+from control import (
+    AgentManifest,
+    Budgets,
+    Gate,
+    Money,
+    Policies,
+    Principals,
+    Switches,
+    TenantRecord,
+    contexts,
+    load_agents,
+)
 from control.records import Amount
 from core import (
     ApprovalId,
@@ -93,11 +104,12 @@ class ScriptedModel:
 
     def __init__(self) -> None:
         self.script: Script = lambda _: Completion("Nothing to say.", (), (1, 1), "stop")
+        self.slowly: Callable[[ChatRequest], Awaitable[Completion]] | None = None
 
     async def chat(
         self, target: Target, request: ChatRequest, bounds: Bounds
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        yield self.script(request)
+        yield await self.slowly(request) if self.slowly else self.script(request)
 
     async def embed(self, target: Target, texts: tuple[str, ...], dimensions: int, bounds: Bounds) -> Embeddings:
         return Embeddings(tuple(vector(1.0, 0.0, 0.0) for _ in texts), len(texts))
@@ -248,6 +260,7 @@ class World:
         conversation: ConversationId | None = None,
     ) -> RunId:
         """Ask, and return when the run has ended or waits for a person."""
+        await self.sponsored(context)
         run = RunId(new_id("run"))
         request = TurnRequest(
             run,
@@ -260,6 +273,13 @@ class World:
         async with asyncio.TaskGroup() as group:
             await Runs(self.services, group).start(context, request, secrets.token_hex(16))
         return run
+
+    async def sponsored(self, context: TenantContext) -> None:
+        """Have an admin of the tenant answer for all agents, if nobody has yet."""
+        principals = Principals(self.store, CLOCK, self.services.agents)
+        if not await principals.sponsorships(self.store.tenant(context)):
+            for agent in self.services.agents:
+                await principals.take_on(person(context.tenant, "admin", Role.ADMIN), agent, days=30)
 
     async def progress(self, context: TenantContext, run: RunId) -> Progress:
         return fold(await read_run(self.store.tenant(context), run))

@@ -1,6 +1,7 @@
 """Agents as data: `agents/<name>/agent.yaml` and the prompt files beside it, read strictly when the program starts."""
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -8,7 +9,8 @@ from typing import Annotated
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from core import Confidentiality, canonical, digest
+from control.asking import AgentFacts
+from core import Confidentiality, Effect, PrincipalId, TenantId, canonical, derived_id, digest
 from core.errors import Defect
 from core.parts import Limits
 
@@ -36,6 +38,18 @@ class DataUse(_Strict):
     confidentiality_ceiling: Confidentiality
 
 
+class Identity(_Strict):
+    """The agent as a principal.
+
+    Attributes:
+        purpose: one word for what it is for, which policies read.
+        valid_until: the last day of this version, in UTC.
+    """
+
+    purpose: _Name
+    valid_until: date
+
+
 class PromptFiles(_Strict):
     system: _FileName
 
@@ -61,11 +75,13 @@ class _Agent(_Strict):
     version: _Version
     title: _Text
     owner: Owner
+    identity: Identity
     purpose: _Text
     intended_use: Annotated[tuple[_Text, ...], Field(min_length=1)]
     prohibited_use: Annotated[tuple[_Text, ...], Field(min_length=1)]
     data: DataUse
     tools: tuple[_Name, ...]
+    effects: tuple[Effect, ...]
     model: _Name
     retrieval: Retrieval
     limits: Annotated[Limits, AfterValidator(_positive)]
@@ -92,6 +108,7 @@ class AgentManifest(_Agent):
 
     Attributes:
         tools: names of registered tools; it can call no other.
+        effects: what these may do at most.
         model: logical name, as in the environment's catalogue.
         disclosure: what people are told they talk to.
         objection: how somebody affected by the agent can object.
@@ -106,6 +123,23 @@ class AgentManifest(_Agent):
     def prompts(self) -> dict[str, str]:
         """Prompt file name to SHA-256, as a run's first event has it."""
         return {self.system.file: self.system.sha256}
+
+    def principal(self, tenant: TenantId) -> PrincipalId:
+        """Return the pseudonym under which this version acts in a tenant."""
+        return PrincipalId(derived_id("agt", tenant, self.name, self.version))
+
+    def facts(self, tenant: TenantId) -> AgentFacts:
+        """Return the agent as the gate is told of it: with all that its manifest gives it."""
+        return AgentFacts(
+            name=self.name,
+            id=self.principal(tenant),
+            purpose=self.identity.purpose,
+            valid_until=datetime.combine(self.identity.valid_until, time.max, UTC),
+            tools=frozenset(self.tools),
+            effects=frozenset(self.effects),
+            collections=frozenset(self.data.collections),
+            confidentiality_ceiling=self.data.confidentiality_ceiling,
+        )
 
 
 def load_agents(folder: Path) -> Mapping[str, AgentManifest]:

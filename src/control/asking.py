@@ -1,13 +1,16 @@
 """What the gate is asked: who wants what to happen, and what holds meanwhile."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+from control.records import AgentScope
 from core import (
     ActionKind,
     ApprovalId,
     Confidentiality,
     ContentRef,
+    Effect,
     Facts,
     Json,
     Label,
@@ -17,16 +20,40 @@ from core import (
 )
 from core.parts import Limits
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """Who acts, and with what they were equipped. A person who acts themselves has no name here, and no tools."""
+    """Who acts, and with what they were equipped. A person who acts themselves has no name here, and no tools.
+
+    Attributes:
+        id: pseudonym of the agent's version in the tenant: its own identity, which is nobody else's.
+        purpose: the manifest's one word for what it is for.
+        valid_until: when this version ends, whoever sponsors it.
+    """
 
     name: str = ""
     kind: PrincipalKind = PrincipalKind.AGENT
+    id: str = ""
+    purpose: str = ""
+    valid_until: datetime = _NEVER
     tools: frozenset[str] = frozenset()
+    effects: frozenset[Effect] = frozenset()
     collections: frozenset[str] = frozenset()
     confidentiality_ceiling: Confidentiality = Confidentiality.RESTRICTED
+
+    def within(self, scope: AgentScope) -> "AgentFacts":
+        """Return the same agent with no more than both it and `scope` have."""
+        return replace(
+            self,
+            tools=self.tools & scope.tools,
+            effects=self.effects & scope.effects,
+            collections=self.collections & scope.collections,
+            confidentiality_ceiling=min(
+                self.confidentiality_ceiling, scope.confidentiality_ceiling, key=lambda level: level.rank
+            ),
+        )
 
 
 UNLIMITED = Limits(

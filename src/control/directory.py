@@ -8,6 +8,7 @@ import orjson
 
 from control import contexts
 from control.cache import Cache
+from control.principals import sponsor_seen
 from control.records import (
     PERSONAL_ACCOUNTS,
     BindingRecord,
@@ -46,6 +47,7 @@ class _Seen:
 
     profile: bytes
     groups: tuple[str, ...]
+    roles: tuple[Role, ...]
     at: float
 
 
@@ -76,13 +78,15 @@ class Directory:
             raise Forbidden("Sign in as a person; an application cannot use this.", code="access.not_a_user")
         tenant = await self._tenant_of(token)
         bought = tenant.owner == owner_mark(token.tenant_id, token.object_id)
-        roles = [role for role in Role if role in token.roles or (bought and role is Role.OWNER)]
+        roles = tuple(role for role in Role if role in token.roles or (bought and role is Role.OWNER))
+        groups = sorted(tenant.groups[group] for group in token.groups if group in tenant.groups)
+        profile = canonical({"name": token.name, "username": token.username})
+        seen = _Seen(profile, tuple(groups), roles, token.issued_at)
         if not roles:
+            await self._without_role(tenant, token.object_id, seen, correlation)
             raise Forbidden(
                 "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
             )
-        groups = sorted(tenant.groups[group] for group in token.groups if group in tenant.groups)
-        seen = _Seen(canonical({"name": token.name, "username": token.username}), tuple(groups), token.issued_at)
         member = await self._member(tenant, token.object_id, seen, correlation)
         return contexts.from_directory(tenant, member, roles=roles, groups=groups, correlation=correlation)
 
@@ -210,6 +214,12 @@ class Directory:
             _, member = await self._members.get(key, load)
         return member
 
+    async def _without_role(self, tenant: TenantRecord, oid: str, seen: _Seen, correlation: str) -> None:
+        """Take note that a member has no role any more; who never was one leaves no trace."""
+        data = self._store.tenant(contexts.platform(tenant, correlation))
+        if found := await data.records.get(MemberRecord, oid):
+            await _point_to(data, found.value, seen)
+
 
 async def _enrol(data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
     """Return the member's id, minting it at the first visit; keeps the stored profile and groups up to date."""
@@ -241,13 +251,15 @@ async def _enrol(data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
 
 
 async def _point_to(data: TenantData, member: MemberRecord, seen: _Seen) -> None:
-    """Let the member's pseudonym lead to their profile and groups; a token older than another changes no groups."""
+    """Let the member's pseudonym lead to their profile, groups and roles; a token older than another changes none."""
     found = await data.records.get(PersonRecord, member.principal)
-    groups, at = seen.groups, seen.at
+    groups, roles, at = seen.groups, seen.roles, seen.at
     if found and found.value.groups_at > at:
-        groups, at = found.value.groups, found.value.groups_at
-    person = PersonRecord(profile=member.profile, groups=groups, groups_at=at)
+        groups, roles, at = found.value.groups, found.value.roles, found.value.groups_at
+    person = PersonRecord(profile=member.profile, groups=groups, groups_at=at, roles=roles)
     if found is None or found.value != person:
+        if roles is not None:
+            await sponsor_seen(data, member.principal, roles, at)
         with suppress(PreconditionFailed):  # another process does the same at this moment, or the next visit does
             await data.records.put(member.principal, person, etag=found.etag if found else None)
 

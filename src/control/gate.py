@@ -9,7 +9,8 @@ from control.asking import ActionRequest, AgentFacts, Situation
 from control.policy import Question
 from control.policy_facts import WEEKDAYS
 from control.policy_store import Policies
-from control.switches import Switches, Thrown, capabilities
+from control.principals import IdentityState, state_of
+from control.switches import Switches, Thrown, capabilities, read_switches
 from core import (
     ActionKind,
     ApprovalId,
@@ -31,9 +32,12 @@ from data import RunWriter, TenantData
 
 @dataclass(frozen=True, slots=True)
 class Granted:
+    """`agent` is who acts, within what its sponsor lets it do at this moment."""
+
     seq: int
     decision: Decision
     permit: Permit
+    agent: AgentFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """By whom and when the gate is asked, and what was switched off then."""
+    """By whom and when the gate is asked, and what was switched off then; `agent` is within its sponsor's scope."""
 
     run: RunWriter
     agent: AgentFacts
@@ -110,6 +114,12 @@ class Gate:
         """Return the version of the policies in force for the tenant, by which a decision now would be made."""
         return (await self._policies.ruleset(data)).version
 
+    async def scoped(self, data: TenantData, agent: AgentFacts) -> AgentFacts:
+        """Return an agent within what its sponsor lets it do now, for what is prepared before it is decided."""
+        found = await read_switches(data)
+        sponsorship = found.value.agents.get(agent.name) if found else None
+        return agent.within(sponsorship.scope) if sponsorship else agent
+
     async def authorize(
         self,
         run: RunWriter,
@@ -125,7 +135,7 @@ class Gate:
 
         Args:
             run: whose context says who asks.
-            agent: who acts.
+            agent: who acts, with all that it was given; its sponsor may let it do less.
             requests: in the order in which their verdicts are returned.
             situation: what holds for all of them.
             preceding: the outcome of the step before.
@@ -138,7 +148,10 @@ class Gate:
             Unprocessable: the tenant's stored policies cannot be read.
         """
         rules = await self._policies.ruleset(run.data)
-        asked = _Asked(run, agent, situation, await self._switches.thrown(run.data), self._clock.now())
+        thrown = await self._switches.thrown(run.data)
+        sponsored = thrown.agents.get(agent.name)
+        agent = agent.within(sponsored.scope) if sponsored else agent
+        asked = _Asked(run, agent, situation, thrown, self._clock.now())
         first = run.seq + len(preceding) + 1
         rulings: list[Ruling] = []
         for seq, request in enumerate(requests, start=first):
@@ -147,7 +160,7 @@ class Gate:
             rulings.append(Ruling(request, seq, decision, approval, rules.ends(decision)))
         decided = [ruling.event() for ruling in rulings]
         await run.append([*preceding, *decided, *following(rulings)], content)
-        return [_verdict(run, ruling) for ruling in rulings]
+        return [_verdict(run, agent, ruling) for ruling in rulings]
 
     def _question(self, asked: _Asked, request: ActionRequest) -> Question:
         context, agent = asked.run.data.context, asked.agent
@@ -172,8 +185,16 @@ class Gate:
             "on_behalf_of": context.principal.id if for_user else "",
             "agent": agent.name,
             "agent_tools": tuple(sorted(agent.tools)),
+            "agent_id": agent.id,
+            "agent_purpose": agent.purpose,
             "same_tenant": all(stored.event.tenant == context.tenant for stored in run.events[:1]),
         }
+
+
+def _identity(asked: _Asked) -> IdentityState:
+    if asked.agent.kind is not PrincipalKind.AGENT:
+        return IdentityState.NONE
+    return state_of(asked.agent, asked.thrown.agents.get(asked.agent.name), asked.at)
 
 
 def _situation(asked: _Asked) -> dict[str, Fact]:
@@ -186,6 +207,7 @@ def _situation(asked: _Asked) -> dict[str, Fact]:
         "entitled": situation.entitled,
         "weekday": WEEKDAYS[asked.at.weekday()],
         "hour": asked.at.hour,
+        "agent_identity": _identity(asked).value,
         "seconds_in_run": used.seconds,
         "seconds_limit": used.limits.seconds,
     }
@@ -218,6 +240,7 @@ def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
         case ActionKind.CALL_TOOL:
             return {
                 "tool": request.target,
+                "agent_effects": tuple(sorted(agent.effects)),
                 "calls_in_run": used.tool_calls,
                 "calls_limit": used.limits.tool_calls,
                 "calls_in_hour": asked.situation.calls_in_hour,
@@ -239,10 +262,10 @@ async def _approved(data: TenantData, request: ActionRequest, decision: Decision
     return approval.id if same else None
 
 
-def _verdict(run: RunWriter, ruling: Ruling) -> Verdict:
+def _verdict(run: RunWriter, agent: AgentFacts, ruling: Ruling) -> Verdict:
     match ruling.lane:
         case Lane.AUTOMATIC:
-            return Granted(ruling.seq, ruling.decision, _permit(run, ruling.request, ruling.seq))
+            return Granted(ruling.seq, ruling.decision, _permit(run, ruling.request, ruling.seq), agent)
         case Lane.APPROVAL:
             return ApprovalNeeded(ruling.seq, ruling.decision)
         case Lane.NEVER:

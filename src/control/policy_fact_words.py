@@ -37,6 +37,15 @@ FACT_WORDS: Mapping[str, FactWords] = {
     "on_behalf_of": FactWords("the person for whom an agent acts", more="Their pseudonym; empty if there is none."),
     "agent": FactWords("the agent", more="Empty if a person acts themselves."),
     "agent_tools": FactWords("the tools that the agent was given"),
+    "agent_id": FactWords(
+        "the agent's own pseudonym", more="Another for each version. Empty if a person acts themselves."
+    ),
+    "agent_identity": FactWords(
+        "the state of the agent's identity",
+        more="`active`, `expired`, `revoked` or `unsponsored`; `none` if a person acts themselves. Exact.",
+    ),
+    "agent_purpose": FactWords("what the agent is for", more="The one word of its manifest."),
+    "agent_effects": FactWords("the effects that the agent was given"),
     "agent_collections": FactWords("the collections that the agent was given"),
     "context_integrity": FactWords(
         "the trust in all that was read so far", more="`untrusted` once anything is that nobody vouches for."

@@ -10,6 +10,7 @@ from typing import cast
 import cedarpy
 from pydantic import JsonValue
 
+from control.principals import IdentityState
 from control.switches import STOPPED
 from core import ActionKind, Confidentiality, Effect, Integrity, PrincipalKind, Role
 
@@ -28,6 +29,8 @@ VOCABULARY: Mapping[str, frozenset[str]] = {
     "user_roles": frozenset(Role),
     "weekday": frozenset(WEEKDAYS),
     "switched_off": frozenset(STOPPED),
+    "agent_identity": frozenset(IdentityState),
+    "agent_effects": frozenset(Effect),
 }
 """All words of those facts that have few; what a policy compares them with must be one of these."""
 

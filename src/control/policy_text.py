@@ -30,6 +30,10 @@ ENDS = (
     "limit.tool_calls",
     "limit.calls_in_hour",
     "refused.switched_off",
+    "refused.agent_expired",
+    "refused.agent_revoked",
+    "refused.agent_unsponsored",
+    "refused.no_role",
 )
 """What `@ends` may say: the codes with which a run ends that a policy stopped."""
 

@@ -108,6 +108,7 @@ def _own_facts(asked: AskedByHand, context: TenantContext) -> Facts:
         "on_behalf_of_user": bool(asked.agent),
         "on_behalf_of": context.principal.id if asked.agent else "",
         "agent": asked.agent,
+        **({} if asked.agent else {"agent_identity": "none", "agent_id": "", "agent_purpose": ""}),
         **dict.fromkeys(("agent_tools", "agent_collections", "collections"), (asked.target,)),
         **dict.fromkeys(("collection", "tool"), asked.target),
         **asked.facts,

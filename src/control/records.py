@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from core import Actor, ContentRef, PrincipalId, TenantId, digest
+from core import Actor, Confidentiality, ContentRef, Effect, PrincipalId, Role, TenantId, digest
 from data import Record
 
 PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -55,17 +55,19 @@ class MemberRecord(_Strict):
 
 
 class PersonRecord(_Strict):
-    """A member by their pseudonym, which is the key: their profile, and the groups that they were last seen in.
+    """A member by their pseudonym, which is the key: their profile, and the groups and roles they were last seen in.
 
     Attributes:
         groups: our names of them, from the latest of their tokens that any process has verified.
         groups_at: when that token was issued, in seconds since 1970.
+        roles: those of the same token; None where that was not yet written down.
     """
 
     kind: ClassVar[str] = "person"
     profile: ContentRef
     groups: tuple[str, ...]
     groups_at: float
+    roles: tuple[Role, ...] | None = None
 
 
 class ServiceKeyRecord(_Strict):
@@ -198,11 +200,47 @@ class Switch(_Strict):
     reason: ContentRef
 
 
+class AgentScope(_Strict):
+    """What an agent may do and read at most, within what its manifest says."""
+
+    tools: frozenset[str]
+    effects: frozenset[Effect]
+    collections: frozenset[str]
+    confidentiality_ceiling: Confidentiality
+
+
+class Sponsorship(_Strict):
+    """Who at the customer answers for an agent, and what it may do for them.
+
+    Attributes:
+        sponsor: an owner or admin.
+        since: when they took it on, or changed it last.
+        until: when it ends by itself.
+        seen_until: their role counts as theirs until then; empty for good once they were seen without it, or erased.
+        revoked: set for good, until somebody takes the agent on anew.
+        entra_object_id: of the agent's identity in the customer's own Entra tenant, if it has one there.
+    """
+
+    sponsor: PrincipalId
+    since: str
+    until: str
+    seen_until: str
+    scope: AgentScope
+    revoked: Switch | None = None
+    entra_object_id: str = ""
+
+
 class SwitchesRecord(_Strict):
-    """What is switched off, by name: a tenant's own, or in the publisher's tenant for all. Key: `SWITCHES_KEY`."""
+    """What is read at each decision, of a tenant or in the publisher's tenant for all. Key: `SWITCHES_KEY`.
+
+    Attributes:
+        off: what is switched off, by name.
+        agents: the sponsorships of a tenant, by the agent's name.
+    """
 
     kind: ClassVar[str] = "switches"
     off: dict[str, Switch] = Field(default={})
+    agents: dict[str, Sponsorship] = Field(default={})
 
 
 SWITCHES_KEY = "current"

@@ -6,11 +6,11 @@ Each decision reads two records as they are now, the organisation's own and the 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control import contexts
-from control.records import SWITCHES_KEY, Switch, SwitchesRecord
+from control.records import SWITCHES_KEY, Sponsorship, Switch, SwitchesRecord
 from core import (
     PUBLISHER,
     ActionKind,
@@ -59,11 +59,15 @@ class SwitchTold:
 
 @dataclass(frozen=True, slots=True)
 class Thrown:
-    """What was switched off for a tenant when it was read; `everywhere` is what the publisher has."""
+    """What was switched off for a tenant when it was read, and which agents it sponsored.
+
+    `everywhere` is what the publisher has switched off.
+    """
 
     tenant: TenantId
     own: Mapping[str, Switch]
     everywhere: Mapping[str, Switch]
+    agents: Mapping[str, Sponsorship] = field(default_factory=dict[str, Sponsorship])
 
     @property
     def change_freeze(self) -> bool:
@@ -104,8 +108,8 @@ class Switches:
 
     async def thrown(self, data: TenantData) -> Thrown:
         """Return what is switched off now. Two point reads, side by side."""
-        own, everywhere = await asyncio.gather(_read(data), _read(self._publisher()))
-        return Thrown(data.context.tenant, _off(own), _off(everywhere))
+        own, everywhere = await asyncio.gather(read_switches(data), read_switches(self._publisher()))
+        return Thrown(data.context.tenant, _off(own), _off(everywhere), own.value.agents if own else {})
 
     async def told(self, data: TenantData) -> list[SwitchTold]:
         """Return the same for people, with who, when and why; the publisher's for other tenants are left out."""
@@ -130,12 +134,12 @@ class Switches:
         await data.content.put([why])
         switch = Switch(by=context.principal.actor, at=timestamp(self._clock.now()), reason=why.ref)
 
-        def change(off: dict[str, Switch]) -> None:
-            if name in off:
+        def thrown(record: SwitchesRecord) -> SwitchesRecord:
+            if name in record.off:
                 raise Conflict("This is switched off already.", code="switch.thrown")
-            off[name] = switch
+            return record.model_copy(update={"off": {**record.off, name: switch}})
 
-        await _changed(data, change)
+        await changed(data, thrown)
 
     async def switch_on(self, context: TenantContext, name: str) -> None:
         """Switch `name` on again.
@@ -147,12 +151,13 @@ class Switches:
         data = self._store.tenant(context)
         gone: list[Switch] = []
 
-        def change(off: dict[str, Switch]) -> None:
-            if name not in off:
+        def put_back(record: SwitchesRecord) -> SwitchesRecord:
+            if name not in record.off:
                 raise NotFound("This is not switched off here. What the publisher switched off, it alone switches on.")
-            gone.append(off.pop(name))
+            gone.append(record.off[name])
+            return record.model_copy(update={"off": {key: one for key, one in record.off.items() if key != name}})
 
-        await _changed(data, change)
+        await changed(data, put_back)
         with suppress(Conflict):  # a legal hold keeps the reason
             await data.content.erase([gone[-1].reason.id])
 
@@ -182,18 +187,23 @@ def capabilities(kind: ActionKind, facts: Facts) -> frozenset[Capability]:
             return frozenset({Capability.TOOLS, *(capability for capability, needed in more.items() if needed)})
 
 
-async def _read(data: TenantData) -> Versioned[SwitchesRecord] | None:
+async def read_switches(data: TenantData) -> Versioned[SwitchesRecord] | None:
     return await data.records.get(SwitchesRecord, SWITCHES_KEY)
 
 
-async def _changed(data: TenantData, change: Callable[[dict[str, Switch]], None]) -> None:
-    """Change the record of a tenant; what `change` raises leaves it as it is."""
+async def changed(data: TenantData, change: Callable[[SwitchesRecord], SwitchesRecord]) -> None:
+    """Change the record of a tenant; what `change` raises, or returns as it was, leaves it as it is.
+
+    Raises:
+        Conflict: many change it at this moment.
+    """
     for _ in range(_ATTEMPTS):
-        found = await _read(data)
-        off = dict(_off(found))
-        change(off)
+        found = await read_switches(data)
+        record = found.value if found else SwitchesRecord()
+        if (new := change(record)) is record:
+            return
         with suppress(PreconditionFailed):
-            await data.records.put(SWITCHES_KEY, SwitchesRecord(off=off), etag=found.etag if found else None)
+            await data.records.put(SWITCHES_KEY, new, etag=found.etag if found else None)
             return
     raise Conflict("Too many change switches at once; try again in a moment.", retry_after=1)
 

@@ -156,6 +156,7 @@ class AnswerGiven(Part):
 class CancelRequested(Part):
     type: Literal["cancel_requested"] = "cancel_requested"
     nonce: str = ""
+    cause: Literal["asked", "agent_revoked"] = "asked"
 
 
 class RunEnded(Part):

@@ -26,6 +26,10 @@ _OUR_FACTS = frozenset(
     {
         "agent",
         "agent_collections",
+        "agent_effects",
+        "agent_id",
+        "agent_identity",
+        "agent_purpose",
         "agent_tools",
         "choice_integrity",
         "collection_integrity",

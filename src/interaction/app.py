@@ -13,6 +13,7 @@ from interaction.description import describe_exactly
 from interaction.openai.errors import install_errors
 from interaction.refusals import Refusals
 from interaction.routes import (
+    agent_identity,
     agents,
     approvals,
     collections,
@@ -46,7 +47,7 @@ from web import create_service
 MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
-    *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
+    *(people, agents, agent_identity, runs, run_evidence, conversations, collections, documents, document_care),
     *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
     *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
     *(openai_chat, openai_responses, marketplace),

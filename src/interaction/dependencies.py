@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from control import AccessLog, AgentManifest, Directory, Governance, Policies, Sessions, Switches
+from control import AccessLog, AgentManifest, Directory, Governance, Policies, Principals, Sessions, Switches
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
@@ -56,6 +56,7 @@ class InteractionDependencies:
     access: AccessLog
     policies: Policies
     switches: Switches
+    principals: Principals
     agents: Mapping[str, AgentManifest]
     orchestration: Peer
     control: Peer

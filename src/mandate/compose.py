@@ -245,6 +245,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             access=host.access,
             policies=host.policies,
             switches=host.switches,
+            principals=host.principals,
             agents=host.agents,
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
             webhooks=_way(host, "control", host.settings.control_url),

@@ -17,6 +17,7 @@ from control import (
     Erasures,
     Governance,
     Policies,
+    Principals,
     StoreKeys,
     Switches,
     load_agents,
@@ -57,6 +58,7 @@ class Host:
     keys: StoreKeys
     policies: Policies
     switches: Switches
+    principals: Principals
     erasures: Erasures
     plans: Mapping[str, Plan]
     agents: Mapping[str, AgentManifest]
@@ -137,6 +139,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
             switches=Switches(store, clock, agents=agents, tools=tools),
+            principals=Principals(store, clock, agents),
             erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),
             agents=agents,

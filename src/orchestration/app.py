@@ -178,6 +178,12 @@ async def cancel(run: RunId, call: Call, runs: TheRuns) -> None:
     await runs.cancel(call.context, run)
 
 
+@router.post("/agents/{agent}/end", status_code=204)
+async def end_all(agent: str, call: Call, runs: TheRuns) -> None:
+    """End all runs of an agent that was revoked."""
+    await runs.end_all(call.context, agent)
+
+
 @router.post("/approvals/{approval}/decision", status_code=204)
 async def decide(approval: ApprovalId, body: DecisionBody, call: Call, runs: TheRuns) -> None:
     await runs.decide(call.context, approval, approve=body.approve, reason=body.reason, nonce=call.nonce)

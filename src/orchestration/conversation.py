@@ -87,7 +87,7 @@ async def shown(turn: Turn, retrieved: PassagesRetrieved) -> Shown:
         stored = await turn.content(retrieved.content)
     except NotFound:
         return Shown(erased_passages(retrieved), ())
-    return await shown_again(turn.data, stored, turn.agent.data.confidentiality_ceiling)
+    return await shown_again(turn.data, stored, (await turn.scope()).confidentiality_ceiling)
 
 
 async def _history(turn: Turn, transcript: Transcript) -> None:

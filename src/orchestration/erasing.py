@@ -17,6 +17,7 @@ from control import (
     SubscriptionRecord,
     TenantRecord,
     contexts,
+    sponsor_gone,
 )
 from core import (
     Clock,
@@ -195,6 +196,8 @@ async def records_of_person(erasing: Erasing) -> int:
     conversations = [f.key async for f in each(data, ConversationRecord) if f.value.owner == person]
     members = [f.key async for f in each(data, MemberRecord) if f.value.principal == person]
     deleted = await _delete(data, ConversationRecord, conversations) + await _delete(data, MemberRecord, members)
+    assert person is not None
+    await sponsor_gone(data, person)
     return deleted + await _delete(data, PersonRecord, [str(person)])
 
 

@@ -88,8 +88,8 @@ async def _advance(turn: Turn) -> bool:
     if not turn.lease.held:
         await turn.commit()  # what is known is told, unless there is another
         raise Conflict("This process lost its hold on the run.", code="run.lease")
-    if turn.cancelled_by and not turn.progress.cancelled:
-        turn.stage([CancelRequested()], actor=turn.cancelled_by)
+    if turn.cancelled and not turn.progress.cancelled:
+        turn.stage([CancelRequested(cause=turn.cancelled.cause)], actor=turn.cancelled.by)
     step = next_step(turn.progress, turn.services.clock.now(), turn.services.effect_of)
     return await _take(turn, step)
 
@@ -126,16 +126,22 @@ async def _end(turn: Turn, end: End) -> None:
 async def _retrieve(turn: Turn) -> None:
     question = (await turn.content(message_of(turn.progress))).decode()
     search = Search(
-        query=Query(question, turn.agent.data.collections, turn.agent.retrieval.passages),
+        query=Query(question, await _collections(turn), turn.agent.retrieval.passages),
         deadline=turn.progress.deadline,
         situation=await turn.situation(OWN_WORDS),
     )
-    found = await retrieve(turn.services, turn.writer, turn.actor, search)
+    found = await retrieve(turn.services, turn.writer, await turn.scope(), search)
     turn.sync()
     if isinstance(found, tuple):
         turn.stage([found[0]], [found[1]])
     else:
         turn.end_refused(found.ends or "refused.retrieval")
+
+
+async def _collections(turn: Turn) -> tuple[str, ...]:
+    """Return what the agent may search for this organisation, in the order of its manifest."""
+    scope = await turn.scope()
+    return tuple(name for name in turn.agent.data.collections if name in scope.collections)
 
 
 async def _wait(turn: Turn, wait: Wait) -> bool:

@@ -36,6 +36,7 @@ async def call_model(turn: Turn, step: int) -> None:
     call = await _prepare(turn, step)
     verdict = await _decided(turn, call)
     if isinstance(verdict, Granted):
+        turn.within = verdict.agent
         finished, content = await _outcome(turn, call, verdict.permit)
         turn.stage([finished], content)
         turn.services.budgets.settle_later(turn.data, call.budget_key, finished.usage.cost_micros)
@@ -79,7 +80,7 @@ async def _decided(turn: Turn, call: _Call) -> Verdict:
 
 async def _prepare(turn: Turn, step: int) -> _Call:
     transcript = await transcribe(turn)
-    offers = turn.services.registry.offers(turn.agent.tools)
+    offers = turn.services.registry.offers(await _tools(turn))
     request = ChatRequest(
         logical=turn.agent.model,
         messages=tuple(transcript.messages),
@@ -95,6 +96,14 @@ async def _prepare(turn: Turn, step: int) -> _Call:
     )
     key = _budget_key(turn, len(turn.progress.model_calls))
     return _Call(step, request, transcript.sources.label, price, key)
+
+
+async def _tools(turn: Turn) -> list[str]:
+    """Return the tools that the agent may call for this organisation, in the order of its manifest."""
+    scope, services = await turn.scope(), turn.services
+    given = [name for name in turn.agent.tools if name in scope.tools]
+    # What is not registered is a defect, which the registry tells.
+    return [name for name in given if (effect := services.effect_of(name)) is None or effect in scope.effects]
 
 
 def _budget_key(turn: Turn, number: int) -> str:

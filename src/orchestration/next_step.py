@@ -55,6 +55,11 @@ class End:
     code: str
 
 
+_ENDED_BY = {
+    "asked": End(RunState.CANCELLED, "run.cancelled"),
+    "agent_revoked": End(RunState.REFUSED, "refused.agent_revoked"),
+}
+
 Next = Retrieve | CallModel | Act | Wait | Unknown | Reply | End
 
 
@@ -68,7 +73,7 @@ def next_step(progress: Progress, now: datetime, effect_of: Callable[[str], Effe
     if any(p.finished and p.finished.outcome == "unknown" for p in progress.proposals):
         return End(RunState.OUTCOME_UNKNOWN, "tool.outcome_unknown")
     if progress.cancelled:
-        return End(RunState.CANCELLED, "run.cancelled")
+        return _ENDED_BY[progress.cancelled.cause]
     if pending and (waiting := pending.waiting):
         return Wait(waiting, pending)
     if progress.model_error:

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 from control import AgentManifest
 from core import (
+    Actor,
     Content,
     ContentClass,
     ContentRef,
     ConversationId,
+    PrincipalKind,
     RunId,
     TenantContext,
     derived_id,
@@ -81,6 +83,7 @@ async def open_turn(
     agent = services.agents.get(request.agent)
     if agent is None:
         raise NotFound("There is no such agent. See GET /v1/agents for those that you can talk to.")
+    context = context.acting(Actor(kind=PrincipalKind.AGENT, id=agent.principal(context.tenant)))
     message = Content.new(request.message.encode(), kind=ContentClass.PROMPT, owner=context.principal.id)
     new = request.conversation is None
     opening = Opening(

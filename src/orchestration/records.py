@@ -73,12 +73,13 @@ class ApprovalRecord(Record):
 
 
 class CancellationRecord(Record):
-    """Somebody asked a run to end; whichever process carries it heeds that. Key: the run."""
+    """A run shall end: its requester asked, or its agent was revoked; whoever carries it heeds that. Key: the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = "cancellation"
 
     by: Actor
+    cause: Literal["asked", "agent_revoked"] = "asked"
 
 
 class CarrierRecord(Record):

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
-from control import contexts, groups_now
+from control import contexts, groups_now, is_revoked
 from core import Actor, ApprovalId, PrincipalKind, RunId, TenantContext, TenantId
 from core.bodies import RunEnded, RunOpened, RunResumed
 from core.errors import Conflict, MandateError, NotFound, PreconditionFailed
 from core.events import Stored
 from core.parts import RunKind, RunState
-from data import RunWriter, read_events, read_run
+from data import RUNS, RunSummary, RunWriter, TenantData, read_events, read_run
 from orchestration import approvals
 from orchestration.ingestion import carry_ingestion
 from orchestration.live import Item, closes
@@ -72,7 +72,7 @@ class Runs:
         if progress.state is RunState.RUNNING and await self._services.carriers.elsewhere(progress.carrier):
             return False
         if not (progress.ended or await self._heed(reader.tenant, run)):
-            await self._take_up(reader.tenant, events, progress, cancelled.value.by if cancelled else None)
+            await self._take_up(reader.tenant, events, progress, cancelled.value if cancelled else None)
         return True
 
     async def cancel(self, context: TenantContext, run: RunId) -> None:
@@ -89,8 +89,24 @@ class Runs:
             raise NotFound("There is no such run, or it is not yours.")
         if progress.ended:
             raise Conflict("The run has ended already.", code="run.ended")
+        await self._end(context, run, CancellationRecord(by=context.principal.actor))
+
+    async def end_all(self, context: TenantContext, agent: str) -> None:
+        """End all runs of an agent, those too that wait for a person, if the record says that it was revoked.
+
+        What the list does not have yet, since it was opened in this second, ends at its next decision.
+        """
+        data = self._services.store.tenant(context)
+        if not await is_revoked(data, agent):
+            return
+        async for run in under_way(data, agent):
+            asked = CancellationRecord(by=context.principal.actor, cause="agent_revoked")
+            with suppress(Conflict):  # another process has just taken it up, and heeds what is written down
+                await self._end(context, run, asked)
+
+    async def _end(self, context: TenantContext, run: RunId, asked: CancellationRecord) -> None:
         with suppress(PreconditionFailed):  # it was asked for before
-            await data.records.put(run, CancellationRecord(by=context.principal.actor), etag=None)
+            await self._services.store.tenant(context).records.put(run, asked, etag=None)
         await self._wake(context, run)
 
     async def decide(
@@ -157,11 +173,11 @@ class Runs:
             return False
         turn.nudged = True
         if cancelled := await turn.data.records.get(CancellationRecord, run):
-            turn.cancel(cancelled.value.by)
+            turn.cancel(cancelled.value)
         return True
 
     async def _take_up(
-        self, tenant: TenantId, events: list[Stored], progress: Progress, cancelled_by: Actor | None
+        self, tenant: TenantId, events: list[Stored], progress: Progress, cancelled: CancellationRecord | None
     ) -> None:
         opened = contexts.from_run(tenant, events[0])
         groups = await groups_now(self._services.store.tenant(opened))
@@ -171,7 +187,7 @@ class Runs:
         writer.events, writer.durable = events, len(events)
         match progress.run.kind:
             case RunKind.TURN:
-                self._carry(context, writer, cancelled_by=cancelled_by, restarted=progress.state is RunState.RUNNING)
+                self._carry(context, writer, cancelled=cancelled, restarted=progress.state is RunState.RUNNING)
             case RunKind.INGESTION:
                 await writer.append([RunResumed(cause="restart", carrier=self._services.carriers.lease.id)])
                 self.index(writer)
@@ -188,20 +204,20 @@ class Runs:
         known: Mapping[str, bytes] | None = None,
         alone: bool = False,
         restarted: bool = False,
-        cancelled_by: Actor | None = None,
+        cancelled: CancellationRecord | None = None,
         parent: str | None = None,
     ) -> None:
         agent = self._services.agents.get(fold(writer.events).run.agent)
         if agent is None:
             log(logging.ERROR, "A run's agent is no longer there", context=context, run=writer.run)
             return
-        writer.actor = Actor(kind=PrincipalKind.AGENT, id=agent.name)
+        writer.actor = Actor(kind=PrincipalKind.AGENT, id=agent.principal(context.tenant))
         live = self._services.hub.take(context.tenant, writer.run)
         live.known.update(known or {})
         turn = Turn(
             *(self._services, context, agent, writer, live, self._services.carriers.lease),
             earlier=[] if alone else None,
-            cancelled_by=cancelled_by,
+            cancelled=cancelled,
             parent=parent,
         )
         self._turns[context.tenant, writer.run] = turn
@@ -233,6 +249,18 @@ async def _guarded(work: Coroutine[None, None, None]) -> None:
         await work
     except Exception as error:  # noqa: BLE001 - the run stays as it is on disk, and is taken up at the next start
         log(logging.ERROR, "A run was left behind", error=error)
+
+
+async def under_way(data: TenantData, agent: str) -> AsyncIterator[RunId]:
+    """Yield the runs of an agent that have not ended."""
+    cursor: str | None = None
+    while True:
+        page = await data.views.list(RUNS.view, states=[RunState.RUNNING, RunState.PARKED], cursor=cursor)
+        for row in page.items:
+            if RunSummary.model_validate_json(row.body).agent == agent:
+                yield row.run
+        if (cursor := page.cursor) is None:
+            return
 
 
 def _over(fresh: Sequence[Item], *, until_parked: bool) -> bool:

@@ -95,7 +95,7 @@ class Progress:
     answer: AnswerGiven | None = None
     ended: RunEnded | None = None
     ended_at: datetime | None = None
-    cancelled: bool = False
+    cancelled: CancelRequested | None = None
     usage: Usage = field(default_factory=Usage)
     received: DocumentReceived | None = None
     indexed: int = 0
@@ -171,7 +171,7 @@ def apply(progress: Progress, event: Event) -> None:
             progress.state, progress.active_since = RunState.RUNNING, at
             progress.carrier = body.carrier
         case CancelRequested():
-            progress.cancelled = True
+            progress.cancelled = progress.cancelled or body
         case RunEnded():
             progress.ended, progress.ended_at, progress.state = body, at, body.state
         case _:

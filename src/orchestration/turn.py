@@ -15,6 +15,7 @@ from orchestration.driver import Driver
 from orchestration.live import Hub, Live
 from orchestration.metering import meter
 from orchestration.readers import Readers
+from orchestration.records import CancellationRecord
 from orchestration.state import Progress, apply
 from tools import Executor, Registry
 
@@ -53,8 +54,9 @@ class Turn:
         earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
         interrupt: the bound round the model call that is under way.
         lease: under which this process carries the run.
-        cancelled_by: who asked the run to end.
+        cancelled: who asked the run to end, and why.
         nudged: something has happened that the run may have looked for too early: it looks again before it is let go.
+        within: the agent within what its sponsor lets it do, as it was at the last decision on a model call.
         leaving: the process is about to stop: the run is left to the next one at the next step.
         parent: the span, in another process, that caused this.
     """
@@ -70,9 +72,10 @@ class Turn:
     published: int = 0
     earlier: list[tuple[str, str, Label]] | None = None
     interrupt: asyncio.Timeout | None = None
-    cancelled_by: Actor | None = None
+    cancelled: CancellationRecord | None = None
     nudged: bool = False
     leaving: bool = False
+    within: AgentFacts | None = None
     parent: str | None = None
 
     @property
@@ -87,20 +90,20 @@ class Turn:
     @property
     def seconds_left(self) -> float:
         """What remains of the run's active time; nothing once somebody asked it to end."""
-        if self.cancelled_by:
+        if self.cancelled:
             return 0
         return max(0.0, (self.progress.deadline - self.services.clock.now()).total_seconds())
 
     @property
     def actor(self) -> AgentFacts:
-        """Return the agent as the gate sees it."""
-        agent = self.agent
-        return AgentFacts(
-            name=agent.name,
-            tools=frozenset(agent.tools),
-            collections=frozenset(agent.data.collections),
-            confidentiality_ceiling=agent.data.confidentiality_ceiling,
-        )
+        """Return the agent with all that it was given, as the gate is told of it."""
+        return self.agent.facts(self.context.tenant)
+
+    async def scope(self) -> AgentFacts:
+        """Return the agent within what its sponsor lets it do: what it is offered, searches and is shown follow it."""
+        if self.within is None:
+            self.within = await self.services.gate.scoped(self.data, self.actor)
+        return self.within
 
     def note(self) -> None:
         """Take events into account that were written through the writer."""
@@ -165,8 +168,8 @@ class Turn:
             seconds=int(active.total_seconds()),
         )
 
-    def cancel(self, by: Actor) -> None:
+    def cancel(self, asked: CancellationRecord) -> None:
         """Ask the turn to end; a model call is cut short at once, a tool call is awaited."""
-        self.cancelled_by, self.nudged = by, True
+        self.cancelled, self.nudged = asked, True
         if self.interrupt is not None:
             self.interrupt.reschedule(asyncio.get_running_loop().time())

@@ -16,6 +16,7 @@ from control import (
     Granted,
     NewPolicies,
     Policies,
+    Principals,
     Refused,
     Ruleset,
     Ruling,
@@ -24,6 +25,7 @@ from control import (
     TenantRecord,
     Used,
     contexts,
+    load_agents,
     publisher_text,
 )
 from core import (
@@ -40,6 +42,7 @@ from core import (
     Role,
     RunId,
     SystemClock,
+    TenantContext,
     TenantId,
     canonical,
     derived_id,
@@ -52,9 +55,14 @@ from data import Record, RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
 
 AGENT = AgentFacts(
-    name="support", tools=frozenset({"lookup_order", "issue_refund"}), collections=frozenset({"manuals"})
+    name="support",
+    tools=frozenset({"lookup_order", "issue_refund"}),
+    effects=frozenset(Effect),
+    collections=frozenset({"manuals", "policies"}),
 )
 SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True)
+ADMIN = PrincipalId(new_id("prn"))
+ROOT = Path(__file__).parents[2]
 LIMITS = Limits(steps=2, tool_calls=2, tokens=100, output_tokens=10, cost_micros=100, seconds=100)
 TOOLS = ["issue_refund", "lookup_order"]
 REFUND: Json = {"order": "A-1", "amount_cents": 2500}
@@ -74,6 +82,8 @@ class Setting:
     policies: Policies
     switches: Switches
     gate: Gate
+    principals: Principals
+    admin: TenantContext
 
 
 @pytest.fixture
@@ -88,7 +98,10 @@ async def setting(store: Store) -> Setting:
     clock = SystemClock()
     policies, switches = Policies(environment="", clock=clock), Switches(store, clock, agents=["support"], tools=TOOLS)
     gate = Gate(policies=policies, switches=switches, environment="local", clock=clock)
-    return Setting(store, data, run, policies, switches, gate)
+    principals = Principals(store, clock, load_agents(ROOT / "agents"))
+    admin = contexts.from_directory(record, ADMIN, roles=[Role.ADMIN], groups=[], correlation="c")
+    await principals.take_on(admin, "support", days=30)
+    return Setting(store, data, run, policies, switches, gate, principals, admin)
 
 
 def tool(

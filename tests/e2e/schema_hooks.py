@@ -33,6 +33,7 @@ BY_STATE = {
     "policy.schema": "Cedar that speaks of what there is not",
     "policy.layer": "Cedar that loosens",
     "policy.fact": "each action has facts of its own",
+    "agent.scope": "what an agent was given stands in its manifest",
     "openai.message": "the last user message is what is asked",
     "openai.conversation": "one way to name a conversation",
 }

@@ -14,7 +14,17 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from interaction_samples import ANNA, BEN, REGISTRY, START, Tale, answered, asked, member
 
-from control import NOBODY, AccessLog, AgentManifest, Directory, Policies, Sessions, Switches, load_governance
+from control import (
+    NOBODY,
+    AccessLog,
+    AgentManifest,
+    Directory,
+    Policies,
+    Principals,
+    Sessions,
+    Switches,
+    load_governance,
+)
 from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
@@ -163,6 +173,7 @@ class Edge:
                 access=self.access,
                 policies=cast("Policies", None),  # nobody here asks for any
                 switches=cast("Switches", None),
+                principals=cast("Principals", None),
                 agents={"helper": AgentManifest.model_construct(name="helper")},
                 orchestration=self.peer,
                 control=self.peer,

@@ -162,7 +162,7 @@ def test_a_fact_that_the_schema_does_not_know_refuses(facts: dict[str, Fact]) ->
 @pytest.mark.parametrize("effect", ["", "READ", "wrote", "external ", "nothing"])
 def test_an_unknown_effect_refuses(effect: str) -> None:
     decision = tool(effect=effect)
-    assert (decision.lane, decision.policies, decision.reason) == (Lane.NEVER, (), "No policy permits this.")
+    assert (decision.lane, decision.policies) == (Lane.NEVER, ("publisher/effect-not-given",))
 
 
 @pytest.mark.parametrize("kind", list(ActionKind))

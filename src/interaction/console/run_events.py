@@ -74,14 +74,17 @@ def group_of_type(name: str) -> Group:
     return _GROUP_OF.get(name, "run")
 
 
-async def event_lines(events: Sequence[Stored], *, opened_at: str, fetch: Fetch, name: NameOf) -> Sequence[EventLine]:
-    return [await _line(stored, opened_at, fetch, name) for stored in events]
+async def event_lines(
+    events: Sequence[Stored], *, opened_at: str, agent: str, fetch: Fetch, name: NameOf
+) -> Sequence[EventLine]:
+    """Return the lines; `agent` is how people call the run's agent, which stands in the log by a pseudonym."""
+    return [await _line(stored, opened_at, agent, fetch, name) for stored in events]
 
 
-async def _line(stored: Stored, opened_at: str, fetch: Fetch, name: NameOf) -> EventLine:
+async def _line(stored: Stored, opened_at: str, agent: str, fetch: Fetch, name: NameOf) -> EventLine:
     event, told = stored.event, await present(stored, fetch)
     actor, body = event.actor, event.body
-    known = await name(actor.id) if actor.kind is PrincipalKind.USER else None
+    names = {PrincipalKind.USER: await name(actor.id), PrincipalKind.AGENT: agent}
     decider = await name(body.approver.id) if isinstance(body, ApprovalResolved) and body.approver else None
     return EventLine(
         seq=event.seq,
@@ -92,7 +95,7 @@ async def _line(stored: Stored, opened_at: str, fetch: Fetch, name: NameOf) -> E
         duration_ms=cast("int | None", getattr(body, "duration_ms", None)),
         usage=cast("Usage | None", getattr(body, "usage", None)),
         actor_kind=actor.kind,
-        actor=known or actor.id,
+        actor=names.get(actor.kind) or actor.id,
         person=decider or "",
         told=told,
         details={key: value for key, value in told.items() if key not in _SHOWN_ELSEWHERE},

@@ -2,19 +2,20 @@
 
 from fastapi import APIRouter, Response
 
-from control import AgentManifest
+from control import AgentManifest, IdentityState, state_of
 from core import Confidentiality, Effect, TenantContext
 from core.errors import NotFound
 from interaction.answers import Told, answer, described
 from interaction.authority import Me
 from interaction.dependencies import Deps, InteractionDependencies
+from interaction.routes.agent_identity import AgentIdentity, identity_of
 from interaction.routes.switches import SwitchTold, switched_off
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 
 class AgentLine(Told):
-    """`available` is false while it is switched off."""
+    """`available` is false while it is switched off, or its identity here is not active."""
 
     name: str
     version: str
@@ -64,6 +65,7 @@ class AgentEntry(Told):
         disclosure: what people are told they talk to.
         objection: how somebody affected can object.
         examples: questions to begin with.
+        identity: the agent as a principal of your organisation: sponsor, scope, until when.
         switched_off: what of it does not work at this moment, and why.
     """
 
@@ -81,20 +83,26 @@ class AgentEntry(Told):
     objection: str
     examples: list[str]
     versions: AgentVersions
+    identity: AgentIdentity
     switched_off: list[SwitchTold]
 
 
 @router.get("", responses=described(AgentList))
 async def list_agents(me: Me, deps: Deps) -> Response:
     """List the agents that you can talk to. Any member."""
-    off = await switched_off(me, deps)
+    off, agreed, now = (
+        await switched_off(me, deps),
+        await deps.principals.sponsorships(deps.store.tenant(me)),
+        deps.clock.now(),
+    )
     lines = [
         AgentLine(
             name=agent.name,
             version=agent.version,
             title=agent.title,
             purpose=agent.purpose,
-            available=off.keys().isdisjoint(("tenant", f"agent/{agent.name}")),
+            available=off.keys().isdisjoint(("tenant", f"agent/{agent.name}"))
+            and state_of(agent.facts(me.tenant), agreed.get(agent.name), now) is IdentityState.ACTIVE,
         )
         for agent in deps.agents.values()
     ]
@@ -116,9 +124,10 @@ def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
 
 async def register_entry(me: TenantContext, agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
     """Return the entry of an agent, and what of it is switched off for who asks."""
-    off = await switched_off(me, deps)
+    off, agreed = await switched_off(me, deps), await deps.principals.sponsorships(deps.store.tenant(me))
     concerned = ("tenant", f"agent/{agent.name}", "change_freeze", *(f"tool/{tool}" for tool in agent.tools))
     return AgentEntry(
+        identity=await identity_of(me, agent, agreed.get(agent.name), deps),
         switched_off=[one for name, one in off.items() if name in concerned or name.startswith("capability/")],
         name=agent.name,
         title=agent.title,

@@ -10,7 +10,7 @@ import uvloop
 from pydantic import BaseModel
 
 from control import ActionRequest, AgentFacts
-from core import ActionKind, Permit, SystemClock, new_id
+from core import ActionKind, Permit, PrincipalKind, SystemClock, new_id
 from core.errors import Defect
 from data import Store, TenantData
 from data.sqlite import open_store
@@ -75,7 +75,7 @@ async def _batch(router: ModelRouter, store: Store, data: TenantData, turns: int
     asked = [
         ActionRequest(ActionKind.CALL_MODEL, request.logical, 1, request.fingerprint(), {}) for request in requests
     ]
-    permits = await permits_for(store, data, AgentFacts(name="support"), asked)
+    permits = await permits_for(store, data, AgentFacts(kind=PrincipalKind.USER), asked)
     began = time.process_time()
     for request, permit in zip(requests, permits, strict=True):
         await _call(router, request, permit)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 import aiohttp
 import orjson
 
+from control import MOST_DAYS, load_agents
 from core import Json, derived_id
 from core.errors import MandateError, Unavailable
 from mandate.client import Client
 from mandate.local.stack import Stack
 from mandate.local.world import Collection, Company, Document
 from mandate.services import Services, local_client_id
+from mandate.settings import ROOT
 
 Progress = Callable[[str, int, int], None]
 """Told the company's name, how many documents are in, and of how many."""
@@ -77,6 +80,7 @@ async def _set_up(session: aiohttp.ClientSession, stack: Stack, company: Company
     for collection in about.collections:
         await _collection(admin, collection)
     await _policies(admin, company.policies)
+    await _agents(admin)
     documents = list(company.documents())
     for number, document in enumerate(documents, start=1):
         await _document(admin, about.slug, document)
@@ -98,6 +102,15 @@ async def _collection(admin: Client, collection: Collection) -> None:
 async def _policies(admin: Client, text: str) -> None:
     answer = await admin.ask("PUT", "/v1/policies", {"text": text, "reason": "Set up with the demo company."})
     _expect(answer.status, answer.body, HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PRECONDITION_FAILED)
+
+
+async def _agents(admin: Client) -> None:
+    """Have the company's admin answer for each agent that nobody there has decided on yet."""
+    for agent in load_agents(ROOT / "agents"):
+        entry = await admin.get(f"/v1/agents/{agent}")
+        if cast("dict[str, Json]", entry["identity"])["sponsor"] is None:
+            answer = await admin.ask("PUT", f"/v1/agents/{agent}/sponsorship", {"days": MOST_DAYS})
+            _expect(answer.status, answer.body, HTTPStatus.NO_CONTENT)
 
 
 async def _document(admin: Client, slug: str, document: Document) -> None:

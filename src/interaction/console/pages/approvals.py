@@ -1,6 +1,7 @@
 """`/approvals`: what waits for a person, what speaks for it, and the decision."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -115,15 +116,16 @@ async def _told(
     events = await read_run(data, told.run)
     before, after = _around(events, approval)
     readable = may_read_run(me, events)
-    name, fetch, opened_at = names_in(data), fetcher(data), events[0].event.at
+    name, fetch = names_in(data), fetcher(data)
+    lines = partial(event_lines, opened_at=events[0].event.at, agent=told.agent, fetch=fetch, name=name)
     return {
         "approval": told,
         "given": given or {},
         "wrong": wrong,
         "too_late": too_late,
         "agent": deps.agents.get(told.agent),
-        "before": await event_lines(before, opened_at=opened_at, fetch=fetch, name=name),
-        "after": await event_lines(after, opened_at=opened_at, fetch=fetch, name=name) if readable else [],
+        "before": await lines(before),
+        "after": await lines(after) if readable else [],
         "run": await view_run(events, fetch, name, me) if readable else None,
         "follow_from": len(events),
     }

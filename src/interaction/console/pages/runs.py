@@ -27,7 +27,7 @@ from interaction.routes.flags import Resolution
 from interaction.routes.run_evidence import explained, verified
 from interaction.run_view import view_run
 from interaction.timeline import timeline_of
-from orchestration import fetcher, flags_of, resolve_flag
+from orchestration import fetcher, flags_of, fold, resolve_flag
 
 router = APIRouter(prefix="/runs", tags=["console"], default_response_class=HTMLResponse)
 
@@ -105,7 +105,13 @@ async def timeline_page(
         return await _broken(me, deps, page, run)
     data = deps.store.tenant(me)
     chosen = [stored for stored in events if only in (None, group_of(stored)) and stored.event.seq > (after or 0)]
-    lines = await event_lines(chosen[:EVENTS], opened_at=events[0].event.at, fetch=fetcher(data), name=names_in(data))
+    lines = await event_lines(
+        chosen[:EVENTS],
+        opened_at=events[0].event.at,
+        agent=fold(events).run.agent,
+        fetch=fetcher(data),
+        name=names_in(data),
+    )
     counts = {group: sum(group_of(stored) == group for stored in events) for group in GROUPS}
     more = lines[-1].seq if len(chosen) > EVENTS else None
     shared = await _shared(me, deps, events)
