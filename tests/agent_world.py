@@ -43,6 +43,7 @@ from data import Hit, Query, Source, Store, Trim, read_run
 from emulators.backoffice import BackofficeSeed, create_app
 from models import Bounds, Catalogue, ChatRequest, Completion, Embeddings, ModelRouter, Target, TextDelta
 from orchestration import Carriers, CollectionRecord, DocumentRecord, Progress, Quoted, Services, fold
+from orchestration.approvals import Verdict
 from orchestration.opening import TurnRequest
 from orchestration.runs import Runs
 from tools import Egress, Executor, Origin, Registry, open_session
@@ -201,10 +202,15 @@ class World:
     office: Office
     model: ScriptedModel
     egress: Egress
+    policies: Policies
 
     @property
     def store(self) -> Store:
         return self.services.store
+
+    def runs(self, group: asyncio.TaskGroup) -> Runs:
+        """Return what carries runs in `group`."""
+        return Runs(self.services, group)
 
     async def letters(self, context: TenantContext, letters: Sequence[tuple[str, str]]) -> None:
         """Have titles and texts as documents of an inbox, which counts as untrusted."""
@@ -268,7 +274,7 @@ class World:
         """Decide as the person of `context`, and return when the run has ended or waits again."""
         async with asyncio.TaskGroup() as group:
             runs = Runs(self.services, group)
-            await runs.decide(context, approval, approve=approve, reason="Seen.", nonce=secrets.token_hex(16))
+            await runs.decide(context, approval, Verdict(approve, "Seen.", secrets.token_hex(16)))
 
     async def waiting(self, context: TenantContext, run: RunId) -> ApprovalId | None:
         """Return the approval that a run waits for."""
@@ -285,11 +291,13 @@ def manifests() -> dict[str, AgentManifest]:
 
 
 @asynccontextmanager
-async def open_world(store: Store, office: Office, *, publisher: str | None = None) -> AsyncGenerator[World]:
+async def open_world(
+    store: Store, office: Office, *, publisher: str | None = None, environment: str = "", name: str = "orchestration-1"
+) -> AsyncGenerator[World]:
     """Open a process of the product; `publisher` are other policies of the publisher than those that are shipped."""
     model = ScriptedModel()
     registry = Registry([*backoffice_tools(office.url), *web_page_tools()])
-    carriers = Carriers(store, CLOCK, "orchestration-1")
+    carriers = Carriers(store, CLOCK, name)
     await carriers.begin()
     keeping = asyncio.create_task(carriers.keep())
 
@@ -299,7 +307,7 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
     async with open_session() as session:
         egress = Egress(session, [Origin.parse(office.url, scope="office")], token, pages=[f"{office.url}/pages/"])
         switches = Switches(store, CLOCK, agents=["support", "clerk"], tools=[])
-        policies = Policies(environment="", clock=CLOCK, publisher=publisher)
+        policies = Policies(environment=environment, clock=CLOCK, publisher=publisher)
         yield World(
             Services(
                 store=store,
@@ -319,6 +327,7 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
             office,
             model,
             egress,
+            policies,
         )
     keeping.cancel()
 

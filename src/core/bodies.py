@@ -121,6 +121,20 @@ class ApprovalRequested(Part):
     arguments: ContentRef
     policy_version: str
     expires_at: str
+    approvers: int = 1
+    """How many different people have to approve."""
+
+
+class ApprovalGiven(Part):
+    """Somebody approved, and others have to as well; the approval of the last stands in `approval_resolved`."""
+
+    type: Literal["approval_given"] = "approval_given"
+    approval: ApprovalId
+    step: int
+    call: int
+    approver: Actor
+    reason: ContentRef
+    decided_at: str
 
 
 class ApprovalResolved(Part):
@@ -131,6 +145,8 @@ class ApprovalResolved(Part):
     verdict: Literal["approved", "denied", "expired", "superseded"]
     approver: Actor | None = None
     reason: ContentRef | None = None
+    decided_at: str = ""
+    """When they did, which may be before the run came to know; empty where nobody did."""
 
 
 class RunParked(Part):
@@ -231,6 +247,7 @@ Body = Annotated[
     | ProposalRejected
     | ToolFinished
     | ApprovalRequested
+    | ApprovalGiven
     | ApprovalResolved
     | RunParked
     | RunResumed

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from core import Actor, ApprovalId, ContentRef, ConversationId, Effect, Json, RunId, canonical
 from core.bodies import (
     AnswerFlagged,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     FlagResolved,
@@ -93,6 +94,13 @@ class RunSummary(RunLine):
     """The lease under which it was last opened or taken up."""
 
 
+class Given(Summary):
+    """One of several approvals: whose, and when."""
+
+    by: str
+    at: str
+
+
 class ApprovalSummary(Summary):
     """One line of the inbox: the body of a row of `APPROVALS`.
 
@@ -100,6 +108,8 @@ class ApprovalSummary(Summary):
         requester: whose run it is.
         agent: which proposed it.
         arguments: what exactly is asked for, in the content store.
+        approvers: how many people have to approve; `given` has those who did before the last.
+        decided_at: when the last of them did, or somebody said no; `resolved_at` is when the run knew.
     """
 
     approval: ApprovalId
@@ -114,9 +124,12 @@ class ApprovalSummary(Summary):
     policy_version: str
     requested_at: str
     expires_at: str
+    approvers: int = 1
+    given: tuple[Given, ...] = ()
     verdict: ApprovalState = "pending"
     approver: Actor | None = None
     reason: ContentRef | None = None
+    decided_at: str = ""
     resolved_at: str = ""
 
 
@@ -182,7 +195,7 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
 
 def _approval_keys(event: Event, run: Row | None) -> Sequence[str]:
     body = event.body
-    if isinstance(body, ApprovalRequested | ApprovalResolved):
+    if isinstance(body, ApprovalRequested | ApprovalGiven | ApprovalResolved):
         return (body.approval,)
     if isinstance(body, RunEnded) and run:
         approval = RunSummary.model_validate_json(run.body).approval
@@ -226,13 +239,18 @@ def _requested(event: Event, run: Row | None) -> ApprovalSummary | None:
         policy_version=body.policy_version,
         requested_at=event.at,
         expires_at=body.expires_at,
+        approvers=body.approvers,
     )
 
 
 def _approval_after(summary: ApprovalSummary, event: Event) -> ApprovalSummary:
+    changes: dict[str, object]
     match event.body:
-        case ApprovalResolved(verdict=verdict, approver=approver, reason=reason):
-            changes = {"verdict": verdict, "approver": approver, "reason": reason, "resolved_at": event.at}
+        case ApprovalGiven(approver=approver, decided_at=at):
+            changes = {"given": (*summary.given, Given(by=approver.id, at=at))}
+        case ApprovalResolved(verdict=verdict, approver=approver, reason=reason, decided_at=at):
+            changes = {"verdict": verdict, "approver": approver, "reason": reason, "decided_at": at}
+            changes["resolved_at"] = event.at
         case RunEnded() if summary.verdict == "pending":  # a run that was cancelled or ran out of time asks no longer
             changes = {"verdict": "superseded", "resolved_at": event.at}
         case _:

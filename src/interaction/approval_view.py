@@ -9,13 +9,13 @@ from core.bodies import ApprovalRequested
 from core.events import Stored
 from core.tenancy import Role
 from interaction.answers import Told
-from interaction.decisions import ApprovalStatus, DecisionTold, decisions_of, text_of
+from interaction.decisions import ApprovalStatus, DecisionTold, YesTold, decisions_of, text_of
 from interaction.explanation import Source, sources_of
 from interaction.people import NameOf
 from interaction.plain_words import day_and_time
 from interaction.proposal_words import ArgumentTold, Consequences, consequences_of, told_arguments
 from interaction.run_view import message_text
-from orchestration import ApprovalRecord, Fetch, fold
+from orchestration import ApprovalRecord, Fetch, Yes, fold
 from tools import Registry
 
 
@@ -33,6 +33,8 @@ class ApprovalView(Told):
         message: what that person wrote.
         sources: what the agent had read.
         seconds_left: until it expires; 0 once it is no longer open.
+        approvers: how many different people have to approve it.
+        given: who has, of several, before the last: `approver`.
         decided: who decided and why, in a sentence; null while it is open.
         may_decide: whether you may; nobody decides on what they asked for themselves.
         may_not_because: why you may not; null if you may.
@@ -60,6 +62,8 @@ class ApprovalView(Told):
     requested_at: str
     expires_at: str
     seconds_left: int
+    approvers: int
+    given: list[YesTold]
     approver: str | None
     approver_name: str | None
     decided_at: str | None
@@ -109,6 +113,8 @@ async def view_approval(
         requested_at=record.requested_at,
         expires_at=record.expires_at,
         seconds_left=max(0, int(left)),
+        approvers=record.approvers,
+        given=[await _yes(one, fetch, name) for one in record.given],
         approver=record.approver.id if record.approver else None,
         approver_name=approver_name,
         decided_at=record.decided_at or None,
@@ -126,7 +132,14 @@ def _may_not_because(context: TenantContext, record: ApprovalRecord, status: App
         return "You asked for this yourself; a colleague must decide it."
     if not context.has(Role.APPROVER, Role.OWNER):
         return "Only an approver or the owner of your organisation may decide it."
+    if context.principal.actor in record.yes:
+        return "You have approved it; now somebody else has to as well."
     return None
+
+
+async def _yes(one: Yes, fetch: Fetch, name: NameOf) -> YesTold:
+    reason = await text_of(one.reason, fetch)
+    return YesTold(approver=one.by.id, approver_name=await name(one.by.id), at=one.at, reason=reason)
 
 
 def _decided(record: ApprovalRecord, status: ApprovalStatus, name: str | None, reason: str | None) -> str | None:

@@ -17,7 +17,7 @@ from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, ref
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
-from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord
+from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord, Yes
 from orchestration.sealing import Sealer
 from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
@@ -63,6 +63,7 @@ __all__ = [
     "StoreDriver",
     "Sweeper",
     "Vouch",
+    "Yes",
     "access_of",
     "answer_text",
     "archive",

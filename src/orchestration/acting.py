@@ -181,6 +181,7 @@ def _parked(turn: Turn, attempt: _Attempt, stored: ContentRef, ruling: Ruling) -
         arguments=stored,
         policy_version=ruling.decision.policy_version,
         expires_at=until,
+        approvers=ruling.decision.approvers,
     )
     return [requested, RunParked(cause="approval", until=until)]
 

@@ -119,7 +119,7 @@ async def _end(turn: Turn, end: End) -> None:
     """End the run; an approval that it still waits for is closed behind what ended it."""
     if (pending := turn.progress.pending) and pending.waiting:
         await turn.commit()
-        await approvals.supersede(turn.data, pending.waiting)
+        turn.stage(await approvals.supersede(turn.data, pending.waiting, pending))
     turn.end(end.state, end.code)
 
 
@@ -140,7 +140,8 @@ async def _retrieve(turn: Turn) -> None:
 
 async def _wait(turn: Turn, wait: Wait) -> bool:
     """Take up what people have decided; otherwise leave the run parked, and on disk."""
-    resolved = await approvals.settle(turn, wait.approval)
+    given, resolved = await approvals.settle(turn, wait.approval, wait.proposal)
+    turn.stage(given)
     if resolved is None:
         await turn.commit()
         return False

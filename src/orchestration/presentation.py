@@ -10,6 +10,7 @@ from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     CancelRequested,
@@ -69,7 +70,7 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
             return {"proposed": await _json(body.arguments, fetch)}
         case ApprovalResolved():
             return {"reason_text": await _text(body.reason, fetch)} if body.reason else {}
-        case AnswerFlagged() | FlagResolved():
+        case AnswerFlagged() | FlagResolved() | ApprovalGiven():
             return {"reason_text": await _text(body.reason, fetch)}
         case DecisionMade():
             return {"proposed": await _json(body.arguments, fetch)} if body.arguments else {}

@@ -9,6 +9,7 @@ from typing import Literal
 from core import ActionKind, Json, Lane, Role
 from core.bodies import (
     AnswerGiven,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
@@ -92,6 +93,8 @@ def telling(body: Body) -> dict[str, Json]:  # noqa: C901, PLR0911, PLR0912 - on
             return _waiting(until)
         case RunParked(until=until):
             return _waiting(until)
+        case ApprovalGiven():
+            return _told("waiting", "A colleague has approved it; another one has to as well.")
         case ApprovalResolved(verdict=verdict):
             return _told("deciding", _RESOLVED[verdict])
         case RunResumed():

@@ -31,6 +31,7 @@ class ApprovalLine(Told):
 
     Attributes:
         consequence: what happens if it is approved, in plain words.
+        approvers: how many different people have to approve it; `approved` how many have.
     """
 
     approval: ApprovalId
@@ -43,6 +44,8 @@ class ApprovalLine(Told):
     requester_name: str | None
     requested_at: str
     expires_at: str
+    approvers: int
+    approved: int
     verdict: ApprovalStatus
     resolved_at: str
 
@@ -118,7 +121,8 @@ async def read_approval(approval: ApprovalPath, me: Me, deps: Deps) -> Response:
 async def decide(approval: ApprovalPath, body: NewDecision, me: Approver, deps: Deps) -> Response:
     """Approve or deny, with a reason; the run goes on at once. Roles: approver, owner; never who asked for it.
 
-    Your own decision sent again changes nothing.
+    Where the rules ask for several people, it goes on once the last of them has approved, or one has denied. Your own
+    decision sent again changes nothing.
     """
     return answer(await decided(me, deps, approval, body))
 
@@ -138,12 +142,18 @@ async def decided(
         Forbidden: it is for the person who asked themselves.
     """
     record = await _readable(deps.store, me, approval)
-    if not (record.status == decision.verdict and record.approver == me.principal.actor):
+    if not _said_before(record, me, decision):
         payload = orjson.dumps({"approve": decision.verdict == "approved", "reason": decision.reason})
         path = f"/internal/approvals/{approval}/decision"
         await deps.orchestration.call(me, "POST", path, body=payload, deadline=deps.clock.now() + CALL_TIME)
         record = await _readable(deps.store, me, approval)
     return await _view(deps, me, record)
+
+
+def _said_before(record: ApprovalRecord, me: TenantContext, decision: NewDecision) -> bool:
+    if decision.verdict == "approved" and me.principal.actor in record.yes:
+        return record.status in ("pending", "approved")
+    return record.status == decision.verdict and record.approver == me.principal.actor
 
 
 def sees_all(me: TenantContext) -> bool:
@@ -179,6 +189,7 @@ def _lines(data: TenantData, deps: InteractionDependencies) -> Callable[[Row], A
         tool, arguments = deps.registry.get(summary.tool), await arguments_of(summary.arguments, fetch)
         return ApprovalLine(
             **summary.model_dump(include=set(ApprovalLine.model_fields)),
+            approved=len(summary.given) + (summary.verdict == "approved"),
             consequence=consequence(tool, arguments) if tool else f"Calls {summary.tool}.",
             requester_name=await name(summary.requester),
         )
