@@ -44,6 +44,7 @@ class _Seen:
 
     profile: bytes
     groups: tuple[str, ...]
+    roles: tuple[Role, ...]
     at: float
 
 
@@ -82,7 +83,8 @@ class Directory:
                 "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
             )
         groups = sorted(tenant.groups[group] for group in token.groups if group in tenant.groups)
-        seen = _Seen(canonical({"name": token.name, "username": token.username}), tuple(groups), token.issued_at)
+        profile = canonical({"name": token.name, "username": token.username})
+        seen = _Seen(profile, tuple(groups), tuple(roles), token.issued_at)
         member = await self._member(tenant, token.object_id, seen, correlation)
         return contexts.from_directory(tenant, member, roles=roles, groups=groups, correlation=correlation)
 
@@ -197,12 +199,11 @@ async def _enrol(data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
 
 
 async def _point_to(data: TenantData, member: MemberRecord, seen: _Seen) -> None:
-    """Let the member's pseudonym lead to their profile and groups; a token older than another changes no groups."""
+    """Let the member's pseudonym lead to their profile, groups and roles; a token older than another changes none."""
     found = await data.records.get(PersonRecord, member.principal)
-    groups, at = seen.groups, seen.at
-    if found and found.value.groups_at > at:
-        groups, at = found.value.groups, found.value.groups_at
-    person = PersonRecord(profile=member.profile, groups=groups, groups_at=at)
+    person = PersonRecord(profile=member.profile, groups=seen.groups, groups_at=seen.at, roles=seen.roles)
+    if found and found.value.groups_at > seen.at:
+        person = found.value.model_copy(update={"profile": member.profile})
     if found is None or found.value != person:
         with suppress(PreconditionFailed):  # another process does the same at this moment, or the next visit does
             await data.records.put(member.principal, person, etag=found.etag if found else None)

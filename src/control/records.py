@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from core import Actor, ContentRef, PrincipalId, TenantId
+from core import Actor, ContentRef, PrincipalId, Role, TenantId
 from data import Record
 
 PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -53,10 +53,11 @@ class MemberRecord(_Strict):
 
 
 class PersonRecord(_Strict):
-    """A member by their pseudonym, which is the key: their profile, and the groups that they were last seen in.
+    """A member by their pseudonym, which is the key: their profile, and the groups and roles they were last seen with.
 
     Attributes:
         groups: our names of them, from the latest of their tokens that any process has verified.
+        roles: from the same; none where they were not seen since it is written down.
         groups_at: when that token was issued, in seconds since 1970.
     """
 
@@ -64,6 +65,7 @@ class PersonRecord(_Strict):
     profile: ContentRef
     groups: tuple[str, ...]
     groups_at: float
+    roles: tuple[Role, ...] = ()
 
 
 class ServiceKeyRecord(_Strict):

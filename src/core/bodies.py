@@ -123,6 +123,8 @@ class ApprovalRequested(Part):
     expires_at: str
     approvers: int = 1
     """How many different people have to approve."""
+    escalates_at: str = ""
+    """When owners and admins are told, unless it is decided before."""
 
 
 class ApprovalGiven(Part):
@@ -135,6 +137,17 @@ class ApprovalGiven(Part):
     approver: Actor
     reason: ContentRef
     decided_at: str
+    in_place_of: str = ""
+    """Whose deputy they were in this, by pseudonym; empty for a right of their own."""
+
+
+class ApprovalEscalated(Part):
+    """Half of the time was over and nobody had decided: owners and admins are told."""
+
+    type: Literal["approval_escalated"] = "approval_escalated"
+    approval: ApprovalId
+    step: int
+    call: int
 
 
 class ApprovalResolved(Part):
@@ -147,6 +160,7 @@ class ApprovalResolved(Part):
     reason: ContentRef | None = None
     decided_at: str = ""
     """When they did, which may be before the run came to know; empty where nobody did."""
+    in_place_of: str = ""
 
 
 class RunParked(Part):
@@ -248,6 +262,7 @@ Body = Annotated[
     | ToolFinished
     | ApprovalRequested
     | ApprovalGiven
+    | ApprovalEscalated
     | ApprovalResolved
     | RunParked
     | RunResumed

@@ -18,6 +18,7 @@ from interaction.routes import (
     collections,
     conversations,
     data_export,
+    deputies,
     document_care,
     documents,
     erasures,
@@ -46,7 +47,7 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
+    *(passages, search, deputies, approvals, flags, usage, erasures, holds, inventory, data_export),
     *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
     *(openai_chat, openai_responses),
 )

@@ -20,7 +20,16 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from core import PrincipalId, TenantContext, TenantId
-from core.bodies import ApprovalGiven, ApprovalRequested, ApprovalResolved, RunEnded, RunOpened, RunParked, RunResumed
+from core.bodies import (
+    ApprovalEscalated,
+    ApprovalGiven,
+    ApprovalRequested,
+    ApprovalResolved,
+    RunEnded,
+    RunOpened,
+    RunParked,
+    RunResumed,
+)
 from core.errors import MandateError, RateLimited
 from core.events import Event
 from data import APPROVALS, CHECKPOINT, RUNS, Platform, Row, Store
@@ -42,7 +51,7 @@ Key = tuple[TenantId, str]
 Rows = dict[Key, Row]
 
 _MOVES = (RunOpened, RunParked, RunResumed, RunEnded)
-_TOLD = (*_MOVES, ApprovalRequested, ApprovalGiven, ApprovalResolved)
+_TOLD = (*_MOVES, ApprovalRequested, ApprovalGiven, ApprovalEscalated, ApprovalResolved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

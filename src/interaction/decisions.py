@@ -40,10 +40,16 @@ _VERDICTS = {
 
 
 class YesTold(Told):
-    """One person's approval, where others have to approve as well; the name may be gone."""
+    """One person's approval, where others have to approve as well; names may be gone.
+
+    Attributes:
+        in_place_of: whose deputy they were in this; null for a right of their own.
+    """
 
     approver: str
     approver_name: str | None = None
+    in_place_of: str | None
+    in_place_of_name: str | None = None
     at: str
     reason: str
 
@@ -189,7 +195,12 @@ async def _approval(
         reason=await text_of(resolved.reason, fetch) if resolved and resolved.reason else None,
         approvers=requested.approvers,
         given=[
-            YesTold(approver=given.approver.id, at=given.decided_at, reason=await text_of(given.reason, fetch))
+            YesTold(
+                approver=given.approver.id,
+                in_place_of=given.in_place_of or None,
+                at=given.decided_at,
+                reason=await text_of(given.reason, fetch),
+            )
             for given in given_for(requested.approval, events)
         ],
     )

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from control import Approval
-from core import ApprovalId, Content, ContentClass, Role, TenantContext, parse_timestamp, timestamp
-from core.bodies import ApprovalGiven, ApprovalRequested, ApprovalResolved
+from core import ApprovalId, Content, ContentClass, PrincipalId, TenantContext, parse_timestamp, timestamp
+from core.bodies import ApprovalEscalated, ApprovalGiven, ApprovalRequested, ApprovalResolved
 from core.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from data import TenantData, Versioned
+from orchestration.deputies import DECIDERS, places_taken
 from orchestration.records import ApprovalRecord, Yes
 from orchestration.state import ProposalState
 from orchestration.turn import Services, Turn
 
 LIFETIME = timedelta(hours=72)
 """How long people have; then the action is not done, and the run goes on without it."""
+
+ESCALATES_AFTER = LIFETIME / 2
+"""When owners and admins are told that it still waits."""
 
 _ATTEMPTS = 20
 
@@ -62,22 +66,26 @@ async def decide(services: Services, context: TenantContext, approval: ApprovalI
 
     Raises:
         NotFound: the tenant has no such approval.
-        Forbidden: not an approver, or the one who asked (`approval.own`).
+        Forbidden: neither an approver nor the deputy of one, or the one who asked (`approval.own`).
         Conflict: decided or expired already, or approved by the same person before (`approval.given`).
     """
-    if not context.has(Role.APPROVER, Role.OWNER):
-        raise Forbidden("Only an approver or the owner may decide this.", code="access.role")
     data = services.store.tenant(context)
+    places = await places_taken(data, services.clock)
     content = Content.new(verdict.reason.encode(), kind=ContentClass.REASON, owner=context.principal.id)
     for attempt in range(_ATTEMPTS):
         found = await data.records.get(ApprovalRecord, approval)
         if found is None:
             raise NotFound("There is no such approval. It may belong to another organisation, or the id is misspelt.")
-        _may_decide(services, context, found.value, verdict)
+        place = place_in(found.value, context, places, approve=verdict.approve)
+        _must_be_open(services, found.value, verdict)
         if attempt == 0:
             await data.content.put([content])
         said = Yes(
-            by=context.principal.actor, reason=content.ref, at=timestamp(services.clock.now()), nonce=verdict.nonce
+            by=context.principal.actor,
+            reason=content.ref,
+            at=timestamp(services.clock.now()),
+            nonce=verdict.nonce,
+            in_place_of=place,
         )
         decided = _after(found.value, said, approve=verdict.approve)
         try:
@@ -88,17 +96,40 @@ async def decide(services: Services, context: TenantContext, approval: ApprovalI
     raise Conflict("Too many people decide at once; try again in a moment.", code="conflict.sequence")
 
 
-def _may_decide(services: Services, context: TenantContext, record: ApprovalRecord, verdict: Verdict) -> None:
-    if record.requester == context.principal.id:
+def place_in(
+    record: ApprovalRecord, context: TenantContext, places: Sequence[PrincipalId], *, approve: bool = True
+) -> str:
+    """Return whose place the principal takes when they decide this: that of one of `places`, or empty for their own.
+
+    Raises:
+        Forbidden: they asked for it themselves, or have no right to decide it, of their own or as a deputy.
+        Conflict: they have approved it before, or somebody has in their place.
+    """
+    me = context.principal
+    if record.requester == me.id:
         raise Forbidden("You asked for this yourself; a colleague must decide it.", code="approval.own")
+    if approve and me.actor in record.yes:
+        raise Conflict("You have approved this already; somebody else has to as well.", code="approval.given")
+    used = {name for one in record.given for name in (one.by.id, one.in_place_of)}
+    if context.has(*DECIDERS):
+        if approve and me.id in used:
+            raise Conflict("Your deputy has approved this in your place.", code="approval.given")
+        return ""
+    # Nobody decides by another's right on what that other one asked for.
+    free = [absent for absent in places if absent != record.requester and not (approve and absent in used)]
+    if not free:
+        message = "Only an approver or the owner of your organisation may decide this, or whom they named their deputy."
+        raise Forbidden(message, code="access.role")
+    return free[0]
+
+
+def _must_be_open(services: Services, record: ApprovalRecord, verdict: Verdict) -> None:
     if verdict.nonce in (record.nonce, *(one.nonce for one in record.given)):
         raise Conflict("This request was sent before.", code="assertion.replayed")
     if record.status != "pending":
         raise Conflict(f"This was {record.status} already.", code="approval.decided")
     if services.clock.now() >= parse_timestamp(record.expires_at):
         raise Conflict("This has expired; the run goes on without it.", code="approval.expired")
-    if verdict.approve and context.principal.actor in record.yes:
-        raise Conflict("You have approved this already; somebody else has to as well.", code="approval.given")
 
 
 def _after(record: ApprovalRecord, said: Yes, *, approve: bool) -> ApprovalRecord:
@@ -106,7 +137,8 @@ def _after(record: ApprovalRecord, said: Yes, *, approve: bool) -> ApprovalRecor
     if approve and len(record.given) + 1 < record.approvers:
         return record.model_copy(update={"given": (*record.given, said)})
     decision = {"status": "approved" if approve else "denied", "approver": said.by, "reason": said.reason}
-    return record.model_copy(update={**decision, "decided_at": said.at, "nonce": said.nonce})
+    when = {"decided_at": said.at, "nonce": said.nonce, "in_place_of": said.in_place_of}
+    return record.model_copy(update={**decision, **when})
 
 
 def unheard(record: ApprovalRecord, proposal: ProposalState) -> list[ApprovalGiven]:
@@ -119,6 +151,7 @@ def unheard(record: ApprovalRecord, proposal: ProposalState) -> list[ApprovalGiv
             approver=one.by,
             reason=one.reason,
             decided_at=one.at,
+            in_place_of=one.in_place_of,
         )
         for one in record.given[len(proposal.given) :]
     ]
@@ -147,6 +180,14 @@ async def settle(
         except PreconditionFailed:
             return await settle(turn, requested, proposal)
     return unheard(record, proposal), _resolved(record)
+
+
+def escalated(turn: Turn, requested: ApprovalRequested, proposal: ProposalState) -> list[ApprovalEscalated]:
+    """Return the event that says that it has waited for long, once that is so and is not told yet."""
+    due = requested.escalates_at
+    if not due or proposal.escalated or turn.services.clock.now() < parse_timestamp(due):
+        return []
+    return [ApprovalEscalated(approval=requested.approval, step=requested.step, call=requested.call)]
 
 
 async def supersede(data: TenantData, requested: ApprovalRequested, proposal: ProposalState) -> Sequence[ApprovalGiven]:
@@ -186,4 +227,5 @@ def _resolved(record: ApprovalRecord) -> ApprovalResolved:
         approver=record.approver,
         reason=record.reason,
         decided_at=record.decided_at,
+        in_place_of=record.in_place_of,
     )

@@ -29,7 +29,7 @@ from core.bodies import AnswerGiven, PassagesRetrieved, RunEnded
 from core.errors import Conflict, Defect, PreconditionFailed
 from core.parts import RunKind, RunState
 from data import USES, Part, Piece, R, Record, RunWriter, Store, TenantData, Versioned, read_run
-from orchestration.records import ConversationRecord, DocumentRecord
+from orchestration.records import ConversationRecord, DeputyRecord, DocumentRecord
 from orchestration.state import Progress, fold
 
 _ENDLESS = (RunKind.ACCESS, RunKind.ADMIN)
@@ -194,6 +194,8 @@ async def records_of_person(erasing: Erasing) -> int:
     conversations = [f.key async for f in each(data, ConversationRecord) if f.value.owner == person]
     members = [f.key async for f in each(data, MemberRecord) if f.value.principal == person]
     deleted = await _delete(data, ConversationRecord, conversations) + await _delete(data, MemberRecord, members)
+    named = [f.key async for f in each(data, DeputyRecord) if person in (f.value.absent, f.value.deputy)]
+    deleted += await _delete(data, DeputyRecord, named)
     return deleted + await _delete(data, PersonRecord, [str(person)])
 
 

@@ -10,6 +10,7 @@ from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
+    ApprovalEscalated,
     ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
@@ -79,6 +80,7 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
         case (
             ModelFinished()
             | ProposalRejected()
+            | ApprovalEscalated()
             | RunParked()
             | RunResumed()
             | CancelRequested()

@@ -51,6 +51,8 @@ class Yes(BaseModel):
     reason: ContentRef
     at: str
     nonce: str
+    in_place_of: str = ""
+    """Whose deputy they were in this; empty for a right of their own."""
 
 
 class ApprovalRecord(Record):
@@ -85,6 +87,7 @@ class ApprovalRecord(Record):
     reason: ContentRef | None = None
     decided_at: str = ""
     nonce: str = ""
+    in_place_of: str = ""
     claim: str = ""
 
     @property
@@ -92,6 +95,19 @@ class ApprovalRecord(Record):
         """Everybody who has approved it, in order."""
         last = (self.approver,) if self.approver and self.status == "approved" else ()
         return (*(one.by for one in self.given), *last)
+
+
+class DeputyRecord(Record):
+    """Who decides in the place of an approver who is away, and from when until when. Key: who is away."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "deputy"
+
+    absent: PrincipalId
+    deputy: PrincipalId
+    since: str
+    until: str
+    at: str
 
 
 class CancellationRecord(Record):

@@ -10,6 +10,7 @@ from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
+    ApprovalEscalated,
     ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
@@ -43,6 +44,7 @@ class ProposalState:
 
     Attributes:
         given: approvals, of the several that it takes, since it was last asked for.
+        escalated: owners and admins were told, since then, that it waits.
     """
 
     step: int
@@ -52,6 +54,7 @@ class ProposalState:
     decision: DecisionMade | None = None
     requested: ApprovalRequested | None = None
     given: list[ApprovalGiven] = field(default_factory=list[ApprovalGiven])
+    escalated: bool = False
     resolved: ApprovalResolved | None = None
     finished: ToolFinished | None = None
 
@@ -208,6 +211,8 @@ def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 
             _requested(progress.proposal(body.step, body.call), body)
         case ApprovalGiven():
             progress.proposal(body.step, body.call).given.append(body)
+        case ApprovalEscalated():
+            progress.proposal(body.step, body.call).escalated = True
         case ApprovalResolved():
             progress.proposal(body.step, body.call).resolved = body
         case AnswerGiven():
@@ -226,7 +231,7 @@ def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 
 
 
 def _requested(proposal: ProposalState, body: ApprovalRequested) -> None:
-    proposal.requested, proposal.given = body, []
+    proposal.requested, proposal.given, proposal.escalated = body, [], False
 
 
 def _decided(progress: Progress, body: DecisionMade) -> None:

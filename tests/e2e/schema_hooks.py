@@ -33,6 +33,8 @@ BY_STATE = {
     "policy.schema": "Cedar that speaks of what there is not",
     "policy.layer": "Cedar that loosens",
     "policy.fact": "each action has facts of its own",
+    "deputy.self": "a deputy is somebody else",
+    "deputy.period": "a time to come, and not too long",
     "openai.message": "the last user message is what is asked",
     "openai.conversation": "one way to name a conversation",
 }

@@ -27,6 +27,7 @@ _GROUP_OF: Mapping[str, Group] = {
     "tool_finished": "tool",
     "approval_requested": "person",
     "approval_given": "person",
+    "approval_escalated": "person",
     "approval_resolved": "person",
     "cancel_requested": "person",
     "answer_flagged": "person",

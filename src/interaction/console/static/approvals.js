@@ -19,12 +19,12 @@ async function show() {
 
 /** Take notice of a line of the list as it is now. */
 function changed(line) {
-  const { approval, verdict, approved } = line;
+  const { approval, verdict, approved, escalated } = line;
   const view = document.querySelector("#inbox").dataset.live;
   const waits = verdict === "pending";
   const belongs = view === "all" || waits === (view === "pending");
   const listed = document.getElementById(approval);
-  if (listed ? listed.dataset.now !== `${verdict} ${approved}` : belongs) fresh.set(approval, line);
+  if (listed ? listed.dataset.now !== `${verdict} ${approved} ${Number(escalated)}` : belongs) fresh.set(approval, line);
   else fresh.delete(approval);
 }
 
