@@ -14,7 +14,7 @@ from core.events import Stored
 from data import APPROVALS, ApprovalSummary, read_run
 from interaction.answers import problems
 from interaction.approval_view import ApprovalView
-from interaction.authority import Me, User
+from interaction.authority import Me, User, oversees
 from interaction.console.navigation import Entry
 from interaction.console.rendering import PageView
 from interaction.console.run_events import event_lines
@@ -57,7 +57,9 @@ async def waiting(me: TenantContext, deps: InteractionDependencies) -> int:
     return sum(decides or ApprovalSummary.model_validate_json(row.body).escalated for row in theirs)
 
 
-ENTRY = Entry(name="approvals", path="/approvals", icon="inbox", position=20, count=waiting)
+ENTRY = Entry(
+    name="approvals", path="/approvals", icon="inbox", position=20, count=waiting, below=("/deputies", "/deciding")
+)
 
 
 @router.get("", responses=problems(422))
@@ -73,6 +75,7 @@ async def inbox_page(me: Me, deps: Deps, page: PageView, view: View = "pending",
         sees_all=await sees_all(me, deps),
         deputies=await deputies_seen(me, deps),
         decides=me.has(*DECIDERS),
+        oversees=oversees(me),
         now=deps.clock.now(),
     )
 
