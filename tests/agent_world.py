@@ -54,6 +54,7 @@ from data import Hit, Query, Source, Store, Trim, read_run
 from emulators.backoffice import BackofficeSeed, create_app
 from models import Bounds, Catalogue, ChatRequest, Completion, Embeddings, ModelRouter, Target, TextDelta
 from orchestration import Carriers, CollectionRecord, DocumentRecord, Progress, Quoted, Services, fold
+from orchestration.approvals import Verdict
 from orchestration.opening import TurnRequest
 from orchestration.runs import Runs
 from tools import Egress, Executor, Origin, Registry, open_session
@@ -213,10 +214,15 @@ class World:
     office: Office
     model: ScriptedModel
     egress: Egress
+    policies: Policies
 
     @property
     def store(self) -> Store:
         return self.services.store
+
+    def runs(self, group: asyncio.TaskGroup) -> Runs:
+        """Return what carries runs in `group`."""
+        return Runs(self.services, group)
 
     async def letters(self, context: TenantContext, letters: Sequence[tuple[str, str]]) -> None:
         """Have titles and texts as documents of an inbox, which counts as untrusted."""
@@ -288,7 +294,7 @@ class World:
         """Decide as the person of `context`, and return when the run has ended or waits again."""
         async with asyncio.TaskGroup() as group:
             runs = Runs(self.services, group)
-            await runs.decide(context, approval, approve=approve, reason="Seen.", nonce=secrets.token_hex(16))
+            await runs.decide(context, approval, Verdict(approve, "Seen.", secrets.token_hex(16)))
 
     async def waiting(self, context: TenantContext, run: RunId) -> ApprovalId | None:
         """Return the approval that a run waits for."""
@@ -306,7 +312,13 @@ def manifests() -> dict[str, AgentManifest]:
 
 @asynccontextmanager
 async def open_world(
-    store: Store, office: Office, *, publisher: str | None = None, not_entitled: Container[TenantId] = ()
+    store: Store,
+    office: Office,
+    *,
+    publisher: str | None = None,
+    environment: str = "",
+    name: str = "orchestration-1",
+    not_entitled: Container[TenantId] = (),
 ) -> AsyncGenerator[World]:
     """Open a process of the product.
 
@@ -314,11 +326,13 @@ async def open_world(
         store: all of its data.
         office: what tools act upon.
         publisher: other policies of the publisher than those that are shipped.
+        environment: policies of the environment.
+        name: of the process.
         not_entitled: tenants whose subscription is not active, as it is at each decision.
     """
     model = ScriptedModel()
     registry = Registry([*backoffice_tools(office.url), *web_page_tools()])
-    carriers = Carriers(store, CLOCK, "orchestration-1")
+    carriers = Carriers(store, CLOCK, name)
     await carriers.begin()
     keeping = asyncio.create_task(carriers.keep())
 
@@ -331,7 +345,7 @@ async def open_world(
     async with open_session() as session:
         egress = Egress(session, [Origin.parse(office.url, scope="office")], token, pages=[f"{office.url}/pages/"])
         switches = Switches(store, CLOCK, agents=["support", "clerk"], tools=[])
-        policies = Policies(environment="", clock=CLOCK, publisher=publisher)
+        policies = Policies(environment=environment, clock=CLOCK, publisher=publisher)
         yield World(
             Services(
                 store=store,
@@ -352,6 +366,7 @@ async def open_world(
             office,
             model,
             egress,
+            policies,
         )
     keeping.cancel()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from control.records import AgentScope
 from core import (
     ActionKind,
+    Actor,
     ApprovalId,
     Confidentiality,
     ContentRef,
@@ -93,13 +94,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A colleague's yes that this run has consumed, and what exactly they said yes to."""
+    """Colleagues' yes that this run has consumed, whose it is, and what exactly they said yes to."""
 
     id: ApprovalId
     tool: str
     arguments_commitment: str
     policy_version: str
     requester: PrincipalId
+    approvers: tuple[Actor, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from control.asking import ActionRequest, AgentFacts, Situation
+from control.asking import ActionRequest, AgentFacts, Approval, Situation
 from control.policy import Question
 from control.policy_facts import WEEKDAYS
 from control.policy_store import Policies
@@ -251,7 +251,7 @@ def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
 
 
 async def _approved(data: TenantData, request: ActionRequest, decision: Decision) -> ApprovalId | None:
-    """Return the request's approval if it is for exactly this: tool, arguments, policies and requester."""
+    """Return the approval if it is for exactly this, tool, arguments, policies and requester, by enough people."""
     approval, arguments = request.approval, request.stored_arguments
     if decision.lane is not Lane.APPROVAL or approval is None or arguments is None:
         return None
@@ -259,7 +259,13 @@ async def _approved(data: TenantData, request: ActionRequest, decision: Decision
     given = (approval.tool, approval.arguments_commitment, approval.policy_version, approval.requester)
     # What the approver read must be what the permit will be bound to.
     same = asked == given and await data.content.matches(arguments, canonical(request.arguments))
-    return approval.id if same else None
+    return approval.id if same and _others(approval) >= decision.approvers else None
+
+
+def _others(approval: Approval) -> int:
+    """Return how many different people approved, without whoever asked: an agent never counts."""
+    people = {by.id for by in approval.approvers if by.kind is PrincipalKind.USER}
+    return len(people - {approval.requester})
 
 
 def _verdict(run: RunWriter, agent: AgentFacts, ruling: Ruling) -> Verdict:

@@ -1,7 +1,8 @@
 """The rules of the gate: three layers of Cedar in one set, each able only to tighten the one above.
 
-The lane of an action is Cedar's answer together with the strictest `@lane` among the policies that gave it. Whatever
-is not a clear answer is `never`: an error in any policy, a fact that is missing, misspelt or unknown.
+The lane of an action is Cedar's answer together with the strictest `@lane` among the policies that gave it; how many
+people have to approve is the highest `@approvers` among them. Whatever is not a clear answer is `never`: an error in
+any policy, a fact that is missing, misspelt or unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +102,10 @@ class Ruleset:
         return next(filter(None, (self.rules[rule].ends for rule in decision.policies)), "")
 
     def _by_strictness(self, rules: Sequence[str]) -> list[str]:
-        return sorted(rules, key=lambda rule: (-self.rules[rule].lane.strictness, self._order[rule]))
+        def place(name: str) -> tuple[int, int, int]:
+            return -self.rules[name].lane.strictness, -self.rules[name].approvers, self._order[name]
+
+        return sorted(rules, key=place)
 
     def _named_in(self, errors: Sequence[str]) -> list[str]:
         return [rule for rule in self.rules if any(f"`{rule}`" in error for error in errors)]
@@ -113,6 +117,7 @@ class Ruleset:
             reason=reason or self.rules[rules[0]].reason,
             policy_version=self.version,
             facts=dict(question.facts),
+            approvers=max(self.rules[rule].approvers for rule in rules) if lane is Lane.APPROVAL else 0,
         )
 
 

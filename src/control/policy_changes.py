@@ -12,18 +12,25 @@ Change = Literal["same", "reason", "tightened", "loosened", "undecided"]
 """`reason`: other policies for the same lane. `undecided`: facts are missing that the candidate needs."""
 
 
+def approvers_of(decision: Decision) -> int:
+    """Return how many people had to approve; one in decisions from before that was written down."""
+    return max(1, decision.approvers) if decision.lane is Lane.APPROVAL else 0
+
+
 class Answered(BaseModel):
-    """What policies said."""
+    """What policies said, and how many people they would have approve."""
 
     model_config = ConfigDict(frozen=True)
 
     lane: Lane
     policies: tuple[str, ...]
     reason: str
+    approvers: int = 0
 
     @classmethod
     def of(cls, decision: Decision) -> "Answered":
-        return cls(lane=decision.lane, policies=decision.policies, reason=decision.reason)
+        approvers = approvers_of(decision)
+        return cls(lane=decision.lane, policies=decision.policies, reason=decision.reason, approvers=approvers)
 
 
 class Changed(BaseModel):
@@ -95,6 +102,11 @@ def change_of(before: Decision, after: Decision | None, *, whole: bool = True) -
     """Return what is different; where not the `whole` answer is known but its lane, that alone is compared."""
     if after is None:
         return "undecided"
-    if after.lane.strictness != before.lane.strictness:
-        return "tightened" if after.lane.strictness > before.lane.strictness else "loosened"
+    then, was = _strictness(after), _strictness(before)
+    if then != was and (whole or then[0] != was[0]):
+        return "tightened" if then > was else "loosened"
     return "same" if after.policies == before.policies or not whole else "reason"
+
+
+def _strictness(decision: Decision) -> tuple[int, int]:
+    return decision.lane.strictness, approvers_of(decision)

@@ -189,7 +189,7 @@ class Replay:
 
 def _group(found: Changed) -> tuple[object, ...]:
     after = found.after
-    outcome = (after.lane, after.policies) if after else (found.missing, found.erased)
+    outcome = (after.lane, after.approvers, after.policies) if after else (found.missing, found.erased)
     return found.change, found.kind, found.target, found.before.lane, outcome
 
 

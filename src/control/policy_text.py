@@ -17,8 +17,10 @@ from core.errors import Unprocessable
 
 MAX_TEXT_BYTES = 32_000
 MAX_POLICIES = 100
+MOST_APPROVERS = 5
 _MAX_DEPTH = 32  # Cedar's parser overflows the stack, and takes the process with it, at a few hundred
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_APPROVERS = re.compile(rf"[1-{MOST_APPROVERS}]")
 _REASON = re.compile(r"[^\x00-\x1f\x7f]{1,300}")
 _STRINGS_AND_COMMENTS = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n\r]*', re.DOTALL)
 
@@ -54,6 +56,7 @@ class Rule:
         id: `<layer>/<@id>`.
         policy: Cedar's own JSON form of it.
         ends: the code with which a run ends that it stops; empty if that may go on without the action.
+        approvers: how many different people have to approve what it leaves to people; 0 in other lanes.
     """
 
     id: str
@@ -62,6 +65,7 @@ class Rule:
     reason: str
     policy: JsonValue
     ends: str = ""
+    approvers: int = 0
 
 
 class PolicyProblem(BaseModel):
@@ -194,6 +198,9 @@ def _annotation_problems(layer: Layer, name: str, notes: Mapping[str, str], effe
         yield _refused("loosens", name, 'this layer can only tighten: use `forbid`, or `permit` with @lane("approval")')
     if ends and (permits or ends not in ENDS):
         yield _refused("annotation", name, f"only a forbid may have @ends, and of these: {', '.join(ENDS)}")
+    if "approvers" in notes and (lane != Lane.APPROVAL or not _APPROVERS.fullmatch(notes["approvers"])):
+        what = f'only what needs approval may have @approvers, from "1" to "{MOST_APPROVERS}"'
+        yield _refused("annotation", name, what)
 
 
 def _rule(layer: Layer, name: str, notes: Mapping[str, str], policy: JsonValue) -> Rule:
@@ -204,6 +211,7 @@ def _rule(layer: Layer, name: str, notes: Mapping[str, str], policy: JsonValue) 
         reason=notes["reason"],
         policy=policy,
         ends=notes.get("ends", ""),
+        approvers=int(notes.get("approvers", "1")) if notes["lane"] == Lane.APPROVAL else 0,
     )
 
 

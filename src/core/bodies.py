@@ -121,6 +121,33 @@ class ApprovalRequested(Part):
     arguments: ContentRef
     policy_version: str
     expires_at: str
+    approvers: int = 1
+    """How many different people have to approve."""
+    escalates_at: str = ""
+    """When owners and admins are told, unless it is decided before."""
+
+
+class ApprovalGiven(Part):
+    """Somebody approved, and others have to as well; the approval of the last stands in `approval_resolved`."""
+
+    type: Literal["approval_given"] = "approval_given"
+    approval: ApprovalId
+    step: int
+    call: int
+    approver: Actor
+    reason: ContentRef
+    decided_at: str
+    in_place_of: str = ""
+    """Whose deputy they were in this, by pseudonym; empty for a right of their own."""
+
+
+class ApprovalEscalated(Part):
+    """Half of the time was over and nobody had decided: owners and admins are told."""
+
+    type: Literal["approval_escalated"] = "approval_escalated"
+    approval: ApprovalId
+    step: int
+    call: int
 
 
 class ApprovalResolved(Part):
@@ -131,6 +158,9 @@ class ApprovalResolved(Part):
     verdict: Literal["approved", "denied", "expired", "superseded"]
     approver: Actor | None = None
     reason: ContentRef | None = None
+    decided_at: str = ""
+    """When they did, which may be before the run came to know; empty where nobody did."""
+    in_place_of: str = ""
 
 
 class RunParked(Part):
@@ -232,6 +262,8 @@ Body = Annotated[
     | ProposalRejected
     | ToolFinished
     | ApprovalRequested
+    | ApprovalGiven
+    | ApprovalEscalated
     | ApprovalResolved
     | RunParked
     | RunResumed

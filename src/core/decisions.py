@@ -70,6 +70,8 @@ class Decision(BaseModel):
         reason: the sentence that the first determining policy states, or why nothing applied.
         policy_version: digest of the policy set that decided.
         facts: the request's context as it was.
+        approvers: how many different people have to approve; 0 where none has to, and in decisions from before it was
+            written down, where an approval was one person's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +81,7 @@ class Decision(BaseModel):
     reason: str
     policy_version: str
     facts: dict[str, Fact]
+    approvers: int = 0
 
 
 def action_digest(tenant: TenantId, run: RunId, kind: ActionKind, target: str, arguments: Json) -> str:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from core import Actor, ApprovalId, ContentRef, ConversationId, Effect, Json, RunId, canonical
 from core.bodies import (
     AnswerFlagged,
+    ApprovalEscalated,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     FlagResolved,
@@ -86,11 +88,21 @@ class RunSummary(RunLine):
     usage: Usage = Usage()
     steps: int = 0
     parked_until: str = ""
+    look_at: str = ""
+    """When something is to be done about what it waits for, before its time is over."""
     deadline: str
     approval: ApprovalId | None = None
     """The last that it asked for."""
     carrier: str = ""
     """The lease under which it was last opened or taken up."""
+
+
+class Given(Summary):
+    """One of several approvals: whose, when, and whose deputy they were."""
+
+    by: str
+    at: str
+    in_place_of: str = ""
 
 
 class ApprovalSummary(Summary):
@@ -100,6 +112,9 @@ class ApprovalSummary(Summary):
         requester: whose run it is.
         agent: which proposed it.
         arguments: what exactly is asked for, in the content store.
+        approvers: how many people have to approve; `given` has those who did before the last.
+        escalated: it had waited for long, and owners and admins were told.
+        decided_at: when the last of them did, or somebody said no; `resolved_at` is when the run knew.
     """
 
     approval: ApprovalId
@@ -114,9 +129,13 @@ class ApprovalSummary(Summary):
     policy_version: str
     requested_at: str
     expires_at: str
+    approvers: int = 1
+    given: tuple[Given, ...] = ()
+    escalated: bool = False
     verdict: ApprovalState = "pending"
     approver: Actor | None = None
     reason: ContentRef | None = None
+    decided_at: str = ""
     resolved_at: str = ""
 
 
@@ -162,9 +181,9 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
         case RunParked(until=until):
             changes = {"state": RunState.PARKED, "parked_until": until}
         case RunResumed(carrier=carrier):
-            changes = {"state": RunState.RUNNING, "parked_until": "", "carrier": carrier}
+            changes = {"state": RunState.RUNNING, "parked_until": "", "look_at": "", "carrier": carrier}
         case RunEnded(state=state, code=code) as body:
-            changes = {"state": state, "code": code, "ended_at": event.at, "parked_until": ""}
+            changes = {"state": state, "code": code, "ended_at": event.at, "parked_until": "", "look_at": ""}
             usage = usage if body.usage == Usage() else body.usage
         case ModelFinished(step=step) as body:
             changes = {"steps": max(summary.steps, step)}
@@ -173,8 +192,10 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
             usage = usage.plus(body.usage)
         case ToolFinished():
             usage = usage.plus(Usage(tool_calls=1))
-        case ApprovalRequested(approval=approval):
-            changes = {"approval": approval}
+        case ApprovalRequested(approval=approval, escalates_at=at):
+            changes = {"approval": approval, "look_at": at}
+        case ApprovalEscalated():
+            changes = {"look_at": ""}
         case _:
             pass
     return summary.model_copy(update={**changes, "usage": usage, "updated_at": event.at})
@@ -182,7 +203,7 @@ def _run_after(summary: RunSummary, event: Event) -> RunSummary:
 
 def _approval_keys(event: Event, run: Row | None) -> Sequence[str]:
     body = event.body
-    if isinstance(body, ApprovalRequested | ApprovalResolved):
+    if isinstance(body, ApprovalRequested | ApprovalGiven | ApprovalEscalated | ApprovalResolved):
         return (body.approval,)
     if isinstance(body, RunEnded) and run:
         approval = RunSummary.model_validate_json(run.body).approval
@@ -226,13 +247,20 @@ def _requested(event: Event, run: Row | None) -> ApprovalSummary | None:
         policy_version=body.policy_version,
         requested_at=event.at,
         expires_at=body.expires_at,
+        approvers=body.approvers,
     )
 
 
 def _approval_after(summary: ApprovalSummary, event: Event) -> ApprovalSummary:
+    changes: dict[str, object]
     match event.body:
-        case ApprovalResolved(verdict=verdict, approver=approver, reason=reason):
-            changes = {"verdict": verdict, "approver": approver, "reason": reason, "resolved_at": event.at}
+        case ApprovalGiven(approver=approver, decided_at=at, in_place_of=absent):
+            changes = {"given": (*summary.given, Given(by=approver.id, at=at, in_place_of=absent))}
+        case ApprovalEscalated():
+            changes = {"escalated": True}
+        case ApprovalResolved(verdict=verdict, approver=approver, reason=reason, decided_at=at):
+            changes = {"verdict": verdict, "approver": approver, "reason": reason, "decided_at": at}
+            changes["resolved_at"] = event.at
         case RunEnded() if summary.verdict == "pending":  # a run that was cancelled or ran out of time asks no longer
             changes = {"verdict": "superseded", "resolved_at": event.at}
         case _:

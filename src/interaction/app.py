@@ -19,6 +19,8 @@ from interaction.routes import (
     collections,
     conversations,
     data_export,
+    deciding,
+    deputies,
     document_care,
     documents,
     erasures,
@@ -48,7 +50,7 @@ MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
     *(people, agents, agent_identity, runs, run_evidence, conversations, collections, documents, document_care),
-    *(passages, search, approvals, flags, usage, erasures, holds, inventory, data_export),
+    *(passages, search, deputies, deciding, approvals, flags, usage, erasures, holds, inventory, data_export),
     *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
     *(openai_chat, openai_responses, marketplace),
 )

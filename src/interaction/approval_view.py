@@ -1,21 +1,22 @@
 """An approval as the person who decides it sees it: what would happen, for whom, and what speaks for it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import JsonValue
 
-from core import ApprovalId, Effect, Label, Origin, RunId, TenantContext, parse_timestamp
-from core.bodies import ApprovalRequested
+from core import ApprovalId, Effect, Label, Origin, PrincipalId, RunId, TenantContext, parse_timestamp
+from core.bodies import ApprovalEscalated, ApprovalRequested
+from core.errors import Conflict, Forbidden
 from core.events import Stored
-from core.tenancy import Role
 from interaction.answers import Told
-from interaction.decisions import ApprovalStatus, DecisionTold, decisions_of, text_of
+from interaction.decisions import ApprovalStatus, DecisionTold, YesTold, decisions_of, text_of
 from interaction.explanation import Source, sources_of
 from interaction.people import NameOf
 from interaction.plain_words import day_and_time
 from interaction.proposal_words import ArgumentTold, Consequences, consequences_of, told_arguments
 from interaction.run_view import message_text
-from orchestration import ApprovalRecord, Fetch, fold
+from orchestration import ApprovalRecord, Fetch, Yes, fold, place_in
 from tools import Registry
 
 
@@ -33,6 +34,10 @@ class ApprovalView(Told):
         message: what that person wrote.
         sources: what the agent had read.
         seconds_left: until it expires; 0 once it is no longer open.
+        approvers: how many different people have to approve it.
+        given: who has, of several, before the last: `approver`.
+        in_place_of: whose deputy that was; null for a right of their own.
+        escalated: it has waited for long, and owners and admins were told.
         decided: who decided and why, in a sentence; null while it is open.
         may_decide: whether you may; nobody decides on what they asked for themselves.
         may_not_because: why you may not; null if you may.
@@ -60,8 +65,13 @@ class ApprovalView(Told):
     requested_at: str
     expires_at: str
     seconds_left: int
+    approvers: int
+    given: list[YesTold]
     approver: str | None
     approver_name: str | None
+    in_place_of: str | None
+    in_place_of_name: str | None
+    escalated: bool
     decided_at: str | None
     reason: str | None
     decided: str | None
@@ -76,13 +86,14 @@ async def view_approval(
     fetch: Fetch,
     registry: Registry,
     context: TenantContext,
+    places: Sequence[PrincipalId],
     name: NameOf,
     now: datetime,
 ) -> ApprovalView:
     decision = await _decision(record, events, fetch, registry)
     status, tool = _status(record, now), registry.get(record.tool)
     consequence = decision.consequence or f"Calls {record.tool}."
-    because = _may_not_because(context, record, status)
+    because = _may_not_because(context, places, record, status)
     reason = await text_of(record.reason, fetch) if record.reason else None
     approver_name = await name(record.approver.id) if record.approver else None
     left = (parse_timestamp(record.expires_at) - now).total_seconds() if status == "pending" else 0
@@ -109,8 +120,13 @@ async def view_approval(
         requested_at=record.requested_at,
         expires_at=record.expires_at,
         seconds_left=max(0, int(left)),
+        approvers=record.approvers,
+        given=[await _yes(one, fetch, name) for one in record.given],
         approver=record.approver.id if record.approver else None,
         approver_name=approver_name,
+        in_place_of=record.in_place_of or None,
+        in_place_of_name=await name(record.in_place_of) if record.in_place_of else None,
+        escalated=_escalated(record, events),
         decided_at=record.decided_at or None,
         reason=reason,
         decided=_decided(record, status, approver_name, reason),
@@ -119,14 +135,34 @@ async def view_approval(
     )
 
 
-def _may_not_because(context: TenantContext, record: ApprovalRecord, status: ApprovalStatus) -> str | None:
+def _may_not_because(
+    context: TenantContext, places: Sequence[PrincipalId], record: ApprovalRecord, status: ApprovalStatus
+) -> str | None:
     if status != "pending":
         return "It is no longer open."
-    if context.principal.id == record.requester:
-        return "You asked for this yourself; a colleague must decide it."
-    if not context.has(Role.APPROVER, Role.OWNER):
-        return "Only an approver or the owner of your organisation may decide it."
+    try:
+        place_in(record, context, places)
+    except (Forbidden, Conflict) as refused:
+        return refused.message
     return None
+
+
+def _escalated(record: ApprovalRecord, events: list[Stored]) -> bool:
+    bodies = (stored.event.body for stored in events)
+    return any(isinstance(body, ApprovalEscalated) and body.approval == record.id for body in bodies)
+
+
+async def _yes(one: Yes, fetch: Fetch, name: NameOf) -> YesTold:
+    reason = await text_of(one.reason, fetch)
+    absent = await name(one.in_place_of) if one.in_place_of else None
+    return YesTold(
+        approver=one.by.id,
+        approver_name=await name(one.by.id),
+        in_place_of=one.in_place_of or None,
+        in_place_of_name=absent,
+        at=one.at,
+        reason=reason,
+    )
 
 
 def _decided(record: ApprovalRecord, status: ApprovalStatus, name: str | None, reason: str | None) -> str | None:

@@ -20,7 +20,16 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from core import PrincipalId, TenantContext, TenantId
-from core.bodies import ApprovalRequested, ApprovalResolved, RunEnded, RunOpened, RunParked, RunResumed
+from core.bodies import (
+    ApprovalEscalated,
+    ApprovalGiven,
+    ApprovalRequested,
+    ApprovalResolved,
+    RunEnded,
+    RunOpened,
+    RunParked,
+    RunResumed,
+)
 from core.errors import MandateError, RateLimited
 from core.events import Event
 from data import APPROVALS, CHECKPOINT, RUNS, Platform, Row, Store
@@ -42,7 +51,7 @@ Key = tuple[TenantId, str]
 Rows = dict[Key, Row]
 
 _MOVES = (RunOpened, RunParked, RunResumed, RunEnded)
-_TOLD = (*_MOVES, ApprovalRequested, ApprovalResolved)
+_TOLD = (*_MOVES, ApprovalRequested, ApprovalGiven, ApprovalEscalated, ApprovalResolved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,14 +211,15 @@ def live_list(
 async def _pieces(
     changes: Changes, queue: asyncio.Queue[Row | None], name: str, line: Callable[[Row], Awaitable[BaseModel | None]]
 ) -> AsyncGenerator[bytes]:
-    told: set[tuple[str, str]] = set()
+    told: dict[str, bytes] = {}
     try:
         async with asyncio.timeout(LONGEST_STREAM.total_seconds()):
             await changes.begun()
             yield event_bytes(event="ready", data=b"{}")
             while row := await queue.get():
-                if (row.key, row.state) not in told and (shown := await line(row)):
-                    yield event_bytes(event=name, data=shown.model_dump_json().encode())
-                told.add((row.key, row.state))
+                shown = await line(row)
+                if shown and (data := shown.model_dump_json().encode()) != told.get(row.key):
+                    yield event_bytes(event=name, data=data)
+                    told[row.key] = data
     except TimeoutError:
         return

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from core import ActionKind, ApprovalId, ContentRef, Effect, Fact, Label, Lane, Origin
 from core.bodies import (
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
@@ -38,8 +39,28 @@ _VERDICTS = {
 }
 
 
+class YesTold(Told):
+    """One person's approval, where others have to approve as well; names may be gone.
+
+    Attributes:
+        in_place_of: whose deputy they were in this; null for a right of their own.
+    """
+
+    approver: str
+    approver_name: str | None = None
+    in_place_of: str | None
+    in_place_of_name: str | None = None
+    at: str
+    reason: str
+
+
 class ApprovalTold(Told):
-    """What a person was asked, and what they said. `approver` is their pseudonym."""
+    """What a person was asked, and what they said. `approver` is their pseudonym.
+
+    Attributes:
+        approvers: how many different people have to approve.
+        given: who did before the last.
+    """
 
     approval: ApprovalId
     status: ApprovalStatus
@@ -48,6 +69,8 @@ class ApprovalTold(Told):
     approver: str | None
     decided_at: str | None
     reason: str | None
+    approvers: int
+    given: list[YesTold]
 
 
 class DecisionTold(Told):
@@ -170,6 +193,16 @@ async def _approval(
         approver=resolved.approver.id if resolved and resolved.approver else None,
         decided_at=decided_at,
         reason=await text_of(resolved.reason, fetch) if resolved and resolved.reason else None,
+        approvers=requested.approvers,
+        given=[
+            YesTold(
+                approver=given.approver.id,
+                in_place_of=given.in_place_of or None,
+                at=given.decided_at,
+                reason=await text_of(given.reason, fetch),
+            )
+            for given in given_for(requested.approval, events)
+        ],
     )
 
 
@@ -184,6 +217,12 @@ def asked_for(
         if body.approval == made.approval or (not made.approval and (body.step, body.call) == (made.step, made.call)):
             return event, body
     return None
+
+
+def given_for(approval: ApprovalId, events: Sequence[Stored]) -> list[ApprovalGiven]:
+    """Return the approvals before the last, where it takes several."""
+    bodies = (stored.event.body for stored in events)
+    return [body for body in bodies if isinstance(body, ApprovalGiven) and body.approval == approval]
 
 
 def resolution_of(approval: ApprovalId, events: Sequence[Stored]) -> tuple[ApprovalResolved | None, str | None]:

@@ -11,7 +11,7 @@ from core.bodies import AnswerGiven, DecisionMade, DocumentReceived, PassagesRet
 from core.events import Event, Stored
 from core.parts import RunKind
 from interaction.answers import Told
-from interaction.decisions import Outcome, asked_for, outcome_of, resolution_of
+from interaction.decisions import Outcome, asked_for, given_for, outcome_of, resolution_of
 
 
 class DecisionLine(Told):
@@ -25,7 +25,7 @@ class DecisionLine(Told):
         documents: whose passages the run had been shown by then, or that it takes in.
         policies: which determined it; `reason` is what the first of them states.
         facts: all that they were given to decide on: identity, scope, labels, amounts.
-        approval: the one that it asked for, or that it relied on; `approver` decided that.
+        approval: the one that it asked for, or that it relied on; `approver` decided that, `given_by` approved before.
         outcome: what became of the action; `none` if nothing happened, or has not yet.
     """
 
@@ -48,6 +48,7 @@ class DecisionLine(Told):
     facts: dict[str, Fact]
     approval: ApprovalId | None
     approver: str | None
+    given_by: list[str]
     outcome: Outcome
 
 
@@ -89,6 +90,7 @@ def _line(event: Event, made: DecisionMade, opened: RunOpened, events: Sequence[
         facts=made.decision.facts,
         approval=asked[1].approval if asked else None,
         approver=resolved.approver.id if resolved and resolved.approver else None,
+        given_by=[given.approver.id for given in given_for(asked[1].approval, events)] if asked else [],
         outcome=outcome_of(made, later) if allowed else "none",
     )
 

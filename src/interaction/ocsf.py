@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from core import ActionKind, Actor, Json, Lane, PrincipalKind, parse_timestamp
 from core.bodies import (
     AccessRefused,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     DecisionMade,
@@ -139,10 +140,15 @@ def _told(event: Event) -> _Told:
             told = _Told("retrieve", READ, more={"passages": [use.passage for use in body.passages]})
         case ApprovalRequested():
             more: dict[str, Json] = {"approval": body.approval, "effect": body.effect, "expires_at": body.expires_at}
+            more["approvers"] = body.approvers
             told = _Told("request_approval", CREATE, ("tool", body.tool), more=more)
+        case ApprovalGiven():
+            more = {"approval": body.approval, "approver": body.approver.id, "in_place_of": body.in_place_of}
+            told = _Told("give_approval", UPDATE, more=more)
         case ApprovalResolved():
             approver = body.approver.id if body.approver else ""
             more = {"approval": body.approval, "verdict": body.verdict, "approver": approver}
+            more["in_place_of"] = body.in_place_of
             told = _Told("resolve_approval", UPDATE, good=body.verdict == "approved", code=body.verdict, more=more)
         case RunEnded():
             more = {"state": body.state}

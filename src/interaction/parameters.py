@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, FlagId, RunId, new_id
+from core import ID_PATTERN, ApprovalId, ConversationId, DocumentId, FlagId, PrincipalId, RunId, new_id
 from core.errors import NotFound
 from data import TenantData, names_of
 
@@ -108,6 +108,10 @@ DocumentPath = Annotated[
 ]
 PassagePath = Annotated[str, Path(json_schema_extra={"pattern": _PASSAGE}), AfterValidator(_passage)]
 CollectionPath = Annotated[str, Path(json_schema_extra={"pattern": COLLECTION_PATTERN}), AfterValidator(_collection)]
+
+PersonPath = Annotated[
+    PrincipalId, Path(json_schema_extra={"pattern": _pattern("prn")}), AfterValidator(_shaped("prn", "member"))
+]
 
 ErasurePath = Annotated[
     str, Path(json_schema_extra={"pattern": _pattern("era")}), AfterValidator(_shaped("era", "erasure"))

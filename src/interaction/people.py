@@ -1,10 +1,12 @@
 """Names of people: content, looked up where people are shown, and gone once they are erased."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from control import member_name
+from control import PersonRecord, member_name
 from core import PrincipalId
 from data import TenantData
+
+_MOST_PEOPLE = 500
 
 NameOf = Callable[[str], Awaitable[str | None]]
 
@@ -19,3 +21,10 @@ def names_in(data: TenantData) -> NameOf:
         return known[principal]
 
     return name
+
+
+async def people_named(data: TenantData) -> Mapping[str, str]:
+    """Return the first members of the tenant by their pseudonyms, under their names, in order of these."""
+    name, page = names_in(data), await data.records.list(PersonRecord, limit=_MOST_PEOPLE)
+    named = {found.key: await name(found.key) or found.key for found in page.items}
+    return dict(sorted(named.items(), key=lambda item: item[1]))

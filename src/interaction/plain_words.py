@@ -147,17 +147,31 @@ def _person(approval: ApprovalTold | None) -> str:
         return ""
     at = day_and_time(approval.decided_at) if approval.decided_at else ""
     why = f" and gave this reason: “{approval.reason}”" if approval.reason else ""
+    before = [
+        f"A person with the right to decide approved it on {day_and_time(one.at)} and gave this reason: “{one.reason}”."
+        for one in approval.given
+    ]
+    who = f"{'Another' if before else 'A'} person with the right to decide"
+    return " ".join([*before, _last_word(approval, who, at, why)])
+
+
+def _last_word(approval: ApprovalTold, who: str, at: str, why: str) -> str:
     match approval.status:
         case "approved":
-            return f"A person with the right to decide approved it on {at}{why}."
+            return f"{who} approved it on {at}{why}."
         case "denied":
-            return f"A person with the right to decide said no on {at}{why}."
+            return f"{who} said no on {at}{why}."
         case "expired":
-            return f"Nobody decided by {day_and_time(approval.expires_at)}, so it was not done."
+            return f"{_nobody(approval)} decided by {day_and_time(approval.expires_at)}, so it was not done."
         case "superseded":
-            return "It ended before anybody decided, so it was not done."
+            return f"It ended before {'that was' if approval.given else 'anybody'} decided, so it was not done."
         case "pending":
-            return f"Nobody has decided yet; there is time until {day_and_time(approval.expires_at)}."
+            until = day_and_time(approval.expires_at)
+            return f"{_nobody(approval)} has decided yet; there is time until {until}."
+
+
+def _nobody(approval: ApprovalTold) -> str:
+    return f"It takes {approval.approvers} people. Nobody else" if approval.given else "Nobody"
 
 
 def _nothing_decided(story: Story) -> str:

@@ -117,10 +117,18 @@ def _at(arguments: JsonValue, path: str) -> JsonValue:
     return value
 
 
+def _if_approved(record: ApprovalRecord, consequence: str) -> str:
+    missing = record.approvers - len(record.given) - 1
+    if missing <= 0:
+        return f"{consequence} Then the agent goes on."
+    others = "another person has" if missing == 1 else f"{missing} other people have"
+    return f"Nothing yet: {others} to approve it too. Then: {consequence}"
+
+
 def consequences_of(record: ApprovalRecord, consequence: str, *, reversible: bool) -> Consequences:
     return Consequences(
         effect=_EFFECTS[record.effect],
-        if_approved=f"{consequence} Then the agent goes on.",
+        if_approved=_if_approved(record, consequence),
         if_denied="It is not done. The agent goes on without it, and the person who asked reads your reason.",
         if_nobody_decides=f"It is not done. On {day_and_time(record.expires_at)} the agent goes on without it.",
         reversible=reversible,

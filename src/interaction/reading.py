@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from core import Actor, ConversationId, Role, RunId, TenantContext
-from core.bodies import ApprovalRequested, ApprovalResolved, RunEnded
+from core.bodies import ApprovalGiven, ApprovalRequested, ApprovalResolved, RunEnded
 from core.errors import Defect, NotFound
 from core.events import Stored
 from data import RawEvent, Store, Versioned, read_run
@@ -77,7 +77,8 @@ def _decides(context: TenantContext, events: Sequence[Stored]) -> bool:
     asked = {body.approval for body in bodies if isinstance(body, ApprovalRequested)}
     resolved = {body.approval: body.approver for body in bodies if isinstance(body, ApprovalResolved)}
     waiting = asked - resolved.keys() and not any(isinstance(body, RunEnded) for body in bodies)
-    return bool(waiting) or context.principal.actor in resolved.values()
+    given = [body.approver for body in bodies if isinstance(body, ApprovalGiven)]
+    return bool(waiting) or context.principal.actor in (*resolved.values(), *given)
 
 
 async def readable_conversation(

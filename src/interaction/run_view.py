@@ -43,10 +43,14 @@ class FlagsTold(Told):
 
 
 class PendingApproval(Told):
+    """What it waits for: `approved` of `approvers` different people have approved so far."""
+
     approval: ApprovalId
     tool: str
     effect: Effect
     expires_at: str
+    approvers: int
+    approved: int
 
 
 class RunView(Told):
@@ -152,9 +156,14 @@ def _flags(events: Sequence[Stored], reader: TenantContext) -> FlagsTold:
 def _pending(progress: Progress) -> PendingApproval | None:
     if progress.ended:
         return None
-    waiting = next((found for p in progress.proposals if (found := p.waiting)), None)
-    if waiting is None:
-        return None
-    return PendingApproval(
-        approval=waiting.approval, tool=waiting.tool, effect=waiting.effect, expires_at=waiting.expires_at
-    )
+    for proposal in progress.proposals:
+        if waiting := proposal.waiting:
+            return PendingApproval(
+                approval=waiting.approval,
+                tool=waiting.tool,
+                effect=waiting.effect,
+                expires_at=waiting.expires_at,
+                approvers=waiting.approvers,
+                approved=len(proposal.given),
+            )
+    return None

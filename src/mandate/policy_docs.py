@@ -26,6 +26,7 @@ decided by these rules before it happens. The rules look at facts only; the last
 - **The strictest rule that applies wins.** One that refuses always does.
 - **There are three layers.** The publisher's rules come with the product. An environment's and then an organisation's
   own come on top, and can only refuse more, or ask for approval where the publisher would let something go ahead.
+- **Where several rules ask for approval**, as many different people have to approve as the rule with most asks for.
 - **A rule that ends the run** says with which code; otherwise the agent is told that this was refused, and goes on.
 """
 
@@ -70,7 +71,8 @@ def _by_lane(rules: Sequence[Rule]) -> Iterator[str]:
 
 def _line(rule: Rule) -> str:
     ends = f" Ends the run: `{rule.ends}`." if rule.ends else ""
-    return f"| {rule.id.partition('/')[2]} | {_cell(rule.reason)}{ends} | {_cell(words_of(rule).applies)} |"
+    people = f" {rule.approvers} different people have to." if rule.approvers > 1 else ""
+    return f"| {rule.id.partition('/')[2]} | {_cell(rule.reason)}{people}{ends} | {_cell(words_of(rule).applies)} |"
 
 
 def _facts() -> Iterator[str]:

@@ -5,11 +5,13 @@ Begin with `loop`, which is the way of a turn; `state` says what comes next.
 
 from orchestration.access import Access, access_of
 from orchestration.app import OrchestrationDependencies, create_app
+from orchestration.approvals import place_in
 from orchestration.archive import MANIFEST, SEAL, Manifest, Vouch, archive
 from orchestration.carriers import Carriers
 from orchestration.checkpointing import Checkpointer
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
+from orchestration.deputies import DECIDERS, STAND_INS, deputies_of, deputy_named_by, name_deputy, places_taken
 from orchestration.erasure import Eraser
 from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
@@ -17,7 +19,14 @@ from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, ref
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
 from orchestration.readers import ANYTHING, MARKDOWN, MEDIA_TYPES, Readers
-from orchestration.records import ApprovalRecord, CollectionRecord, ConversationRecord, DocumentRecord
+from orchestration.records import (
+    ApprovalRecord,
+    CollectionRecord,
+    ConversationRecord,
+    DeputyRecord,
+    DocumentRecord,
+    Yes,
+)
 from orchestration.sealing import Sealer
 from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
@@ -30,11 +39,13 @@ from orchestration.turn import Services
 
 __all__ = [
     "ANYTHING",
+    "DECIDERS",
     "ERASED",
     "MANIFEST",
     "MARKDOWN",
     "MEDIA_TYPES",
     "SEAL",
+    "STAND_INS",
     "STORES",
     "WITHHELD",
     "Access",
@@ -44,6 +55,7 @@ __all__ = [
     "CollectionRecord",
     "ConversationRecord",
     "DataStore",
+    "DeputyRecord",
     "DocumentRecord",
     "Eraser",
     "Exporting",
@@ -63,18 +75,24 @@ __all__ = [
     "StoreDriver",
     "Sweeper",
     "Vouch",
+    "Yes",
     "access_of",
     "answer_text",
     "archive",
     "create_app",
     "delete_conversation",
+    "deputies_of",
+    "deputy_named_by",
     "fetcher",
     "flag_answer",
     "flags_of",
     "fold",
     "holds_of",
     "in_the_way",
+    "name_deputy",
     "parse_model_message",
+    "place_in",
+    "places_taken",
     "present",
     "refuse_held",
     "release_hold",

@@ -171,7 +171,8 @@ def _parked(turn: Turn, attempt: _Attempt, stored: ContentRef, ruling: Ruling) -
     """Return the events that park the run behind its decision, if that asks for an approval."""
     if ruling.lane is not Lane.APPROVAL:
         return []
-    until = timestamp(turn.services.clock.now() + approvals.LIFETIME)
+    now = turn.services.clock.now()
+    until = timestamp(now + approvals.LIFETIME)
     requested = ApprovalRequested(
         approval=ApprovalId(derived_id("apr", turn.context.tenant, turn.writer.run, str(ruling.seq))),
         step=attempt.proposal.step,
@@ -181,6 +182,8 @@ def _parked(turn: Turn, attempt: _Attempt, stored: ContentRef, ruling: Ruling) -
         arguments=stored,
         policy_version=ruling.decision.policy_version,
         expires_at=until,
+        approvers=ruling.decision.approvers,
+        escalates_at=timestamp(now + approvals.ESCALATES_AFTER),
     )
     return [requested, RunParked(cause="approval", until=until)]
 

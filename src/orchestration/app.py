@@ -26,6 +26,7 @@ from control import AccessLog, AssertedCall, Calls, Directory, contexts
 from core import ApprovalId, ConversationId, DocumentId, RunId, TenantId
 from core.errors import NotFound
 from data import Projector, RunWriter
+from orchestration.approvals import Verdict
 from orchestration.checkpointing import Checkpointer
 from orchestration.chunking import title_of
 from orchestration.erasure import Eraser
@@ -186,7 +187,7 @@ async def end_all(agent: str, call: Call, runs: TheRuns) -> None:
 
 @router.post("/approvals/{approval}/decision", status_code=204)
 async def decide(approval: ApprovalId, body: DecisionBody, call: Call, runs: TheRuns) -> None:
-    await runs.decide(call.context, approval, approve=body.approve, reason=body.reason, nonce=call.nonce)
+    await runs.decide(call.context, approval, Verdict(body.approve, body.reason, call.nonce))
 
 
 @router.post("/documents")

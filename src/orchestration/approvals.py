@@ -1,17 +1,35 @@
-"""Approvals: asked for by a run, decided by a person once, consumed by the run once."""
+"""Approvals: asked for by a run, decided by as many people as the rules say, each once, consumed by the run once."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from control import Approval
-from core import ApprovalId, Content, ContentClass, Role, TenantContext, parse_timestamp, timestamp
-from core.bodies import ApprovalRequested, ApprovalResolved
+from core import ApprovalId, Content, ContentClass, PrincipalId, TenantContext, parse_timestamp, timestamp
+from core.bodies import ApprovalEscalated, ApprovalGiven, ApprovalRequested, ApprovalResolved
 from core.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from data import TenantData, Versioned
-from orchestration.records import ApprovalRecord
+from orchestration.deputies import DECIDERS, places_taken
+from orchestration.records import ApprovalRecord, Yes
+from orchestration.state import ProposalState
 from orchestration.turn import Services, Turn
 
 LIFETIME = timedelta(hours=72)
 """How long people have; then the action is not done, and the run goes on without it."""
+
+ESCALATES_AFTER = LIFETIME / 2
+"""When owners and admins are told that it still waits."""
+
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a person says, and the nonce of the request in which they do."""
+
+    approve: bool
+    reason: str
+    nonce: str
 
 
 async def record_for(turn: Turn, requested: ApprovalRequested) -> Versioned[ApprovalRecord]:
@@ -32,6 +50,7 @@ async def record_for(turn: Turn, requested: ApprovalRequested) -> Versioned[Appr
         requester=turn.context.principal.id,
         requested_at=timestamp(turn.services.clock.now()),
         expires_at=requested.expires_at,
+        approvers=requested.approvers,
     )
     try:
         etag = await turn.data.records.put(record.id, record, etag=None)
@@ -40,46 +59,72 @@ async def record_for(turn: Turn, requested: ApprovalRequested) -> Versioned[Appr
     return Versioned(key=record.id, value=record, etag=etag)
 
 
-async def decide(
-    services: Services, context: TenantContext, approval: ApprovalId, *, approve: bool, reason: str, nonce: str
-) -> ApprovalRecord:
+async def decide(services: Services, context: TenantContext, approval: ApprovalId, verdict: Verdict) -> ApprovalRecord:
     """Write down a person's decision; the run is woken by the caller.
+
+    Of several who decide at the same moment each counts: whoever comes second decides on what the first has left.
 
     Raises:
         NotFound: the tenant has no such approval.
-        Forbidden: not an approver, or the one who asked (`approval.own`).
-        Conflict: decided or expired already.
+        Forbidden: neither an approver nor the deputy of one, or the one who asked (`approval.own`).
+        Conflict: decided or expired already, or approved by the same person before (`approval.given`).
     """
-    if not context.has(Role.APPROVER, Role.OWNER):
-        raise Forbidden("Only an approver or the owner may decide this.", code="access.role")
     data = services.store.tenant(context)
-    found = await data.records.get(ApprovalRecord, approval)
-    if found is None:
-        raise NotFound("There is no such approval. It may belong to another organisation, or the id is misspelt.")
-    record = found.value
-    if record.requester == context.principal.id:
+    places = await places_taken(data, services.clock)
+    content = Content.new(verdict.reason.encode(), kind=ContentClass.REASON, owner=context.principal.id)
+    for attempt in range(_ATTEMPTS):
+        found = await data.records.get(ApprovalRecord, approval)
+        if found is None:
+            raise NotFound("There is no such approval. It may belong to another organisation, or the id is misspelt.")
+        place = place_in(found.value, context, places, approve=verdict.approve)
+        _must_be_open(services, found.value, verdict)
+        if attempt == 0:
+            await data.content.put([content])
+        said = Yes(
+            by=context.principal.actor,
+            reason=content.ref,
+            at=timestamp(services.clock.now()),
+            nonce=verdict.nonce,
+            in_place_of=place,
+        )
+        decided = _after(found.value, said, approve=verdict.approve)
+        try:
+            await data.records.put(approval, decided, etag=found.etag)
+        except PreconditionFailed:
+            continue
+        return decided
+    raise Conflict("Too many people decide at once; try again in a moment.", code="conflict.sequence")
+
+
+def place_in(
+    record: ApprovalRecord, context: TenantContext, places: Sequence[PrincipalId], *, approve: bool = True
+) -> str:
+    """Return whose place the principal takes when they decide this: that of one of `places`, or empty for their own.
+
+    Raises:
+        Forbidden: they asked for it themselves, or have no right to decide it, of their own or as a deputy.
+        Conflict: they have approved it before, or somebody has in their place.
+    """
+    me = context.principal
+    if record.requester == me.id:
         raise Forbidden("You asked for this yourself; a colleague must decide it.", code="approval.own")
-    _must_be_open(services, record, nonce)
-    content = Content.new(reason.encode(), kind=ContentClass.REASON, owner=context.principal.id)
-    await data.content.put([content])
-    decided = record.model_copy(
-        update={
-            "status": "approved" if approve else "denied",
-            "approver": context.principal.actor,
-            "reason": content.ref,
-            "decided_at": timestamp(services.clock.now()),
-            "nonce": nonce,
-        }
-    )
-    try:
-        await data.records.put(approval, decided, etag=found.etag)
-    except PreconditionFailed:
-        raise Conflict("Somebody else has just decided this. Reload to see how.", code="approval.decided") from None
-    return decided
+    if approve and me.actor in record.yes:
+        raise Conflict("You have approved this already; somebody else has to as well.", code="approval.given")
+    used = {name for one in record.given for name in (one.by.id, one.in_place_of)}
+    if context.has(*DECIDERS):
+        if approve and me.id in used:
+            raise Conflict("Your deputy has approved this in your place.", code="approval.given")
+        return ""
+    # Nobody decides by another's right on what that other one asked for.
+    free = [absent for absent in places if absent != record.requester and not (approve and absent in used)]
+    if not free:
+        message = "Only an approver or the owner of your organisation may decide this, or whom they named their deputy."
+        raise Forbidden(message, code="access.role")
+    return free[0]
 
 
-def _must_be_open(services: Services, record: ApprovalRecord, nonce: str) -> None:
-    if record.nonce and record.nonce == nonce:
+def _must_be_open(services: Services, record: ApprovalRecord, verdict: Verdict) -> None:
+    if verdict.nonce in (record.nonce, *(one.nonce for one in record.given)):
         raise Conflict("This request was sent before.", code="assertion.replayed")
     if record.status != "pending":
         raise Conflict(f"This was {record.status} already.", code="approval.decided")
@@ -87,8 +132,35 @@ def _must_be_open(services: Services, record: ApprovalRecord, nonce: str) -> Non
         raise Conflict("This has expired; the run goes on without it.", code="approval.expired")
 
 
-async def settle(turn: Turn, requested: ApprovalRequested) -> ApprovalResolved | None:
-    """Return how the approval ended, claiming it for this run; None while people may still decide.
+def _after(record: ApprovalRecord, said: Yes, *, approve: bool) -> ApprovalRecord:
+    """Return the record with what somebody said: the last yes that it takes, or one no, decides it."""
+    if approve and len(record.given) + 1 < record.approvers:
+        return record.model_copy(update={"given": (*record.given, said)})
+    decision = {"status": "approved" if approve else "denied", "approver": said.by, "reason": said.reason}
+    when = {"decided_at": said.at, "nonce": said.nonce, "in_place_of": said.in_place_of}
+    return record.model_copy(update={**decision, **when})
+
+
+def unheard(record: ApprovalRecord, proposal: ProposalState) -> list[ApprovalGiven]:
+    """Return the approvals, of several that it takes, that are not in the run's log yet."""
+    return [
+        ApprovalGiven(
+            approval=record.id,
+            step=record.step,
+            call=record.call,
+            approver=one.by,
+            reason=one.reason,
+            decided_at=one.at,
+            in_place_of=one.in_place_of,
+        )
+        for one in record.given[len(proposal.given) :]
+    ]
+
+
+async def settle(
+    turn: Turn, requested: ApprovalRequested, proposal: ProposalState
+) -> tuple[list[ApprovalGiven], ApprovalResolved | None]:
+    """Return who approved since the run last looked, and how it ended, claiming it for this run; None while it is open.
 
     The claim is a compare-and-set that names the append which is to follow, so a run that died between the two
     recognises it, and nobody else can use the approval.
@@ -97,7 +169,7 @@ async def settle(turn: Turn, requested: ApprovalRequested) -> ApprovalResolved |
     record = found.value
     if record.status == "pending":
         if turn.services.clock.now() < parse_timestamp(record.expires_at):
-            return None
+            return unheard(record, proposal), None
         record = record.model_copy(update={"status": "expired"})
     claim = f"{turn.writer.run}:{turn.writer.seq + 1}"
     if record.claim not in ("", claim):
@@ -106,20 +178,30 @@ async def settle(turn: Turn, requested: ApprovalRequested) -> ApprovalResolved |
         try:
             await turn.data.records.put(record.id, record.model_copy(update={"claim": claim}), etag=found.etag)
         except PreconditionFailed:
-            return await settle(turn, requested)
-    return _resolved(record)
+            return await settle(turn, requested, proposal)
+    return unheard(record, proposal), _resolved(record)
 
 
-async def supersede(data: TenantData, requested: ApprovalRequested) -> None:
-    """Close an approval that its run will never use, since the run has ended."""
+def escalated(turn: Turn, requested: ApprovalRequested, proposal: ProposalState) -> list[ApprovalEscalated]:
+    """Return the event that says that it has waited for long, once that is so and is not told yet."""
+    due = requested.escalates_at
+    if not due or proposal.escalated or turn.services.clock.now() < parse_timestamp(due):
+        return []
+    return [ApprovalEscalated(approval=requested.approval, step=requested.step, call=requested.call)]
+
+
+async def supersede(data: TenantData, requested: ApprovalRequested, proposal: ProposalState) -> Sequence[ApprovalGiven]:
+    """Close an approval that its run will never use, since the run ends; return who approved and was not heard yet."""
     found = await data.records.get(ApprovalRecord, requested.approval)
-    if found is None or found.value.status != "pending":
-        return
-    closed = found.value.model_copy(update={"status": "superseded"})
-    try:
-        await data.records.put(requested.approval, closed, etag=found.etag)
-    except PreconditionFailed:
-        await supersede(data, requested)
+    if found is None:
+        return []
+    if found.value.status == "pending":
+        closed = found.value.model_copy(update={"status": "superseded"})
+        try:
+            await data.records.put(requested.approval, closed, etag=found.etag)
+        except PreconditionFailed:
+            return await supersede(data, requested, proposal)
+    return unheard(found.value, proposal)
 
 
 def binding(record: ApprovalRecord) -> Approval:
@@ -130,6 +212,7 @@ def binding(record: ApprovalRecord) -> Approval:
         arguments_commitment=record.arguments.commitment,
         policy_version=record.policy_version,
         requester=record.requester,
+        approvers=record.yes,
     )
 
 
@@ -143,4 +226,6 @@ def _resolved(record: ApprovalRecord) -> ApprovalResolved:
         verdict=record.status,
         approver=record.approver,
         reason=record.reason,
+        decided_at=record.decided_at,
+        in_place_of=record.in_place_of,
     )

@@ -31,7 +31,7 @@ from core.bodies import AnswerGiven, PassagesRetrieved, RunEnded
 from core.errors import Conflict, Defect, PreconditionFailed
 from core.parts import RunKind, RunState
 from data import USES, Part, Piece, R, Record, RunWriter, Store, TenantData, Versioned, read_run
-from orchestration.records import ConversationRecord, DocumentRecord
+from orchestration.records import ConversationRecord, DeputyRecord, DocumentRecord
 from orchestration.state import Progress, fold
 
 _ENDLESS = (RunKind.ACCESS, RunKind.ADMIN)
@@ -198,6 +198,8 @@ async def records_of_person(erasing: Erasing) -> int:
     deleted = await _delete(data, ConversationRecord, conversations) + await _delete(data, MemberRecord, members)
     assert person is not None
     await sponsor_gone(data, person)
+    named = [f.key async for f in each(data, DeputyRecord) if person in (f.value.absent, f.value.deputy)]
+    deleted += await _delete(data, DeputyRecord, named)
     return deleted + await _delete(data, PersonRecord, [str(person)])
 
 

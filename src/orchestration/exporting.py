@@ -29,7 +29,7 @@ from data import (
     tree_of,
 )
 from orchestration.erasing import each
-from orchestration.records import ApprovalRecord, ConversationRecord, DocumentRecord
+from orchestration.records import ApprovalRecord, ConversationRecord, DeputyRecord, DocumentRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,8 @@ def _is_of(person: PrincipalId, found: Versioned[Record]) -> bool:
             return found.key == person
         case MemberRecord(principal=owner) | ApprovalRecord(requester=owner):
             return owner == person
+        case DeputyRecord(absent=absent, deputy=deputy):
+            return person in (absent, deputy)
         case ConversationRecord(owner=owner) | DocumentRecord(owner=owner):
             return owner == person
         case _:

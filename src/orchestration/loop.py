@@ -44,7 +44,8 @@ async def carry_on(turn: Turn) -> None:
         log(logging.WARNING, "A run was let go of", context=turn.context, code=error.code, run=turn.writer.run)
         return
     if (pending := turn.progress.pending) and pending.waiting:
-        until = parse_timestamp(pending.waiting.expires_at)
+        waiting, told = pending.waiting, pending.escalated or not pending.waiting.escalates_at
+        until = parse_timestamp(waiting.expires_at if told else waiting.escalates_at)
         await turn.services.driver.schedule(turn.context.tenant, turn.writer.run, until)
 
 
@@ -119,7 +120,7 @@ async def _end(turn: Turn, end: End) -> None:
     """End the run; an approval that it still waits for is closed behind what ended it."""
     if (pending := turn.progress.pending) and pending.waiting:
         await turn.commit()
-        await approvals.supersede(turn.data, pending.waiting)
+        turn.stage(await approvals.supersede(turn.data, pending.waiting, pending))
     turn.end(end.state, end.code)
 
 
@@ -146,8 +147,10 @@ async def _collections(turn: Turn) -> tuple[str, ...]:
 
 async def _wait(turn: Turn, wait: Wait) -> bool:
     """Take up what people have decided; otherwise leave the run parked, and on disk."""
-    resolved = await approvals.settle(turn, wait.approval)
+    given, resolved = await approvals.settle(turn, wait.approval, wait.proposal)
+    turn.stage(given)
     if resolved is None:
+        turn.stage(approvals.escalated(turn, wait.approval, wait.proposal))
         await turn.commit()
         return False
     turn.stage([resolved, RunResumed(cause="approval", carrier=turn.lease.id)])

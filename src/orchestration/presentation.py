@@ -10,6 +10,8 @@ from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
+    ApprovalEscalated,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     CancelRequested,
@@ -69,7 +71,7 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
             return {"proposed": await _json(body.arguments, fetch)}
         case ApprovalResolved():
             return {"reason_text": await _text(body.reason, fetch)} if body.reason else {}
-        case AnswerFlagged() | FlagResolved():
+        case AnswerFlagged() | FlagResolved() | ApprovalGiven():
             return {"reason_text": await _text(body.reason, fetch)}
         case DecisionMade():
             return {"proposed": await _json(body.arguments, fetch)} if body.arguments else {}
@@ -78,6 +80,7 @@ async def _content(stored: Stored, fetch: Fetch) -> dict[str, Json]:  # noqa: PL
         case (
             ModelFinished()
             | ProposalRejected()
+            | ApprovalEscalated()
             | RunParked()
             | RunResumed()
             | CancelRequested()

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from core import (
     Actor,
@@ -42,8 +42,24 @@ class ConversationRecord(Record):
     deleted_at: str = ""
 
 
+class Yes(BaseModel):
+    """One person's approval, of something that others have to approve as well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Actor
+    reason: ContentRef
+    at: str
+    nonce: str
+    in_place_of: str = ""
+    """Whose deputy they were in this; empty for a right of their own."""
+
+
 class ApprovalRecord(Record):
     """What must be exact about an approval: decided once, consumed once.
+
+    It stays `pending` until `approvers` different people have approved it, or one has denied it. `approver` is the last
+    of them, or the one who denied it; `given` has who approved before.
 
     `claim` is who consumed it: `<run>:<sequence number of the append that was to follow>`. A run that resumes after a
     crash between the two recognises its own claim by it.
@@ -64,12 +80,34 @@ class ApprovalRecord(Record):
     requester: PrincipalId
     requested_at: str
     expires_at: str
+    approvers: int = 1
+    given: tuple[Yes, ...] = ()
     status: Literal["pending", "approved", "denied", "expired", "superseded"] = "pending"
     approver: Actor | None = None
     reason: ContentRef | None = None
     decided_at: str = ""
     nonce: str = ""
+    in_place_of: str = ""
     claim: str = ""
+
+    @property
+    def yes(self) -> tuple[Actor, ...]:
+        """Everybody who has approved it, in order."""
+        last = (self.approver,) if self.approver and self.status == "approved" else ()
+        return (*(one.by for one in self.given), *last)
+
+
+class DeputyRecord(Record):
+    """Who decides in the place of an approver who is away, and from when until when. Key: who is away."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "deputy"
+
+    absent: PrincipalId
+    deputy: PrincipalId
+    since: str
+    until: str
+    at: str
 
 
 class CancellationRecord(Record):

@@ -109,11 +109,9 @@ class Runs:
             await self._services.store.tenant(context).records.put(run, asked, etag=None)
         await self._wake(context, run)
 
-    async def decide(
-        self, context: TenantContext, approval: ApprovalId, *, approve: bool, reason: str, nonce: str
-    ) -> ApprovalRecord:
+    async def decide(self, context: TenantContext, approval: ApprovalId, verdict: approvals.Verdict) -> ApprovalRecord:
         """Write a person's decision down and wake the run that waits for it. Raises as `approvals.decide` does."""
-        record = await approvals.decide(self._services, context, approval, approve=approve, reason=reason, nonce=nonce)
+        record = await approvals.decide(self._services, context, approval, verdict)
         await self._wake(context, record.run)
         return record
 

@@ -10,6 +10,8 @@ from core.bodies import (
     AccessRefused,
     AnswerFlagged,
     AnswerGiven,
+    ApprovalEscalated,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
@@ -38,7 +40,12 @@ MAX_INTERRUPTIONS = 5
 
 @dataclass(slots=True)
 class ProposalState:
-    """An action that the model proposed, and how far it has come."""
+    """An action that the model proposed, and how far it has come.
+
+    Attributes:
+        given: approvals, of the several that it takes, since it was last asked for.
+        escalated: owners and admins were told, since then, that it waits.
+    """
 
     step: int
     call: int
@@ -46,6 +53,8 @@ class ProposalState:
     rejected: ProposalRejected | None = None
     decision: DecisionMade | None = None
     requested: ApprovalRequested | None = None
+    given: list[ApprovalGiven] = field(default_factory=list[ApprovalGiven])
+    escalated: bool = False
     resolved: ApprovalResolved | None = None
     finished: ToolFinished | None = None
 
@@ -199,7 +208,11 @@ def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 
             progress.proposal(body.step, body.call).finished = body
             progress.usage = progress.usage.plus(Usage(tool_calls=1))
         case ApprovalRequested():
-            progress.proposal(body.step, body.call).requested = body
+            _requested(progress.proposal(body.step, body.call), body)
+        case ApprovalGiven():
+            progress.proposal(body.step, body.call).given.append(body)
+        case ApprovalEscalated():
+            progress.proposal(body.step, body.call).escalated = True
         case ApprovalResolved():
             progress.proposal(body.step, body.call).resolved = body
         case AnswerGiven():
@@ -215,6 +228,10 @@ def _apply_step(progress: Progress, body: Body) -> None:  # noqa: C901, PLR0912 
             raise Defect("Handled by `apply`.", code="defect.log")
         case _:
             assert_never(body)
+
+
+def _requested(proposal: ProposalState, body: ApprovalRequested) -> None:
+    proposal.requested, proposal.given, proposal.escalated = body, [], False
 
 
 def _decided(progress: Progress, body: DecisionMade) -> None:

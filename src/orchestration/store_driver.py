@@ -85,7 +85,7 @@ class StoreDriver:
             if carrier not in self._living or (carrier == self._carriers.lease.id and self._is_past(row, "deadline")):
                 await _try(look, row.tenant, row.run)
         for row in await self._rows(RunState.PARKED):
-            if before - self._living or self._is_past(row, "parked_until"):
+            if before - self._living or self._is_past(row, "parked_until") or self._is_past(row, "look_at"):
                 await _try(look, row.tenant, row.run)
 
     async def _rows(self, state: RunState) -> list[Row]:

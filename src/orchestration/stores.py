@@ -29,6 +29,7 @@ from orchestration.records import (
     CancellationRecord,
     CollectionRecord,
     ConversationRecord,
+    DeputyRecord,
     DocumentRecord,
 )
 
@@ -60,7 +61,7 @@ class DataStore:
 _RECORDS = (
     *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
     *(NameKey, PersonRecord, PolicyRecord, PolicyVersion, RulesetRecord, CancellationRecord, HoldRecord),
-    *(MovedRecord, SwitchesRecord),
+    *(MovedRecord, SwitchesRecord, DeputyRecord),
 )
 
 _BY_TENANT = "the tenant is in every statement"

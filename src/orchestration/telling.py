@@ -6,9 +6,11 @@ A decision stands in the log before its effect, so what is about to happen is to
 
 from typing import Literal
 
-from core import ActionKind, Json, Lane, Role
+from core import ActionKind, Json, Lane
 from core.bodies import (
     AnswerGiven,
+    ApprovalEscalated,
+    ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
     Body,
@@ -24,13 +26,12 @@ from core.bodies import (
     ToolFinished,
 )
 from core.parts import RunState
+from orchestration.deputies import DECIDERS
 
 Phase = Literal[
     "received", "searching", "asking_model", "calling_tool", "indexing", "deciding", "waiting", "refused", "answered",
     "ended",
 ]  # fmt: skip
-
-DECIDERS = (Role.APPROVER, Role.OWNER)
 
 _ENDS = {
     RunState.COMPLETED: "Done.",
@@ -92,6 +93,10 @@ def telling(body: Body) -> dict[str, Json]:  # noqa: C901, PLR0911, PLR0912 - on
             return _waiting(until)
         case RunParked(until=until):
             return _waiting(until)
+        case ApprovalGiven():
+            return _told("waiting", "A colleague has approved it; another one has to as well.")
+        case ApprovalEscalated():
+            return _told("waiting", "It has waited for long: the owners and admins of your organisation were told.")
         case ApprovalResolved(verdict=verdict):
             return _told("deciding", _RESOLVED[verdict])
         case RunResumed():

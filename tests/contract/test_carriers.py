@@ -7,8 +7,8 @@ import pytest
 from store_samples import member, opened, run_id
 
 from clocks import MovableClock
-from core import RunId, TenantId
-from core.bodies import RunParked
+from core import ApprovalId, Content, ContentClass, Effect, RunId, TenantId, new_id, timestamp
+from core.bodies import ApprovalEscalated, ApprovalRequested, RunParked
 from core.errors import NotFound
 from data import Projector, RunWriter, Store
 from orchestration import Carriers, StoreDriver
@@ -44,6 +44,25 @@ class Process:
         await writer.append([first, *([RunParked(cause="approval", until=later)] if parked else [])])
         await Projector(self.store.platform).catch_up()
         return writer.run
+
+    async def waits(self, *, escalates: str) -> RunWriter:
+        """Open a run that waits for a person, of whom more are told at `escalates`."""
+        writer = RunWriter(self.store.tenant(CONTEXT), run_id(), actor=CONTEXT.principal.actor)
+        later = "2027-01-01T00:00:00.000Z"
+        asked = ApprovalRequested(
+            approval=ApprovalId(new_id("apr")),
+            step=1,
+            call=0,
+            tool="issue_refund",
+            effect=Effect.WRITE,
+            arguments=Content.new(b"{}", kind=ContentClass.ARGUMENTS, owner=CONTEXT.principal.id).ref,
+            policy_version="1",
+            expires_at=later,
+            escalates_at=escalates,
+        )
+        await writer.append([opened(), asked, RunParked(cause="approval", until=later)])
+        await Projector(self.store.platform).catch_up()
+        return writer
 
     async def scans(self) -> list[RunId]:
         self.looked.clear()
@@ -180,3 +199,18 @@ async def test_a_bell_for_a_run_that_is_gone_falls_silent(store: Store, clock: M
     await one.driver.answer(gone)
     await one.driver.answer(gone)
     assert len(looks) == 1
+
+
+async def test_what_waits_for_long_is_looked_at_until_that_is_told(store: Store, clock: MovableClock) -> None:
+    one = await process(store, clock)
+    waits = await one.waits(escalates=timestamp(START + timedelta(hours=36)))
+    assert await one.scans() == []
+    clock.time += timedelta(hours=37)
+    await one.carriers.renew()
+    await one.scans()  # its own lease was renewed late, and all parked runs are looked at
+    assert await one.scans() == [waits.run]
+    asked = waits.events[1].event.body
+    assert isinstance(asked, ApprovalRequested)
+    await waits.append([ApprovalEscalated(approval=asked.approval, step=1, call=0)])
+    await Projector(store.platform).catch_up()
+    assert await one.scans() == []

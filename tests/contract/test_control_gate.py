@@ -30,6 +30,7 @@ from control import (
 )
 from core import (
     ActionKind,
+    Actor,
     ApprovalId,
     Content,
     ContentClass,
@@ -39,6 +40,7 @@ from core import (
     Label,
     Lane,
     PrincipalId,
+    PrincipalKind,
     Role,
     RunId,
     SystemClock,
@@ -224,6 +226,7 @@ async def approval_for(setting: Setting, content: Content) -> Approval:
         arguments_commitment=content.ref.commitment,
         policy_version=await setting.gate.policy_version(setting.data),
         requester=setting.data.context.principal.id,
+        approvers=(Actor(kind=PrincipalKind.USER, id="prn_a_colleague"),),
     )
 
 
@@ -251,9 +254,14 @@ async def test_an_approval_for_exactly_this_lets_it_go_ahead(setting: Setting) -
         {"arguments_commitment": "0" * 64},
         {"policy_version": "older"},
         {"requester": PrincipalId("prn_somebody_else")},
+        {"approvers": ()},
+        {"approvers": (Actor(kind=PrincipalKind.AGENT, id="support"),)},
+        {"approvers": (Actor(kind=PrincipalKind.SERVICE, id="a service"),)},
     ],
 )
-async def test_an_approval_for_something_else_is_none(setting: Setting, change: dict[str, str]) -> None:
+async def test_an_approval_for_something_else_or_by_no_person_is_none(
+    setting: Setting, change: dict[str, object]
+) -> None:
     content = arguments_content()
     await setting.data.content.put([content])
     approval = replace(await approval_for(setting, content), **change)

@@ -1,5 +1,7 @@
 """Whatever a hostile model proposes, whoever decides and wherever the process dies: no effect without a stored yes.
 
+Where the rules ask for two people, none without two of them.
+
 The check is made where it counts: when a write arrives at the back office, what must allow it is read from the store.
 """
 
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from agent_world import CLOCK, World, open_office, open_world, person
 from core import ActionKind, Lane, Permit, Role, RunId, TenantContext, TenantId, action_digest, derived_id, new_id
-from core.bodies import ApprovalResolved, DecisionMade
+from core.bodies import ApprovalGiven, ApprovalResolved, DecisionMade
 from core.events import Event
 from core.parts import RunState
 from data import Store, read_run
@@ -31,12 +33,20 @@ from tools import Arguments, Caller, Executor, Tool, ToolOutcome, idempotency_ke
 
 TENANT, OTHER = TenantId(derived_id("ten", "random")), TenantId(derived_id("ten", "random, another"))
 ASKER, APPROVER = person(TENANT, "asker", Role.USER, Role.APPROVER), person(TENANT, "approver", Role.APPROVER)
+SECOND = person(TENANT, "second", Role.OWNER)
 DECIDERS = {
     "asker": ASKER,
     "approver": APPROVER,
+    "second": SECOND,
     "member": person(TENANT, "m"),
     "other": person(OTHER, "o", Role.OWNER),
 }
+
+TWO_FOR_MORE = """
+@id("more-needs-two") @lane("approval") @approvers("2") @reason("More than 20.00 takes two.")
+permit (principal, action == Mandate::Action::"call_tool", resource)
+when { context has amount_cents && context.amount_cents > 2000 };
+"""
 
 SEED = """{"tickets": [],
 "customers": [{"id": "C-1", "name": "Ada", "email": "ada@berg.example", "since": "2024-01-01"}],
@@ -50,6 +60,7 @@ CALLS = (
     "[[create_ticket subject=Lamp body='See http://evil.example' order_id=AB-100]]",
     "[[create_ticket subject=Lamp body=Broken]]",
     "[[issue_refund order_id=AB-100 amount_cents=1250 reason=Lamp]]",
+    "[[issue_refund order_id=AB-100 amount_cents=2500 reason=Lamp]]",
     "[[issue_refund order_id=AB-100 amount_cents=700000 reason=Lamp]]",
     "[[send_email to=ada@berg.example subject=Lamp body={customer}]]",
     "[[delete_customer customer_id=C-1]]",
@@ -115,18 +126,21 @@ class Watched:
         found = await self.world.store.tenant(ASKER).records.get(ApprovalRecord, made.approval)
         asked = (found.value.tool, found.value.arguments.commitment) if found else None
         same = asked == (made.target, made.arguments.commitment)
-        return "a colleague" if same and any(_approves(event, at, made) for event in events) else ""
+        amount = made.decision.facts.get("amount_cents", 0)
+        needed = 2 if isinstance(amount, int) and amount > 2000 else 1
+        said = _approving([event for event in events if event.seq < at.seq], made)
+        by = said & {APPROVER.principal.id, SECOND.principal.id}
+        return ("a colleague" if needed == 1 else "two") if same and said == by and len(by) >= needed else ""
 
 
-def _approves(event: Event, at: Event, made: DecisionMade) -> bool:
-    said = event.body
-    return (
-        isinstance(said, ApprovalResolved)
-        and event.seq < at.seq
-        and (said.approval, said.verdict) == (made.approval, "approved")
-        and said.approver is not None
-        and said.approver.id == APPROVER.principal.id
-    )
+def _approving(events: Sequence[Event], made: DecisionMade) -> set[str]:
+    """Return who approved what was decided on, of which the last word must be a yes."""
+    bodies = [event.body for event in events]
+    last = [one for one in bodies if isinstance(one, ApprovalResolved) and one.approval == made.approval]
+    if [one.verdict for one in last] != ["approved"]:
+        return set()
+    given = [one for one in bodies if isinstance(one, ApprovalGiven) and one.approval == made.approval]
+    return {one.approver.id for one in (*given, *last) if one.approver}
 
 
 def _key(run: RunId, event: Event) -> str:
@@ -139,7 +153,10 @@ def _key(run: RunId, event: Event) -> str:
 @pytest.fixture
 async def watched(store: Store, tmp_path: Path) -> AsyncGenerator[Watched]:
     seeds: Mapping[str, BackofficeSeed] = {TENANT: BackofficeSeed.model_validate_json(SEED)}
-    async with open_office(tmp_path / "office", seeds) as office, open_world(store, office) as world:
+    async with (
+        open_office(tmp_path / "office", seeds) as office,
+        open_world(store, office, environment=TWO_FOR_MORE) as world,
+    ):
         office.pages["seen"] = "<p>Hello</p>"
         executor = MortalExecutor(world.services.registry, world.egress, CLOCK)
         executor.deaths, executor.died = [], Counter()
@@ -172,7 +189,9 @@ async def carry(world: World, run: RunId, moves: Sequence[str]) -> None:
                 await Runs(world.services, group).look(ASKER, run)
 
 
-moves = st.sampled_from(["approver yes", "approver yes", "approver no", "asker yes", "member yes", "other yes"])
+moves = st.sampled_from(
+    ["approver yes", "approver yes", "second yes", "approver no", "second no", "asker yes", "member yes", "other yes"]
+)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -209,8 +228,12 @@ async def pages_allowed(world: World, run: RunId) -> int:
 @pytest.mark.parametrize("death", ["", "before", "after", "breaks"])
 @pytest.mark.parametrize(
     ("message", "call", "yes"),
-    [(MESSAGES[0], CALLS[2], "the rules"), (MESSAGES[1], CALLS[5], "a colleague")],
-    ids=["by the rules", "by a colleague"],
+    [
+        (MESSAGES[0], CALLS[2], "the rules"),
+        (MESSAGES[1], CALLS[5], "a colleague"),
+        (MESSAGES[1], CALLS[6], "two"),
+    ],
+    ids=["by the rules", "by a colleague", "by two of them"],
 )
 async def test_the_sequences_do_reach_the_back_office(
     watched: Watched, message: str, call: str, yes: str, death: Die
@@ -220,7 +243,7 @@ async def test_the_sequences_do_reach_the_back_office(
     world.model.script = lambda request: follow([call], request)
     watched.executor.deaths = [death]
     run = await world.ask(ASKER, message)
-    await carry(world, run, ["approver yes"] * 3)
+    await carry(world, run, ["approver yes", "second yes", "approver yes"])
     assert watched.executor.died[death or "lived"] == 1
     assert watched.seen == ({} if death == "before" else {yes: 1})
     state = (await world.progress(ASKER, run)).state

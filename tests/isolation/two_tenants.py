@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -291,6 +292,12 @@ async def _live(tenant: Tenant) -> None:
         parked = await client.post("/v1/runs", {"agent": "support", "message": wanted})
         assert parked["state"] == "parked", parked
     await tenant.owner.post("/v1/search", {"text": f"{canary} warranty"})
+    me: dict[str, str] = orjson.loads((await tenant.user.ask("GET", "/v1/me")).body)
+    since = datetime.now(UTC)
+    until = since + timedelta(days=60)
+    named: Json = {"deputy": me["id"], "since": since.isoformat(), "until": until.isoformat()}
+    answer = await tenant.owner.ask("PUT", "/v1/approvals/deputies", named)
+    assert answer.status == 200, answer.body
     file = File(f"{canary}.html", "text/html", f"<h1>The {canary}</h1><p>A {canary} is kept dry.</p>".encode())
     _, gone = [await tenant.owner.upload("/v1/documents", file, {"collection": tenant.vault}) for _ in range(2)]
     await tenant.owner.ask("DELETE", f"/v1/documents/{gone['document']}")

@@ -203,17 +203,21 @@ CONDITIONS = (
     'context.environment == "local" || context.on_behalf_of_user',
     "context.budget_left_micros + 9223372036854775500 > 0",  # more than there is, for a large budget
 )
-Lower = tuple[bool, list[str]]
-lower: st.SearchStrategy[Lower] = st.tuples(st.booleans(), st.lists(st.sampled_from(CONDITIONS), max_size=3))
+Lower = tuple[str, list[str]]
+FORBIDS, PERMITS = '@lane("never")', '@lane("approval")'
+lower: st.SearchStrategy[Lower] = st.tuples(
+    st.sampled_from([FORBIDS, PERMITS, f'{PERMITS} @approvers("2")', f'{PERMITS} @approvers("3")']),
+    st.lists(st.sampled_from(CONDITIONS), max_size=3),
+)
 
 
 def write(layer: list[Lower]) -> str:
     return "\n".join(
-        f'@id("p{number}") @lane("{"approval" if permits else "never"}") @reason("Because.") '
-        f"{'permit' if permits else 'forbid'} (principal, action, resource) "
+        f'@id("p{number}") {notes} @reason("Because.") '
+        f"{'forbid' if notes == FORBIDS else 'permit'} (principal, action, resource) "
         + " ".join(f"when {{ {condition} }}" for condition in conditions)
         + ";"
-        for number, (permits, conditions) in enumerate(layer)
+        for number, (notes, conditions) in enumerate(layer)
     )
 
 
@@ -250,7 +254,41 @@ def test_a_policy_added_to_a_lower_layer_never_weakens_a_lane(
     layers = (environment, [*tenant, added]) if to_tenant else ([*environment, added], tenant)
     before = Ruleset.compose(publisher=publisher_text(), environment=write(environment), tenant=write(tenant))
     after = Ruleset.compose(publisher=publisher_text(), environment=write(layers[0]), tenant=write(layers[1]))
-    assert after.decide(question).lane.strictness >= before.decide(question).lane.strictness
+    then, now = after.decide(question), before.decide(question)
+    assert (then.lane.strictness, then.approvers) >= (now.lane.strictness, now.approvers)
+
+
+# How many people have to approve.
+
+TWO = '@id("two") @lane("approval") @approvers("2") @reason("Two.") permit (principal, action, resource);'
+THREE = '@id("three") @lane("approval") @approvers("3") @reason("Three.") permit (principal, action, resource);'
+
+
+def test_one_person_approves_unless_a_policy_asks_for_more() -> None:
+    assert tool(effect="external").approvers == 1
+    assert tool(effect="read").approvers == 0
+    assert tool(effect="irreversible").approvers == 0
+
+
+def test_of_several_policies_the_one_that_asks_for_most_people_counts_and_says_why() -> None:
+    rules = Ruleset.compose(publisher=publisher_text(), environment=THREE, tenant=TWO)
+    decision = rules.decide(ask(ActionKind.CALL_TOOL, effect="external"))
+    assert (decision.approvers, decision.reason) == (3, "Three.")
+    assert decision.policies[:2] == ("environment/three", "tenant/two")
+
+
+def test_what_is_refused_asks_nobody() -> None:
+    rules = Ruleset.compose(publisher=publisher_text(), tenant=THREE)
+    decision = rules.decide(ask(ActionKind.CALL_TOOL, effect="irreversible"))
+    assert (decision.lane, decision.approvers) == (Lane.NEVER, 0)
+
+
+def test_in_production_larger_sums_need_two_people() -> None:
+    prod = (ROOT / "environments" / "prod" / "policies.cedar").read_text(encoding="utf-8")
+    rules = Ruleset.compose(publisher=publisher_text(), environment=prod)
+    amounts = (50_000, 50_001)
+    asked = [rules.decide(ask(ActionKind.CALL_TOOL, reversible=False, amount_cents=cents)) for cents in amounts]
+    assert [(one.lane, one.approvers) for one in asked] == [(Lane.APPROVAL, 1), (Lane.APPROVAL, 2)]
 
 
 # What is refused when it is saved.
@@ -287,6 +325,11 @@ FORBID = '@id("a") @lane("never") @reason("Because.") forbid (principal, action,
         (FORBID.replace('@reason("Because.")', "") + ";", "annotation"),
         (NOTES.format(lane="never") + "permit (principal, action, resource);", "annotation"),
         (NOTES.format(lane="automatic") + "permit (principal, action, resource);", "loosens"),
+        (NOTES.format(lane="approval") + '@approvers("0") permit (principal, action, resource);', "annotation"),
+        (NOTES.format(lane="approval") + '@approvers("6") permit (principal, action, resource);', "annotation"),
+        (NOTES.format(lane="approval") + '@approvers("two") permit (principal, action, resource);', "annotation"),
+        (NOTES.format(lane="approval") + "@approvers permit (principal, action, resource);", "annotation"),
+        ('@approvers("2") ' + FORBID + ";", "annotation"),
         (FORBID + ";" + FORBID + ";", "duplicate"),
     ],
 )

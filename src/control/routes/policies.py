@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from control.callers import ControlServices, admin, reader, services
 from control.policy import Ruleset
 from control.policy_store import NewPolicies
+from control.policy_text import Rule
 from core import TenantContext
 from core.errors import PreconditionFailed
 from web import problem_responses
@@ -39,6 +40,7 @@ class SavedPolicies(PolicyText):
 class PolicySummary(BaseModel):
     id: str
     lane: str
+    approvers: int
     reason: str
 
 
@@ -109,7 +111,8 @@ async def write_policies(
 ) -> PoliciesView:
     """Put policies in force that tighten the publisher's. Roles: owner, admin.
 
-    They may hold `forbid`, and `permit` with `@lane("approval")`; each needs `@id`, `@lane` and `@reason`.
+    They may hold `forbid`, and `permit` with `@lane("approval")`; each needs `@id`, `@lane` and `@reason`. How many
+    different people have to approve says `@approvers("2")`; where there is none, one.
     """
     data = deps.store.tenant(context)
     new = NewPolicies(body.text, body.reason, body.restored)
@@ -128,8 +131,12 @@ async def check_policies(
     return _checked(await deps.policies.check(body.text))
 
 
+def _summary(rule: Rule) -> PolicySummary:
+    return PolicySummary(id=rule.id, lane=rule.lane, approvers=rule.approvers, reason=rule.reason)
+
+
 def _checked(rules: Ruleset) -> CheckedPolicies:
     return CheckedPolicies(
         in_force=rules.version,
-        policies=[PolicySummary(id=rule.id, lane=rule.lane, reason=rule.reason) for rule in rules.rules.values()],
+        policies=[_summary(rule) for rule in rules.rules.values()],
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from core import Json, PrincipalKind, parse_timestamp
-from core.bodies import ApprovalResolved
+from core.bodies import ApprovalGiven, ApprovalResolved
 from core.events import Stored
 from core.parts import Usage
 from interaction.people import NameOf
@@ -26,6 +26,8 @@ _GROUP_OF: Mapping[str, Group] = {
     "answer_given": "model",
     "tool_finished": "tool",
     "approval_requested": "person",
+    "approval_given": "person",
+    "approval_escalated": "person",
     "approval_resolved": "person",
     "cancel_requested": "person",
     "answer_flagged": "person",
@@ -85,7 +87,8 @@ async def _line(stored: Stored, opened_at: str, agent: str, fetch: Fetch, name: 
     event, told = stored.event, await present(stored, fetch)
     actor, body = event.actor, event.body
     names = {PrincipalKind.USER: await name(actor.id), PrincipalKind.AGENT: agent}
-    decider = await name(body.approver.id) if isinstance(body, ApprovalResolved) and body.approver else None
+    approver = body.approver if isinstance(body, ApprovalGiven | ApprovalResolved) else None
+    decider = await name(approver.id) if approver else None
     return EventLine(
         seq=event.seq,
         at=event.at,

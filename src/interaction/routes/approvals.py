@@ -9,17 +9,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from core import ApprovalId, Effect, Role, RunId, TenantContext
-from data import APPROVALS, ApprovalSummary, Row, Store, TenantData, read_run
+from data import APPROVALS, ApprovalSummary, Row, TenantData, read_run
 from interaction.answers import Given, Told, answer, described, event_stream
 from interaction.approval_view import ApprovalView, view_approval
-from interaction.authority import Approver, Me, oversees
+from interaction.authority import Me, User, oversees
 from interaction.changes import LiveChanges, live_list
 from interaction.decisions import ApprovalStatus, arguments_of, consequence
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import ApprovalPath, Cursor, Limit, no_such
 from interaction.people import names_in
 from interaction.routes.runs import lag
-from orchestration import ApprovalRecord, fetcher
+from orchestration import ApprovalRecord, fetcher, place_in, places_taken
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"])
 
@@ -31,6 +31,8 @@ class ApprovalLine(Told):
 
     Attributes:
         consequence: what happens if it is approved, in plain words.
+        approvers: how many different people have to approve it; `approved` how many have.
+        escalated: it has waited for long, and owners and admins were told.
     """
 
     approval: ApprovalId
@@ -43,6 +45,9 @@ class ApprovalLine(Told):
     requester_name: str | None
     requested_at: str
     expires_at: str
+    approvers: int
+    approved: int
+    escalated: bool
     verdict: ApprovalStatus
     resolved_at: str
 
@@ -87,7 +92,7 @@ async def approvals_page(
 ) -> ApprovalPage:
     """Return a page of the inbox; no `states` are all."""
     data = deps.store.tenant(me)
-    owner = None if sees_all(me) else me.principal.id
+    owner = None if await sees_all(me, deps) else me.principal.id
     page = await data.views.list(APPROVALS.view, owner=owner, states=states, cursor=cursor, limit=limit)
     line = _lines(data, deps)
     return ApprovalPage(items=[await line(row) for row in page.items], cursor=page.cursor, lag=await lag(deps))
@@ -101,7 +106,7 @@ async def follow_approvals(me: Me, deps: Deps, changes: LiveChanges, request: Re
     `approval` with the line of the list as it is now. It lasts ten minutes at most; connect again.
     """
     line = _lines(deps.store.tenant(me), deps)
-    owner = None if sees_all(me) else me.principal.id
+    owner = None if await sees_all(me, deps) else me.principal.id
     return live_list(changes, me, APPROVALS.view, owner=owner, headers=request.headers, name="approval", line=line)
 
 
@@ -109,23 +114,26 @@ async def follow_approvals(me: Me, deps: Deps, changes: LiveChanges, request: Re
 async def read_approval(approval: ApprovalPath, me: Me, deps: Deps) -> Response:
     """Read what would happen, for whom, and what speaks for it.
 
-    Approvers, owners, admins, auditors; and who asked for it.
+    Approvers and their deputies, owners, admins, auditors; and who asked for it.
     """
     return answer(await approval_of(me, deps, approval))
 
 
 @router.post("/{approval}/decision", responses=described(ApprovalView, 404, 409, 413, 415, 422, 504))
-async def decide(approval: ApprovalPath, body: NewDecision, me: Approver, deps: Deps) -> Response:
-    """Approve or deny, with a reason; the run goes on at once. Roles: approver, owner; never who asked for it.
+async def decide(approval: ApprovalPath, body: NewDecision, me: User, deps: Deps) -> Response:
+    """Approve or deny, with a reason; the run goes on at once. Roles: approver, owner, their deputies.
 
-    Your own decision sent again changes nothing.
+    Never who asked for it.
+
+    Where the rules ask for several people, it goes on once the last of them has approved, or one has denied. Your own
+    decision sent again changes nothing.
     """
     return answer(await decided(me, deps, approval, body))
 
 
 async def approval_of(me: TenantContext, deps: InteractionDependencies, approval: ApprovalId) -> ApprovalView:
     """Return an approval as its reader sees it; raises `NotFound` if it is not theirs to see."""
-    return await _view(deps, me, await _readable(deps.store, me, approval))
+    return await _view(deps, me, await _readable(deps, me, approval))
 
 
 async def decided(
@@ -137,22 +145,30 @@ async def decided(
         Conflict: it is not open any more.
         Forbidden: it is for the person who asked themselves.
     """
-    record = await _readable(deps.store, me, approval)
-    if not (record.status == decision.verdict and record.approver == me.principal.actor):
+    record = await _readable(deps, me, approval)
+    place_in(record, me, await places_taken(deps.store.tenant(me), deps.clock), approve=False)
+    if not _said_before(record, me, decision):
         payload = orjson.dumps({"approve": decision.verdict == "approved", "reason": decision.reason})
         path = f"/internal/approvals/{approval}/decision"
         await deps.orchestration.call(me, "POST", path, body=payload, deadline=deps.clock.now() + CALL_TIME)
-        record = await _readable(deps.store, me, approval)
+        record = await _readable(deps, me, approval)
     return await _view(deps, me, record)
 
 
-def sees_all(me: TenantContext) -> bool:
-    return me.has(Role.APPROVER) or oversees(me)
+def _said_before(record: ApprovalRecord, me: TenantContext, decision: NewDecision) -> bool:
+    if decision.verdict == "approved" and me.principal.actor in record.yes:
+        return record.status in ("pending", "approved")
+    return record.status == decision.verdict and record.approver == me.principal.actor
 
 
-async def _readable(store: Store, me: TenantContext, approval: ApprovalId) -> ApprovalRecord:
-    found = await store.tenant(me).records.get(ApprovalRecord, approval)
-    if found is None or not (sees_all(me) or found.value.requester == me.principal.id):
+async def sees_all(me: TenantContext, deps: InteractionDependencies) -> bool:
+    """Return whether somebody may read all approvals; a deputy may while they are one."""
+    return me.has(Role.APPROVER) or oversees(me) or bool(await places_taken(deps.store.tenant(me), deps.clock))
+
+
+async def _readable(deps: InteractionDependencies, me: TenantContext, approval: ApprovalId) -> ApprovalRecord:
+    found = await deps.store.tenant(me).records.get(ApprovalRecord, approval)
+    if found is None or not (found.value.requester == me.principal.id or await sees_all(me, deps)):
         raise no_such("approval")
     return found.value
 
@@ -165,6 +181,7 @@ async def _view(deps: InteractionDependencies, me: TenantContext, record: Approv
         fetch=fetcher(data),
         registry=deps.registry,
         context=me,
+        places=await places_taken(data, deps.clock),
         name=names_in(data),
         now=deps.clock.now(),
     )
@@ -179,6 +196,7 @@ def _lines(data: TenantData, deps: InteractionDependencies) -> Callable[[Row], A
         tool, arguments = deps.registry.get(summary.tool), await arguments_of(summary.arguments, fetch)
         return ApprovalLine(
             **summary.model_dump(include=set(ApprovalLine.model_fields)),
+            approved=len(summary.given) + (summary.verdict == "approved"),
             consequence=consequence(tool, arguments) if tool else f"Calls {summary.tool}.",
             requester_name=await name(summary.requester),
         )

@@ -62,6 +62,7 @@ class PoliciesView(Told):
 class PolicyTold(Told):
     id: str
     lane: str
+    approvers: int
     reason: str
 
 

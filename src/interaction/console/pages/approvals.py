@@ -12,10 +12,10 @@ from core import ApprovalId, Role, TenantContext
 from core.bodies import ApprovalRequested, ApprovalResolved
 from core.errors import Conflict
 from core.events import Stored
-from data import APPROVALS, read_run
+from data import APPROVALS, ApprovalSummary, read_run
 from interaction.answers import problems
 from interaction.approval_view import ApprovalView
-from interaction.authority import Approver, Me
+from interaction.authority import Me, User, oversees
 from interaction.console.navigation import Entry
 from interaction.console.rendering import PageView
 from interaction.console.run_events import event_lines
@@ -25,8 +25,9 @@ from interaction.parameters import ApprovalPath, Cursor
 from interaction.people import names_in
 from interaction.reading import may_read_run
 from interaction.routes.approvals import NewDecision, approval_of, approvals_page, decided, sees_all
+from interaction.routes.deputies import deputies_seen
 from interaction.run_view import view_run
-from orchestration import fetcher
+from orchestration import DECIDERS, fetcher, places_taken
 
 router = APIRouter(prefix="/approvals", tags=["console"], default_response_class=HTMLResponse)
 
@@ -44,14 +45,22 @@ _SEE_OTHER = 303
 
 
 async def waiting(me: TenantContext, deps: InteractionDependencies) -> int:
-    """Return how many approvals somebody could decide; one more than `MOST_COUNTED` stands for all beyond it."""
-    if not me.has(Role.APPROVER, Role.OWNER):
+    """Return how many approvals somebody could decide; one more than `MOST_COUNTED` stands for all beyond it.
+
+    An admin, who decides nothing, is told of those that have waited for long.
+    """
+    data = deps.store.tenant(me)
+    decides = me.has(*DECIDERS) or bool(await places_taken(data, deps.clock))
+    if not (decides or me.has(Role.ADMIN)):
         return 0
-    page = await deps.store.tenant(me).views.list(APPROVALS.view, states=["pending"], limit=MOST_COUNTED + 1)
-    return sum(row.owner != me.principal.id for row in page.items)
+    page = await data.views.list(APPROVALS.view, states=["pending"], limit=MOST_COUNTED + 1)
+    theirs = [row for row in page.items if row.owner != me.principal.id]
+    return sum(decides or ApprovalSummary.model_validate_json(row.body).escalated for row in theirs)
 
 
-ENTRY = Entry(name="approvals", path="/approvals", icon="inbox", position=20, count=waiting)
+ENTRY = Entry(
+    name="approvals", path="/approvals", icon="inbox", position=20, count=waiting, below=("/deputies", "/deciding")
+)
 
 
 @router.get("", responses=problems(422))
@@ -64,7 +73,10 @@ async def inbox_page(me: Me, deps: Deps, page: PageView, view: View = "pending",
         items=found.items,
         cursor=found.cursor,
         first=cursor is None,
-        sees_all=sees_all(me),
+        sees_all=await sees_all(me, deps),
+        deputies=await deputies_seen(me, deps),
+        decides=me.has(*DECIDERS),
+        oversees=oversees(me),
         now=deps.clock.now(),
     )
 
@@ -76,8 +88,8 @@ async def approval_page(approval: ApprovalPath, me: Me, deps: Deps, page: PageVi
 
 
 @router.post("/{approval}", responses={303: {"description": "To the approval"}, **problems(404, 409, 413, 422, 504)})
-async def decide_page(approval: ApprovalPath, me: Approver, deps: Deps, page: PageView, request: Request) -> Response:
-    """Decide by a form: `verdict`, `reason`, and `confirm` for what cannot be undone. Roles: approver, owner."""
+async def decide_page(approval: ApprovalPath, me: User, deps: Deps, page: PageView, request: Request) -> Response:
+    """Decide by a form: `verdict`, `reason`, `confirm` for what cannot be undone. Roles: approver, owner, a deputy."""
     told = await approval_of(me, deps, approval)
     given = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
     decision, wrong = _decision(given, told)

@@ -1,7 +1,6 @@
 """`/data`: what is kept and for how long, legal holds, and what was erased; holding, releasing, erasing."""
 
 import asyncio
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, get_args
 
@@ -9,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import StringConstraints
 
-from control import ErasureReason, ErasureRecord, PersonRecord
-from core import DocumentId, PrincipalId, Role, TenantContext
+from control import ErasureReason, ErasureRecord
+from core import DocumentId, PrincipalId, Role
 from core.errors import Unprocessable
 from interaction.answers import Given, problems
 from interaction.authority import Admin, Overseer, Owner
@@ -21,7 +20,7 @@ from interaction.cookies import SESSION_COOKIE, drop_cookie
 from interaction.decisions import text_of
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import HoldPath
-from interaction.people import names_in
+from interaction.people import people_named
 from interaction.routes.document_care import erase
 from interaction.routes.documents import readable_document
 from interaction.routes.erasures import NewErasure, erasure_asked_for, erasures_of, view_erasure
@@ -34,7 +33,6 @@ router = APIRouter(prefix="/data", tags=["console"], default_response_class=HTML
 ENTRY = Entry(name="data", path="/data", icon="lock", position=60, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR))
 
 _SCOPES = ("tenant", "person", "document", "conversation", "run")
-_MOST_PEOPLE = 500
 _SEE_OTHER = 303
 _WAIT_SECONDS, _LOOK_SECONDS = 20.0, 0.5
 _BACK = {303: {"description": "To the page"}}
@@ -63,7 +61,7 @@ async def data_page(me: Overseer, deps: Deps, page: PageView) -> Response:
         inventory=await inventory_of(me, deps),
         holds=await holds_seen(me, deps),
         erasures=[*reversed(await erasures_of(me, deps))],
-        people=await _people(me, deps),
+        people=await people_named(deps.store.tenant(me)),
         scopes=_SCOPES,
         may=me.has(Role.ADMIN, Role.OWNER),
         reasons=get_args(ErasureReason) if me.has(Role.OWNER) else (),
@@ -126,11 +124,3 @@ async def _carried(deps: InteractionDependencies, record: ErasureRecord) -> Eras
         record = await deps.eraser.erasures.find(record.tenant, record.id) or record
         looks -= 1
     return record
-
-
-async def _people(me: TenantContext, deps: InteractionDependencies) -> Mapping[str, str]:
-    """Return the first members by their ids, under the names that are to be typed."""
-    data = deps.store.tenant(me)
-    names, page = names_in(data), await data.records.list(PersonRecord, limit=_MOST_PEOPLE)
-    named = {found.key: await names(PrincipalId(found.key)) or found.key for found in page.items}
-    return dict(sorted(named.items(), key=lambda item: item[1]))

@@ -65,6 +65,7 @@ class ShownRule:
     layer: str
     name: str
     lane: Lane
+    approvers: int
     reason: str
     words: RuleWords
 
@@ -152,7 +153,7 @@ async def _surroundings(
     versions = await versions_of(me, deps)
     return {
         "rules": [
-            ShownRule(rule.layer, rule.id.partition("/")[2], rule.lane, rule.reason, words_of(rule))
+            ShownRule(rule.layer, rule.id.partition("/")[2], rule.lane, rule.approvers, rule.reason, words_of(rule))
             for rule in rules.rules.values()
         ],
         "in_force": rules.version,

@@ -3,7 +3,7 @@
 import { api, follow, refresh } from "./console.js";
 
 const button = document.querySelector("#news");
-const fresh = new Map(); // what the list does not show yet: its verdict by its id
+const fresh = new Map(); // what the list does not show yet: its line by its id
 
 function tell() {
   button.textContent = button.dataset.text.replace("{count}", fresh.size);
@@ -12,18 +12,19 @@ function tell() {
 
 async function show() {
   await refresh("#inbox");
-  for (const [approval, verdict] of [...fresh]) changed({ approval, verdict }); // what the list shows now is old
+  for (const line of [...fresh.values()]) changed(line); // what the list shows now is old
   tell();
   await refresh("#menu");
 }
 
 /** Take notice of a line of the list as it is now. */
-function changed({ approval, verdict }) {
+function changed(line) {
+  const { approval, verdict, approved, escalated } = line;
   const view = document.querySelector("#inbox").dataset.live;
   const waits = verdict === "pending";
   const belongs = view === "all" || waits === (view === "pending");
   const listed = document.getElementById(approval);
-  if (listed ? listed.dataset.verdict !== verdict : belongs) fresh.set(approval, verdict);
+  if (listed ? listed.dataset.now !== `${verdict} ${approved} ${Number(escalated)}` : belongs) fresh.set(approval, line);
   else fresh.delete(approval);
 }
 
