@@ -41,6 +41,8 @@ from core.errors import Unauthenticated
 from core.parts import RunState
 from data import Hit, Query, Source, Store, Trim, read_run
 from emulators.backoffice import BackofficeSeed, create_app
+from guards import Guard
+from guards.local import LocalGuard
 from models import Bounds, Catalogue, ChatRequest, Completion, Embeddings, ModelRouter, Target, TextDelta
 from orchestration import Carriers, CollectionRecord, DocumentRecord, Progress, Quoted, Services, fold
 from orchestration.opening import TurnRequest
@@ -285,8 +287,13 @@ def manifests() -> dict[str, AgentManifest]:
 
 
 @asynccontextmanager
-async def open_world(store: Store, office: Office, *, publisher: str | None = None) -> AsyncGenerator[World]:
-    """Open a process of the product; `publisher` are other policies of the publisher than those that are shipped."""
+async def open_world(
+    store: Store, office: Office, *, publisher: str | None = None, guards: Sequence[Guard] | None = None
+) -> AsyncGenerator[World]:
+    """Open a process of the product; `publisher` are other policies of the publisher than those that are shipped.
+
+    `guards` are others than the one that needs no service.
+    """
     model = ScriptedModel()
     registry = Registry([*backoffice_tools(office.url), *web_page_tools()])
     carriers = Carriers(store, CLOCK, "orchestration-1")
@@ -315,6 +322,7 @@ async def open_world(store: Store, office: Office, *, publisher: str | None = No
                 carriers=carriers,
                 driver=NoAlarm(),
                 sources=NoSources(),
+                guards=[LocalGuard(registry.names)] if guards is None else guards,
             ),
             office,
             model,

@@ -4,7 +4,7 @@ from control import contexts
 from control.access import APPENDS_PER_SECOND, MANY, AccessLog, log_run
 from control.agents import AgentManifest, Prompt, load_agents
 from control.app import create_app
-from control.asking import ActionRequest, AgentFacts, Approval, Situation, Used
+from control.asking import NOT_CHECKED, ActionRequest, AgentFacts, Approval, Checked, Situation, Used
 from control.budgets import Budgets, Reservation
 from control.callers import ADMIN_ROLE, NOBODY, Caller, ControlServices, ServiceCaller, UserCaller
 from control.calls import AssertedCall, Calls
@@ -55,6 +55,7 @@ __all__ = [
     "FACT_WORDS",
     "MANY",
     "NOBODY",
+    "NOT_CHECKED",
     "PERSONAL_ACCOUNTS",
     "POLICY_KEY",
     "AccessLog",
@@ -78,6 +79,7 @@ __all__ = [
     "Capability",
     "Changed",
     "ChangedGroup",
+    "Checked",
     "ClassRule",
     "ControlServices",
     "Directory",

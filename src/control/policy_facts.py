@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from control.switches import STOPPED
 from core import ActionKind, Confidentiality, Effect, Integrity, PrincipalKind, Role
+from guards import GUARDS, PersonalData, Place, Secret
 
 _ACTION = re.compile(r'action "(\w+)" appliesTo \{(.*?)\n  \};', re.DOTALL)
 _FACT = re.compile(r"(\w+)(\??): (String|Long|Bool|Set<String>)")
@@ -28,6 +29,13 @@ VOCABULARY: Mapping[str, frozenset[str]] = {
     "user_roles": frozenset(Role),
     "weekday": frozenset(WEEKDAYS),
     "switched_off": frozenset(STOPPED),
+    "injection_in": frozenset(Place),
+    "secrets": frozenset(Secret),
+    "secrets_read": frozenset(Secret),
+    "personal_data": frozenset(PersonalData),
+    "personal_data_read": frozenset(PersonalData),
+    "guards": frozenset(GUARDS),
+    "guards_silent": frozenset(GUARDS),
 }
 """All words of those facts that have few; what a policy compares them with must be one of these."""
 

@@ -13,6 +13,7 @@ from orchestration.conversation_records import delete_conversation, rename_conve
 from orchestration.erasure import Eraser
 from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
+from orchestration.grounds import markers_in, sentences_of
 from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
@@ -74,12 +75,14 @@ __all__ = [
     "fold",
     "holds_of",
     "in_the_way",
+    "markers_in",
     "parse_model_message",
     "present",
     "refuse_held",
     "release_hold",
     "rename_conversation",
     "resolve_flag",
+    "sentences_of",
     "set_hold",
     "shown_passages",
     "telling",
