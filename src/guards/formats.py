@@ -64,9 +64,31 @@ _ASSIGNS = re.compile(rf"(?i)(?:{SECRET_WORDS})[\"']?\s{{0,2}}[:=]")
 _EMAIL = re.compile(r"(?<![\w.+\-])[\w.+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})*\.[A-Za-z]{2,24}\b")
 _NUMBERS = re.compile(r"[0-9][0-9A-Z ().\-/]{6,44}[0-9A-Z]")
 """A stretch in which a number could stand that means somebody; short of that nothing more need be tried."""
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
-_CARD = re.compile(r"(?<![\w.\-+])[2-6]\d(?:[ \-]?\d){11,17}(?![\w\-])")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])(?=([A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}))")
+_CARD = re.compile(
+    r"(?<![\w.+])(?=([2-6]\d{3}([ \-]?)\d{4}\2\d{4}\2\d{4}(?:\2\d{3})?(?!\w)|3[47]\d{2}[ \-]?\d{6}[ \-]?\d{5}(?!\w)))"
+)
+"""Both only look ahead: a number may begin in the middle of what looks like another."""
 _PHONE = re.compile(r"(?<![\w+])(?:\+|00)[1-9]\d{0,2}(?:[ ()./\-]{0,3}\d){6,12}(?!\w)")
+
+_LENGTHS = {
+    15: "NO",
+    16: "BE",
+    18: "DK FI NL",
+    19: "MK SI",
+    20: "AT BA EE LT LU XK",
+    21: "CH HR LI LV",
+    22: "BG DE GB GE IE ME RS",
+    23: "GI IL AE",
+    24: "AD CZ ES MD PK RO SA SE SK TN",
+    26: "IS TR",
+    27: "FR GR IT MC SM",
+    28: "AL AZ CY DO HU LB PL",
+    29: "BR UA",
+    31: "MT",
+}
+_LENGTH = {country: length for length, countries in _LENGTHS.items() for country in countries.split()}
+"""How long the account numbers of a country are."""
 
 _NINE = 9
 _MOD_97 = 97
@@ -82,8 +104,9 @@ def found_in(text: str) -> Iterator[Found]:
     if "@" in text:
         yield from _matches(PersonalData.EMAIL, _EMAIL, text)
     if _NUMBERS.search(text):
-        yield from (found for found in _matches(PersonalData.IBAN, _IBAN, text) if _is_iban(found.value))
-        yield from (found for found in _matches(PersonalData.CARD, _CARD, text) if _is_card(found.value))
+        yield from _accounts(text)
+        cards = (Found(PersonalData.CARD, match[1], match.start()) for match in _CARD.finditer(text))
+        yield from (card for card in cards if _is_card(card.value))
         yield from _matches(PersonalData.PHONE, _PHONE, text)
 
 
@@ -92,10 +115,14 @@ def _matches(kind: Secret | PersonalData, pattern: re.Pattern[str], text: str) -
         yield Found(kind, match.group(), match.start())
 
 
-def _is_iban(value: str) -> bool:
+def _accounts(text: str) -> Iterator[Found]:
     """ISO 13616: the remainder by 97 is 1, letters counting as 10 to 35, the first four characters last."""
-    compact = value.replace(" ", "")
-    return int("".join(str(int(sign, 36)) for sign in compact[4:] + compact[:4])) % _MOD_97 == 1
+    for match in _IBAN.finditer(text):
+        value: str = match[1]
+        compact = value.replace(" ", "")[: _LENGTH.get(value[:2], 0)]
+        number = "".join(str(int(sign, 36)) for sign in compact[4:] + compact[:4])
+        if len(compact) == _LENGTH.get(value[:2]) and int(number) % _MOD_97 == 1:
+            yield Found(PersonalData.IBAN, value, match.start())
 
 
 def _is_card(value: str) -> bool:
