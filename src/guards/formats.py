@@ -59,7 +59,7 @@ _PASSWORD = re.compile(
     r"(?=[^\s\"']{0,40}\d)(?=[^\s\"']{0,40}[a-z])([^\s\"']{8})"
 )
 """A password is told from a word by a letter and a digit in it."""
-_ASSIGNS = re.compile(rf"(?i)(?:{SECRET_WORDS})[\"']?\s{{0,2}}[:=]")
+_ANNOUNCES = ("pass", "pwd", "wachtwoord", "kennwort", "secret", "key")
 
 _EMAIL = re.compile(r"(?<![\w.+\-])[\w.+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})*\.[A-Za-z]{2,24}\b")
 _NUMBERS = re.compile(r"[0-9][0-9A-Z ().\-/]{6,44}[0-9A-Z]")
@@ -99,7 +99,8 @@ def found_in(text: str) -> Iterator[Found]:
     for sign, kind, pattern in _SECRETS:
         if sign in text:
             yield from _matches(kind, pattern, text)
-    if (":" in text or "=" in text) and _ASSIGNS.search(text):
+    small = text.lower()
+    if any(word in small for word in _ANNOUNCES):
         yield from _matches(Secret.PASSWORD, _PASSWORD, text)
     if "@" in text:
         yield from _matches(PersonalData.EMAIL, _EMAIL, text)

@@ -12,10 +12,8 @@ from guards.formats import SECRET_WORDS, Found, found_in
 LONGEST = 120
 """Most characters that are held back. Every pattern of `formats` decides within so many from where it begins."""
 
-_INERT = rf"(?!(?i:bearer|{SECRET_WORDS})\b)[^\W\d_A-Z]?[^\W\d_A-Z]+[.,;!?)]{{0,2}}"
+_INERT = re.compile(rf"(?!(?i:bearer|{SECRET_WORDS})\b)[A-Z]?[^\W\d_A-Z]+[.,;!?)]{{0,2}}")
 """A word of small letters, or with a capital in front, and no word that announces a secret."""
-_UP_TO_INERT = re.compile(rf"(?s).*(?<!\S)(?:[A-Z]?{_INERT})\s")
-_ONLY_INERT = re.compile(rf"\s*(?:[A-Z]?{_INERT}\s+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ class Outgoing:
     def take(self, piece: str) -> Leaving:
         """Return what may leave now that `piece` has come, if what was found in it may."""
         self._held += piece
-        match = _UP_TO_INERT.match(self._held)
-        return self._let_go(max(match.end() if match else 0, len(self._held) - LONGEST))
+        return self._let_go(max(_end_of_inert(self._held), len(self._held) - LONGEST))
 
     def finish(self) -> Leaving:
         """Return what is left when no more comes."""
@@ -45,6 +42,17 @@ class Outgoing:
     def _let_go(self, end: int) -> Leaving:
         text, held = self._held[:end], self._held
         self._held = held[end:]
-        if not text or _ONLY_INERT.fullmatch(text):
+        if all(_INERT.fullmatch(word) for word in text.split()):
             return Leaving(text, ())
         return Leaving(text, tuple(found for found in found_in(held) if found.start < end))
+
+
+def _end_of_inert(text: str) -> int:
+    """Return where the space behind the last word ends that is inert; 0 if there is none."""
+    end = max(text.rfind(" "), text.rfind("\n"))
+    while end >= 0:
+        start = max(text.rfind(" ", 0, end), text.rfind("\n", 0, end))
+        if _INERT.fullmatch(text, start + 1, end):
+            return end + 1
+        end = start
+    return 0

@@ -31,24 +31,39 @@ def grounds_of(text: str, passages: Mapping[int, str], read: Iterable[str]) -> G
         passages: what was shown, by the numbers under which it is cited.
         read: all that the model had read, the passages too.
     """
-    sentences = sentences_of(text)
-    cited = [(sentence, found) for sentence in sentences if (found := _cited(sentence, passages))]
+    sentences, words = sentences_of(text), {n: _words(passages[n]) for n in markers_in(text) if n in passages}
+    cited = [(sentence, found) for sentence in sentences if (found := _cited(sentence, words))]
     numbers = set(_NUMBER.findall(_MARKER.sub("", text)))
-    known = {number for one in read for number in _NUMBER.findall(one)} if numbers else set[str]()
+    everything = "\n".join(read) if numbers else ""
     return Grounds(
         sentences=len(sentences),
         cited=len(cited),
         like_source=sum(_is_like(sentence, found) for sentence, found in cited),
         numbers=len(numbers),
-        numbers_read=len(numbers & known),
+        numbers_read=sum(_stands_in(number, everything) for number in numbers),
     )
 
 
-def _cited(sentence: str, passages: Mapping[int, str]) -> Sequence[str]:
-    return [passages[number] for number in markers_in(sentence) if number in passages]
+def _cited(sentence: str, words: Mapping[int, frozenset[str]]) -> Sequence[frozenset[str]]:
+    return [words[number] for number in markers_in(sentence) if number in words]
 
 
-def _is_like(sentence: str, passages: Sequence[str]) -> bool:
-    words = set(_LONGER.findall(sentence.lower()))
-    theirs = {word for passage in passages for word in _LONGER.findall(passage.lower())}
-    return 2 * len(words & theirs) >= len(words)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_LONGER.findall(text.lower()))
+
+
+def _is_like(sentence: str, passages: Sequence[frozenset[str]]) -> bool:
+    words = _words(sentence)
+    return 2 * len(words.intersection(frozenset[str]().union(*passages))) >= len(words)
+
+
+def _stands_in(number: str, text: str) -> bool:
+    """Return whether a number stands in a text, and not as a part of another."""
+    start = text.find(number)
+    while start >= 0:
+        end = start + len(number)
+        around = text[max(start - 2, 0) : end + 2]
+        if number in _NUMBER.findall(around):
+            return True
+        start = text.find(number, end)
+    return False

@@ -44,7 +44,9 @@ class Watch:
         for text in texts:
             if text not in self._seen:
                 self._seen[text] = _Seen(kinds_of(text.text[:MOST]))
-        await asyncio.gather(*(self._ask(context, guard, texts) for guard in self._guards))
+        wanted = [(guard, found) for guard in self._guards if (found := self._wanted(guard, texts))]
+        if wanted:  # most of the time there is nothing new
+            await asyncio.gather(*(self._ask(context, guard, found) for guard, found in wanted))
         seen = [(text.place, self._seen[text]) for text in texts]
         kinds = frozenset[Secret | PersonalData]().union(*(one.kinds for _, one in seen))
         names = [guard.name for guard in self._guards] or ["local"]
@@ -57,11 +59,12 @@ class Watch:
             silent=tuple(sorted(set(names) - set(looked))),
         )
 
-    async def _ask(self, context: TenantContext, guard: Guard, texts: Sequence[Text]) -> None:
-        wanted = [text for text in dict.fromkeys(texts) if guard.name not in self._seen[text].by]
-        wanted = [text for text in wanted if len(text.text) <= MOST]
-        if not wanted:
-            return
+    def _wanted(self, guard: Guard, texts: Sequence[Text]) -> list[Text]:
+        """Return what a guard has not answered for yet."""
+        new = dict.fromkeys(text for text in texts if guard.name not in self._seen[text].by)
+        return [text for text in new if len(text.text) <= MOST]
+
+    async def _ask(self, context: TenantContext, guard: Guard, wanted: Sequence[Text]) -> None:
         try:
             async with asyncio.timeout(SECONDS):
                 answers = list(await guard.suspects(wanted))
