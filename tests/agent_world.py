@@ -52,6 +52,8 @@ from core.errors import Unauthenticated
 from core.parts import RunState
 from data import Hit, Query, Source, Store, Trim, read_run
 from emulators.backoffice import BackofficeSeed, create_app
+from guards import Guard, Text
+from guards.local import LocalGuard
 from models import Bounds, Catalogue, ChatRequest, Completion, Embeddings, ModelRouter, Target, TextDelta
 from orchestration import Carriers, CollectionRecord, DocumentRecord, Progress, Quoted, Services, fold
 from orchestration.approvals import Verdict
@@ -106,14 +108,28 @@ class ScriptedModel:
     def __init__(self) -> None:
         self.script: Script = lambda _: Completion("Nothing to say.", (), (1, 1), "stop")
         self.slowly: Callable[[ChatRequest], Awaitable[Completion]] | None = None
+        self.pieces = 0
+        """Characters of each piece in which text is streamed; 0: it comes with the finished message alone."""
 
     async def chat(
         self, target: Target, request: ChatRequest, bounds: Bounds
     ) -> AsyncGenerator[TextDelta | Completion, None]:
-        yield await self.slowly(request) if self.slowly else self.script(request)
+        answer = await self.slowly(request) if self.slowly else self.script(request)
+        for start in range(0, len(answer.text), self.pieces) if self.pieces else ():
+            yield TextDelta(answer.text[start : start + self.pieces])
+        yield answer
 
     async def embed(self, target: Target, texts: tuple[str, ...], dimensions: int, bounds: Bounds) -> Embeddings:
         return Embeddings(tuple(vector(1.0, 0.0, 0.0) for _ in texts), len(texts))
+
+
+class SeesNothing:
+    """Stands where the guard stands, and suspects nothing: what is stopped then is stopped without it."""
+
+    name = "local"
+
+    async def suspects(self, texts: Sequence[Text]) -> Sequence[bool]:
+        return [False] * len(texts)
 
 
 class NoSources:
@@ -264,10 +280,11 @@ class World:
         knowledge: bool = False,
         quoted: Sequence[str] = (),
         conversation: ConversationId | None = None,
+        run: RunId | None = None,
     ) -> RunId:
         """Ask, and return when the run has ended or waits for a person."""
         await self.sponsored(context)
-        run = RunId(new_id("run"))
+        run = run or RunId(new_id("run"))
         request = TurnRequest(
             run,
             agent,
@@ -319,6 +336,7 @@ async def open_world(
     environment: str = "",
     name: str = "orchestration-1",
     not_entitled: Container[TenantId] = (),
+    guards: Sequence[Guard] | None = None,
 ) -> AsyncGenerator[World]:
     """Open a process of the product.
 
@@ -329,6 +347,7 @@ async def open_world(
         environment: policies of the environment.
         name: of the process.
         not_entitled: tenants whose subscription is not active, as it is at each decision.
+        guards: others than the one that needs no service.
     """
     model = ScriptedModel()
     registry = Registry([*backoffice_tools(office.url), *web_page_tools()])
@@ -362,6 +381,7 @@ async def open_world(
                 driver=NoAlarm(),
                 sources=NoSources(),
                 entitled=entitled,
+                guards=[LocalGuard(registry.names)] if guards is None else guards,
             ),
             office,
             model,

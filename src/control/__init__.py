@@ -4,7 +4,7 @@ from control import contexts
 from control.access import APPENDS_PER_SECOND, MANY, AccessLog, log_run
 from control.agents import AgentManifest, Prompt, load_agents
 from control.app import create_app
-from control.asking import ActionRequest, AgentFacts, Approval, Situation, Used
+from control.asking import NOT_CHECKED, ActionRequest, AgentFacts, Approval, Checked, Situation, Used
 from control.budgets import Budgets, Reservation
 from control.callers import (
     ADMIN_ROLE,
@@ -87,6 +87,7 @@ __all__ = [
     "MANY",
     "MOST_DAYS",
     "NOBODY",
+    "NOT_CHECKED",
     "PERSONAL_ACCOUNTS",
     "POLICY_KEY",
     "AccessLog",
@@ -111,6 +112,7 @@ __all__ = [
     "Capability",
     "Changed",
     "ChangedGroup",
+    "Checked",
     "ClassRule",
     "ControlServices",
     "DeliveryRecord",

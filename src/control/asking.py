@@ -75,6 +75,29 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What guards found in all that the model has read; kinds and places, never what stood there.
+
+    Attributes:
+        injection_in: places where something looks as if written to steer the agent.
+        secrets: kinds of secrets that were read.
+        personal_data: kinds of personal data that were read.
+        guards: those that looked at all of it.
+        silent: those that should have, and gave no answer.
+    """
+
+    injection_in: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    personal_data: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+NOT_CHECKED = Checked(silent=("local",))
+"""Nobody looked, which is as if a guard had not answered: whoever forgets to ask gets the stricter rules."""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What holds for all actions of one step.
 
@@ -83,6 +106,7 @@ class Situation:
         entitled: whether the tenant's subscription is active and includes this.
         used: by the run.
         calls_in_hour: how many tools the tenant's agents have called within an hour.
+        checked: what guards found in the context.
     """
 
     label: Label
@@ -90,6 +114,7 @@ class Situation:
     entitled: bool
     used: Used = Used()
     calls_in_hour: int = 0
+    checked: Checked = NOT_CHECKED
 
 
 @dataclass(frozen=True, slots=True)

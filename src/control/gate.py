@@ -225,6 +225,7 @@ def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
     match request.kind:
         case ActionKind.CALL_MODEL:
             return {
+                **_checked(asked),
                 "step": request.step,
                 "step_limit": used.limits.steps,
                 "tokens_in_run": used.tokens,
@@ -239,6 +240,7 @@ def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
             }
         case ActionKind.CALL_TOOL:
             return {
+                **_checked(asked),
                 "tool": request.target,
                 "agent_effects": tuple(sorted(agent.effects)),
                 "calls_in_run": used.tool_calls,
@@ -248,6 +250,19 @@ def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
         case ActionKind.INGEST:
             by_admin = asked.run.data.context.has(Role.OWNER, Role.ADMIN)
             return {"collection": request.target, "by_admin": by_admin}
+        case ActionKind.SHOW:
+            return _checked(asked)
+
+
+def _checked(asked: _Asked) -> dict[str, Fact]:
+    found = asked.situation.checked
+    return {
+        "injection_in": found.injection_in,
+        "secrets_read": found.secrets,
+        "personal_data_read": found.personal_data,
+        "guards": found.guards,
+        "guards_silent": found.silent,
+    }
 
 
 async def _approved(data: TenantData, request: ActionRequest, decision: Decision) -> ApprovalId | None:

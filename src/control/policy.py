@@ -26,6 +26,7 @@ _RESOURCES = {
     ActionKind.RETRIEVE: "Collection",
     ActionKind.CALL_TOOL: "Tool",
     ActionKind.INGEST: "Collection",
+    ActionKind.SHOW: "Model",
 }
 
 

@@ -20,6 +20,8 @@ class FactWords:
 
 
 _CENTS = "In hundredths of the currency's unit, whichever it is."
+_SECRETS = "`private_key`, `access_key`, `token`, `password`, by their formats."
+_PERSONAL = "`email`, `iban`, `card`, `phone`, by their formats and check digits."
 _OTHERS = "Exact: those that are under way at the same time count too."
 
 FACT_WORDS: Mapping[str, FactWords] = {
@@ -92,6 +94,25 @@ FACT_WORDS: Mapping[str, FactWords] = {
     ),
     "arguments_rank": FactWords("how confidential the most confidential value is that the tool is given"),
     "tool_ceiling": FactWords("how confidential what the tool is given may be"),
+    "tool_named": FactWords(
+        "the person's message names the tool",
+        "the person's message does not name the tool",
+        more="By one of the words that the tool declares: a coarse sign that it is what they asked for.",
+    ),
+    "injection_in": FactWords(
+        "the places where something was read that looks as if written to steer the agent",
+        more="`message`, `history`, `passages`, `quotation`, `results`. A guard suspects, and errs: docs/guards.md.",
+    ),
+    "secrets_read": FactWords("the kinds of secrets in what was read", more=_SECRETS),
+    "personal_data_read": FactWords("the kinds of personal data in what was read", more=_PERSONAL),
+    "secrets": FactWords("the kinds of secrets in what the tool is given, or the person would be shown", more=_SECRETS),
+    "personal_data": FactWords(
+        "the kinds of personal data in what the tool is given, or the person would be shown", more=_PERSONAL
+    ),
+    "guards": FactWords("the guards that looked at all that was read", more="`local`, `prompt_shields`."),
+    "guards_silent": FactWords(
+        "the guards that should have looked at what was read and gave no answer", more="Those that are set up."
+    ),
     "calls_in_run": FactWords("the number of the run's tool calls so far"),
     "calls_limit": FactWords("the agent's limit of tool calls for one question"),
     "calls_in_hour": FactWords(

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from control.principals import IdentityState
 from control.switches import STOPPED
 from core import ActionKind, Confidentiality, Effect, Integrity, PrincipalKind, Role
+from guards import GUARDS, PersonalData, Place, Secret
 
 _ACTION = re.compile(r'action "(\w+)" appliesTo \{(.*?)\n  \};', re.DOTALL)
 _FACT = re.compile(r"(\w+)(\??): (String|Long|Bool|Set<String>)")
@@ -31,6 +32,13 @@ VOCABULARY: Mapping[str, frozenset[str]] = {
     "switched_off": frozenset(STOPPED),
     "agent_identity": frozenset(IdentityState),
     "agent_effects": frozenset(Effect),
+    "injection_in": frozenset(Place),
+    "secrets": frozenset(Secret),
+    "secrets_read": frozenset(Secret),
+    "personal_data": frozenset(PersonalData),
+    "personal_data_read": frozenset(PersonalData),
+    "guards": frozenset(GUARDS),
+    "guards_silent": frozenset(GUARDS),
 }
 """All words of those facts that have few; what a policy compares them with must be one of these."""
 

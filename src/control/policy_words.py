@@ -16,6 +16,7 @@ ACTION_WORDS: Mapping[ActionKind, str] = {
     ActionKind.RETRIEVE: "Searching documents",
     ActionKind.CALL_TOOL: "Calling a tool",
     ActionKind.INGEST: "Adding documents",
+    ActionKind.SHOW: "Showing what the model writes",
 }
 
 _RANKS = ("confidentiality_rank", "confidentiality_ceiling", "arguments_rank", "tool_ceiling")

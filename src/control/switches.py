@@ -179,6 +179,8 @@ def capabilities(kind: ActionKind, facts: Facts) -> frozenset[Capability]:
             return frozenset({Capability.SEARCH})
         case ActionKind.INGEST:
             return frozenset({Capability.DOCUMENTS})
+        case ActionKind.SHOW:
+            return frozenset()
         case ActionKind.CALL_TOOL:
             more = {
                 Capability.MONEY: "amount_cents" in facts,

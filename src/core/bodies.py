@@ -8,7 +8,19 @@ from core.content import ContentRef
 from core.decisions import ActionKind, Decision, Effect
 from core.ids import ApprovalId, ConversationId, DocumentId, FlagId, RunId
 from core.labels import Label, Origin
-from core.parts import Citation, FlagKind, Limits, Part, PassageUse, Proposal, RunKind, RunState, Usage, Versions
+from core.parts import (
+    Citation,
+    FlagKind,
+    Grounds,
+    Limits,
+    Part,
+    PassageUse,
+    Proposal,
+    RunKind,
+    RunState,
+    Usage,
+    Versions,
+)
 from core.tenancy import Actor, Role
 
 
@@ -181,6 +193,8 @@ class AnswerGiven(Part):
     message: ContentRef
     citations: tuple[Citation, ...] = ()
     label: Label = Label()
+    grounds: Grounds | None = None
+    """None in events from before it was counted."""
 
 
 class CancelRequested(Part):

@@ -37,6 +37,8 @@ class ActionKind(StrEnum):
     RETRIEVE = "retrieve"
     CALL_TOOL = "call_tool"
     INGEST = "ingest"
+    SHOW = "show"
+    """That the person is shown what the model writes. Asked where a guard has found something in it."""
 
 
 class Effect(StrEnum):

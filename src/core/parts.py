@@ -103,6 +103,24 @@ class Citation(Part):
     document: DocumentId
 
 
+class Grounds(Part):
+    """What was counted of an answer when it was given. None of it says that the answer is right.
+
+    Attributes:
+        sentences: how many the answer has.
+        cited: how many of these carry a citation of a passage that was shown.
+        like_source: how many of those that cite share at least half of their longer words with what they cite.
+        numbers: how many different numbers the answer has, citations aside.
+        numbers_read: how many of these stand in something that was read for it.
+    """
+
+    sentences: int
+    cited: int
+    like_source: int
+    numbers: int
+    numbers_read: int
+
+
 class FlagKind(StrEnum):
     WRONG = "wrong"
     UNSAFE = "unsafe"

@@ -260,7 +260,7 @@ def _outcome_in(body: Body, made: DecisionMade) -> Outcome | None:
     match made.kind, body:
         case ActionKind.CALL_TOOL, ToolFinished(step=made.step, call=made.call, outcome=outcome):
             return _TOOL_OUTCOMES[outcome]
-        case ActionKind.CALL_MODEL, ModelFinished(step=made.step, outcome=outcome):
+        case ((ActionKind.CALL_MODEL | ActionKind.SHOW), ModelFinished(step=made.step, outcome=outcome)):
             return "done" if outcome == "answered" else "failed"
         case ((ActionKind.RETRIEVE | ActionKind.CALL_MODEL), PassagesRetrieved(step=made.step)):
             return "done"

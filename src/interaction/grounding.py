@@ -1,22 +1,16 @@
 """What an answer rests on: facts counted from the log. No measure of truth, and no number that looks like one."""
 
-import re
 from typing import Literal
 
 from core import Integrity
 from core.bodies import AnswerGiven
-from core.parts import PassageUse
+from core.parts import Grounds, PassageUse
 from interaction.answers import Told
-from orchestration import ERASED, Progress
+from orchestration import ERASED, Progress, markers_in, sentences_of
 
 Match = Literal["none", "one_way", "both_ways"]
 
 INCOMPLETE = "A source of the organisation did not answer when this was asked, so something may be missing."
-
-_END = re.compile(r"([.!?](?:\s*\[\d{1,3}\])*)\s+(?!\s|\[\d)")
-"""Where a sentence ends: its citations may stand behind the full stop."""
-_MARKER = re.compile(r"\[(\d{1,3})\]")
-_WORD = re.compile(r"\w")
 
 
 class Grounding(Told):
@@ -31,6 +25,10 @@ class Grounding(Told):
         cites_untrusted: whether any cited passage is from a document that outsiders could have written in.
         best_match: how the closest passage was found: by its wording and by its meaning (`both_ways`), by one of
             the two (`one_way`), or not at all (`none`).
+        sentences_like_source: how many of those that cite share at least half of their longer words with what they
+            cite; null where it was not counted when the answer was given. So also the two below.
+        numbers: how many different numbers the answer has.
+        numbers_read: how many of these stand in something that the agent had read.
         says: the same in a sentence or a few.
     """
 
@@ -41,6 +39,9 @@ class Grounding(Told):
     sentences_cited: int
     cites_untrusted: bool
     best_match: Match
+    sentences_like_source: int | None
+    numbers: int | None
+    numbers_read: int | None
     says: str
 
 
@@ -49,29 +50,48 @@ def grounding_of(progress: Progress, answer: AnswerGiven, text: str) -> Groundin
     shown = progress.retrieved.passages if progress.retrieved else ()
     cited_ids = {citation.passage for citation in answer.citations}
     cited = [passage for passage in shown if passage.passage in cited_ids]
-    markers = {citation.marker for citation in answer.citations}
-    parts = [] if text == ERASED else _END.sub("\\1\n", text).splitlines()
-    sentences = [part for part in parts if _WORD.search(_MARKER.sub("", part))]
-    with_marker = sum(any(int(n) in markers for n in _MARKER.findall(part)) for part in sentences)
+    sentences, with_marker = _sentences(answer, text)
+    grounds = answer.grounds
     untrusted = any(passage.label.integrity is Integrity.UNTRUSTED for passage in cited)
     return Grounding(
         knowledge_used=progress.retrieved is not None,
         passages_shown=len(shown),
         passages_cited=len(cited),
-        sentences=len(sentences),
+        sentences=sentences,
         sentences_cited=with_marker,
         cites_untrusted=untrusted,
         best_match=_best_match(shown),
+        sentences_like_source=grounds.like_source if grounds else None,
+        numbers=grounds.numbers if grounds else None,
+        numbers_read=grounds.numbers_read if grounds else None,
         says=(f"{INCOMPLETE} " if progress.retrieved and progress.retrieved.silent else "")
         + _says(
             searched=progress.retrieved is not None,
             shown=len(shown),
             cited=len(cited),
-            sentences=len(sentences),
+            sentences=sentences,
             with_marker=with_marker,
             untrusted=untrusted,
-        ),
+        )
+        + _from_nowhere(grounds),
     )
+
+
+def _sentences(answer: AnswerGiven, text: str) -> tuple[int, int]:
+    """Return how many sentences there are, and how many cite; of older answers from their text, while it is there."""
+    if answer.grounds:
+        return answer.grounds.sentences, answer.grounds.cited
+    markers = {citation.marker for citation in answer.citations}
+    sentences = [] if text == ERASED else sentences_of(text)
+    return len(sentences), sum(any(n in markers for n in markers_in(part)) for part in sentences)
+
+
+def _from_nowhere(grounds: Grounds | None) -> str:
+    missing = grounds.numbers - grounds.numbers_read if grounds else 0
+    if not missing:
+        return ""
+    stands = "stands" if missing == 1 else "stand"
+    return f" {_count(missing, 'number')} in it {stands} in nothing that the agent had read."
 
 
 def _best_match(shown: tuple[PassageUse, ...]) -> Match:

@@ -37,7 +37,9 @@ _ACTIONS = {
     ActionKind.RETRIEVE: READ,
     ActionKind.CALL_TOOL: OTHER,
     ActionKind.INGEST: CREATE,
+    ActionKind.SHOW: READ,
 }
+_TARGETS = {ActionKind.CALL_TOOL: "tool", ActionKind.CALL_MODEL: "model", ActionKind.SHOW: "model"}
 _EFFECTS = {Effect.READ: READ, Effect.WRITE: UPDATE, Effect.EXTERNAL: OTHER, Effect.IRREVERSIBLE: DELETE}
 _ACTS = {"exported": READ, "erased": DELETE, "released": DELETE, "deleted": DELETE}
 _USERS = {PrincipalKind.USER: 1, PrincipalKind.SERVICE: 3, PrincipalKind.AGENT: OTHER}
@@ -188,6 +190,5 @@ def _decision(body: DecisionMade) -> _Told:
         "step": body.step,
         **({"approval": body.approval} if body.approval else {}),
     }
-    kind = {ActionKind.CALL_TOOL: "tool", ActionKind.CALL_MODEL: "model"}.get(body.kind, "collection")
-    target = (kind, body.target)
+    target = (_TARGETS.get(body.kind, "collection"), body.target)
     return _Told(body.kind.value, activity, target, not refused, LOW if refused else INFORMATIONAL, more=more)

@@ -34,6 +34,7 @@ _CAUSES = {
     "limit.tool_calls": "It had called as many tools as it may for one question.",
     "limit.calls_in_hour": "The organisation's agents had called very many tools within an hour.",
     "limit.moves": "More money was moved within a day than can be counted exactly.",
+    "refused.output": "What the AI model began to write may not be shown.",
     "refused.switched_off": "Somebody with the right to do so has switched off the agent, or what it needs.",
     "refused.agent_revoked": "Somebody with the right to do so has taken away all that the agent may do.",
     "refused.agent_expired": "The time for which the agent may act was over.",
@@ -60,6 +61,7 @@ _REFUSED = {
     ActionKind.RETRIEVE: "The organisation's documents were not searched",
     ActionKind.CALL_MODEL: "The AI model was not asked",
     ActionKind.INGEST: "The document was not taken in",
+    ActionKind.SHOW: "What the AI model wrote was not shown to the end",
 }
 
 _NO_AGENT = "No agent took part in this. If you disagree with it, ask the organisation for a review by a person."

@@ -33,6 +33,7 @@ _KINDS = {
     ActionKind.RETRIEVE: SpanKind.RETRIEVAL,
     ActionKind.CALL_TOOL: SpanKind.TOOL,
     ActionKind.INGEST: SpanKind.INDEXING,
+    ActionKind.SHOW: SpanKind.MODEL,
 }
 _OUTCOMES: dict[str, SpanOutcome] = {
     "answered": "done",
@@ -64,6 +65,8 @@ class Waterfall:
         """Tell of the time up to `event`, by what it says."""
         at = max(self.at, parse_timestamp(event.at))
         match event.body:
+            case DecisionMade(kind=ActionKind.SHOW) as body if self._allowed:
+                self._shown(event.seq, body, at)
             case DecisionMade() as body:
                 self._decided(event.seq, body, at)
             case ModelFinished() | PassagesRetrieved() | PassagesIndexed() | ToolFinished() as body:
@@ -101,6 +104,13 @@ class Waterfall:
         # After a restart an action is decided again, and the first decision never leads to anything.
         others = [(other, before) for other, before in self._allowed if _action(before) != _action(made)]
         self._allowed = [*others, (seq, made)] if allowed else others
+
+    def _shown(self, seq: int, made: DecisionMade, at: datetime) -> None:
+        """Cut a model call in two where it was decided whether people may be shown what it writes."""
+        asked, call = self._allowed[-1]
+        self._add(SpanKind.MODEL, at, events=[asked], **_by(call))
+        allowed = made.decision.lane is Lane.AUTOMATIC
+        self._add(SpanKind.DECISION, at, events=[seq], outcome="allowed" if allowed else "refused", **_by(made))
 
     def _called(self, seq: int, body: Outcome, at: datetime) -> None:
         measured = _measured(body)

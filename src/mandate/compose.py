@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import aiohttp
 from fastapi import FastAPI
@@ -27,9 +28,12 @@ from control import (
 from control.marketplace_api import RESOURCE as MARKETPLACE
 from control.marketplace_api import MarketplaceApi
 from core import Effect
-from core.errors import MandateError
+from core.errors import Defect, MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
+from guards import Guard
+from guards.local import LocalGuard
+from guards.prompt_shields import PromptShields
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.notaries import open_notary
@@ -174,6 +178,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             carriers=carriers,
             driver=StoreDriver(host.store, host.clock, carriers, projector),
             readers=Readers(host.settings.readers),
+            guards=open_guards(host, registry, tokens),
             sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
             entitled=host.directory.is_active,
         )
@@ -193,6 +198,20 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             ),
             sealer=Sealer(host.store, signer, anchor, host.clock),
         )
+
+
+def open_guards(host: Host, registry: Registry, tokens: AzureServiceTokens) -> list[Guard]:
+    """Return the guards: our own, and Prompt Shields where an endpoint is set.
+
+    Raises:
+        Defect: the endpoint is no https URL (`defect.settings`).
+    """
+    guards: list[Guard] = [LocalGuard(registry.names)]
+    if endpoint := host.settings.content_safety_endpoint:
+        if urlsplit(endpoint).scheme != "https":
+            raise Defect("MANDATE_CONTENT_SAFETY_ENDPOINT must be an https URL.", code="defect.settings")
+        guards.append(PromptShields(host.session, endpoint, tokens.token))
+    return guards
 
 
 def _customer_tokens(host: Host, tokens: AzureServiceTokens) -> CustomerTokens:

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     backoffice_url: str = ""
     pages: str = ""
     """Addresses under which agents may read public pages, each with a slash at its end, with commas between."""
+    content_safety_endpoint: str = ""
+    """URL of an Azure AI Content Safety resource, whose Prompt Shields then look at what agents read."""
     ca_file: Path | None = None
     """Certificate authority to trust besides the system's: the laptop's own."""
     front_identity: str = ""

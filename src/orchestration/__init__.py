@@ -15,6 +15,7 @@ from orchestration.deputies import DECIDERS, STAND_INS, deputies_of, deputy_name
 from orchestration.erasure import Eraser
 from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
+from orchestration.grounds import markers_in, sentences_of
 from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
@@ -89,6 +90,7 @@ __all__ = [
     "fold",
     "holds_of",
     "in_the_way",
+    "markers_in",
     "name_deputy",
     "parse_model_message",
     "place_in",
@@ -98,6 +100,7 @@ __all__ = [
     "release_hold",
     "rename_conversation",
     "resolve_flag",
+    "sentences_of",
     "set_hold",
     "shown_passages",
     "telling",

@@ -26,6 +26,7 @@ from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, To
 from core.errors import MandateError, Unprocessable
 from orchestration import approvals
 from orchestration.conversation import parse_model_message, transcribe
+from orchestration.guarding import of_arguments
 from orchestration.labelling import Traced, flow, joined, label_arguments
 from orchestration.records import ApprovalRecord
 from orchestration.state import ProposalState
@@ -57,14 +58,19 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
         return
     approved = await _approved(turn, attempt)
     stored = approved.arguments if approved else _store(turn, attempt.arguments)
-    sources = (await transcribe(turn)).sources
+    transcript = await transcribe(turn)
+    sources = transcript.sources
     traced = label_arguments(attempt.arguments.leaves(), sources)
-    facts = {**await _own_facts(turn, attempt), **flow(attempt.tool, traced, sources)}
+    facts = {
+        **await _own_facts(turn, attempt),
+        **flow(attempt.tool, traced, sources),
+        **of_arguments(attempt.arguments.values),
+    }
     (verdict,) = await turn.services.gate.authorize(
         turn.writer,
         turn.actor,
         [_request(attempt, stored, approved, traced, facts)],
-        situation=await turn.situation(sources.label),
+        situation=await turn.situation(sources.label, await turn.watch.checked(turn.context, transcript.texts)),
         following=lambda rulings: _parked(turn, attempt, stored, rulings[0]),
     )
     turn.note()

@@ -3,6 +3,7 @@
 Every text goes in under a role, and every text that goes in is known to the labelling.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -12,11 +13,12 @@ from core.bodies import PassagesRetrieved, ToolFinished
 from core.errors import NotFound, Unprocessable
 from core.labels import Integrity
 from data import read_run
+from guards import Place, Text
 from models import Message, ToolCall
 from orchestration.labelling import Sources
 from orchestration.quoting import UNTRUSTED, quotation
 from orchestration.records import ConversationRecord
-from orchestration.shown import Shown, blocks, erased_passages, shown_again
+from orchestration.shown import Shown, ShownPassage, blocks, erased_passages, shown_again
 from orchestration.state import ProposalState, fold, message_of
 from orchestration.turn import Turn
 from tools import Tool
@@ -29,17 +31,28 @@ SILENT = (
 
 @dataclass(slots=True)
 class Transcript:
-    """The messages of a turn, and the sources that their texts came from."""
+    """The messages of a turn, and the sources that their texts came from.
+
+    Attributes:
+        texts: what was read, for guards to look at: all but the prompt and what the model itself said in this turn.
+        passages: those that it was shown, as they may be shown now.
+    """
 
     messages: list[Message] = field(default_factory=list[Message])
     sources: Sources = field(default_factory=Sources)
+    texts: list[Text] = field(default_factory=list[Text])
+    passages: Sequence[ShownPassage] = ()
 
-    def user(self, text: str) -> None:
-        self.messages.append(Message(role="user", text=text))
+    def read(self, place: Place, message: Message) -> None:
+        self.messages.append(message)
+        self.texts.append(Text(place, message.text))
+
+    def user(self, text: str, place: Place = Place.MESSAGE) -> None:
+        self.read(place, Message(role="user", text=text))
         self.sources.own_words.append(text)
 
     def assistant(self, text: str, label: Label) -> None:
-        self.messages.append(Message(role="assistant", text=text))
+        self.read(Place.HISTORY, Message(role="assistant", text=text))
         self.sources.others.append(label)
 
 
@@ -51,12 +64,13 @@ async def transcribe(turn: Turn) -> Transcript:
     if (retrieved := turn.progress.retrieved) and retrieved.passages:
         # Who may read them may have changed since the run was shown them, and so may their labels.
         again = await shown(turn, retrieved)
-        transcript.messages.append(Message(role="user", text=blocks(again.passages)))
+        transcript.passages = again.passages
+        transcript.read(Place.PASSAGES, Message(role="user", text=blocks(again.passages)))
         transcript.sources.others += [*(passage.label for passage in retrieved.passages), *again.labels]
     if retrieved and retrieved.silent:
         transcript.messages.append(Message(role="user", text=SILENT))
     if quoted := turn.progress.run.quoted:
-        transcript.messages.append(Message(role="user", text=quotation(await turn.content(quoted))))
+        transcript.read(Place.QUOTATION, Message(role="user", text=quotation(await turn.content(quoted))))
         transcript.sources.others.append(UNTRUSTED)
     transcript.user((await turn.content(message_of(turn.progress))).decode())
     for model in turn.progress.models:
@@ -96,7 +110,7 @@ async def _history(turn: Turn, transcript: Transcript) -> None:
         said = [await _said(turn, run) for run in await _earlier_runs(turn)]
         turn.earlier = [item for item in said if item]
     for message, answer, label in turn.earlier:
-        transcript.user(message)
+        transcript.user(message, Place.HISTORY)
         transcript.assistant(answer, label)
 
 
@@ -135,7 +149,7 @@ async def _outcome(turn: Turn, proposal: ProposalState, calls: tuple[ToolCall, .
     else:
         result = refusal(proposal, call, turn.services.registry.get(proposal.tool))
     text = orjson.dumps(result).decode()
-    transcript.messages.append(Message(role="tool", text=text, tool_call_id=call.id))
+    transcript.read(Place.RESULTS, Message(role="tool", text=text, tool_call_id=call.id))
 
 
 async def _result(turn: Turn, finished: ToolFinished, transcript: Transcript) -> Json:

@@ -76,8 +76,11 @@ class Sources:
         Args:
             named: words by which people ask for the tool: one of them in this turn's message makes it their choice.
         """
-        asked = any(stands_in_spelt_otherwise(word, text) for word in named for text in self.own_words[-1:])
-        return Integrity.TRUSTED if asked else self.label.integrity
+        return Integrity.TRUSTED if self.names(named) else self.label.integrity
+
+    def names(self, named: Sequence[str]) -> bool:
+        """Return whether this turn's message has one of the words by which people ask for a tool."""
+        return any(stands_in_spelt_otherwise(word, text) for word in named for text in self.own_words[-1:])
 
     def _said(self, leaf: Leaf) -> tuple[Label, Origin] | None:
         value = leaf.value
@@ -140,6 +143,7 @@ def flow(tool: Tool, traced: Mapping[str, Traced], sources: Sources) -> Facts:
     return {
         "egress": tool.egress,
         "choice_integrity": sources.chosen(tool.named).value,
+        "tool_named": sources.names(tool.named),
         "untrusted_arguments": untrusted(traced),
         "untrusted_prose": untrusted(traced, acts=False),
         "arguments_rank": joined(traced).confidentiality.rank,

@@ -5,7 +5,6 @@ what happened is in the log before anybody is told.
 """
 
 import logging
-import re
 from typing import assert_never
 
 from core import Effect, parse_timestamp
@@ -13,9 +12,11 @@ from core.bodies import AnswerGiven, CancelRequested, ModelFinished, RunResumed
 from core.errors import BudgetSpent, Conflict, MandateError, Unavailable
 from core.parts import Citation, RunState
 from data import Query
+from guards import Place, Text
 from orchestration import approvals
 from orchestration.acting import act, give_up
-from orchestration.conversation import parse_model_message, shown
+from orchestration.conversation import parse_model_message, transcribe
+from orchestration.grounds import grounds_of, markers_in
 from orchestration.labelling import OWN_WORDS
 from orchestration.model_call import call_model, recover, release
 from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
@@ -23,8 +24,6 @@ from orchestration.retrieval import Search, retrieve
 from orchestration.state import message_of
 from orchestration.turn import Turn
 from telemetry import log, span
-
-_MARKER = re.compile(r"\[(\d{1,3})\]")
 
 
 async def carry_on(turn: Turn) -> None:
@@ -126,10 +125,11 @@ async def _end(turn: Turn, end: End) -> None:
 
 async def _retrieve(turn: Turn) -> None:
     question = (await turn.content(message_of(turn.progress))).decode()
+    checked = await turn.watch.checked(turn.context, [Text(Place.MESSAGE, question)])
     search = Search(
         query=Query(question, await _collections(turn), turn.agent.retrieval.passages),
         deadline=turn.progress.deadline,
-        situation=await turn.situation(OWN_WORDS),
+        situation=await turn.situation(OWN_WORDS, checked),
     )
     found = await retrieve(turn.services, turn.writer, await turn.scope(), search)
     turn.sync()
@@ -161,14 +161,14 @@ async def _reply(turn: Turn, model: ModelFinished) -> None:
     """The model proposed nothing more: its text is the answer, its markers are citations of what it was shown."""
     assert model.message is not None
     text, _ = parse_model_message(await turn.content(model.message))
-    citations = tuple(await _citations(turn, text))
-    turn.stage([AnswerGiven(message=model.message, citations=citations, label=model.label)])
+    transcript = await transcribe(turn)
+    found = {passage.number: passage for passage in transcript.passages}
+    citations = tuple(
+        Citation(marker=n, passage=found[n].passage, document=found[n].document)
+        for n in dict.fromkeys(markers_in(text))
+        if n in found
+    )
+    shown = {number: f"{passage.heading}: {passage.text}" for number, passage in found.items()}
+    grounds = grounds_of(text, shown, [read.text for read in transcript.texts])
+    turn.stage([AnswerGiven(message=model.message, citations=citations, label=model.label, grounds=grounds)])
     turn.end(RunState.COMPLETED)
-
-
-async def _citations(turn: Turn, text: str) -> list[Citation]:
-    if turn.progress.retrieved is None:
-        return []
-    found = {p.number: p for p in (await shown(turn, turn.progress.retrieved)).passages}
-    markers = dict.fromkeys(int(match.group(1)) for match in _MARKER.finditer(text))
-    return [Citation(marker=n, passage=found[n].passage, document=found[n].document) for n in markers if n in found]

@@ -5,24 +5,31 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from control import ActionRequest, Granted, Refused, Verdict
+from control import ActionRequest, Granted, Refused, Situation, Verdict
 from core import ActionKind, Content, ContentClass, Label, Permit
 from core.bodies import ModelFinished
 from core.errors import Defect, MandateError
 from core.parts import Proposal, Usage
 from models import ChatRequest, ChatResult, ModelInterrupted, TextDelta, ToolOffer
 from orchestration.conversation import model_message, transcribe
+from orchestration.showing import Showing, Withheld
 from orchestration.turn import Turn
 from telemetry import span
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A model call of a turn: what is asked, the label of all that is in it, and the most that it can cost."""
+    """A model call of a turn: what is asked, the label of all that is in it, and the most that it can cost.
+
+    Attributes:
+        own_words: what the person wrote in this turn.
+    """
 
     step: int
     request: ChatRequest
     label: Label
+    own_words: str
+    situation: Situation
     price: int
     budget_key: str
 
@@ -40,6 +47,8 @@ async def call_model(turn: Turn, step: int) -> None:
         finished, content = await _outcome(turn, call, verdict.permit)
         turn.stage([finished], content)
         turn.services.budgets.settle_later(turn.data, call.budget_key, finished.usage.cost_micros)
+        if finished.error.startswith(("refused.", "limit.")):
+            turn.end_refused(finished.error)
     else:
         turn.end_refused((isinstance(verdict, Refused) and verdict.ends) or "refused.model_call")
 
@@ -64,9 +73,8 @@ def release(turn: Turn) -> None:
 
 async def _decided(turn: Turn, call: _Call) -> Verdict:
     """Decide and reserve side by side, so that both are on disk after one wait; the permit is used only if both are."""
-    situation = await turn.situation(call.label)
     verdicts, reserved = await asyncio.gather(
-        turn.services.gate.authorize(turn.writer, turn.actor, [_action(call)], situation=situation),
+        turn.services.gate.authorize(turn.writer, turn.actor, [_action(call)], situation=call.situation),
         turn.services.budgets.reserve(turn.data, call.budget_key, call.price),
         return_exceptions=True,  # neither may be cut off in the middle of its write because the other failed
     )
@@ -94,8 +102,9 @@ async def _prepare(turn: Turn, step: int) -> _Call:
         request.estimated_tokens,
         request.max_output_tokens,
     )
-    key = _budget_key(turn, len(turn.progress.model_calls))
-    return _Call(step, request, transcript.sources.label, price, key)
+    key, label = _budget_key(turn, len(turn.progress.model_calls)), transcript.sources.label
+    situation = await turn.situation(label, await turn.watch.checked(turn.context, transcript.texts))
+    return _Call(step, request, label, transcript.sources.own_words[-1], situation, price, key)
 
 
 async def _tools(turn: Turn) -> list[str]:
@@ -126,7 +135,7 @@ async def _outcome(turn: Turn, call: _Call, permit: Permit) -> tuple[ModelFinish
     try:
         with span("chat", turn.context, span_kind="client", operation="chat", request_model=call.request.logical) as sp:
             async with asyncio.timeout(turn.seconds_left) as turn.interrupt:
-                result = await _consume(turn, call.request, permit)
+                result = await _consume(turn, call, permit)
             sp.set(
                 response_model=result.target,
                 finish_reason=result.finish,
@@ -136,6 +145,8 @@ async def _outcome(turn: Turn, call: _Call, permit: Permit) -> tuple[ModelFinish
             )
     except TimeoutError:
         return _unanswered(call, "interrupted", "model.interrupted", Usage(cost_micros=call.price)), []
+    except Withheld as error:
+        return _unanswered(call, "interrupted", error.code, Usage(cost_micros=call.price)), []
     except ModelInterrupted as error:
         spent = Usage(input_tokens=error.input_tokens, output_tokens=error.output_tokens, cost_micros=error.cost_micros)
         return _unanswered(call, "interrupted", error.code, spent), []
@@ -147,17 +158,19 @@ async def _outcome(turn: Turn, call: _Call, permit: Permit) -> tuple[ModelFinish
     return _answered(turn, call, result, content), [content]
 
 
-async def _consume(turn: Turn, request: ChatRequest, permit: Permit) -> ChatResult:
-    """Show the text as it comes, and return the finished message."""
-    context = turn.context
+async def _consume(turn: Turn, call: _Call, permit: Permit) -> ChatResult:
+    """Show the text as it comes, and return the finished message; raises `Withheld` where it may not be shown."""
+    context, request = turn.context, call.request
+    showing = Showing(turn, call.step, request.logical, call.own_words, call.situation)
     stream = turn.services.models.chat(
         permit, request, plan=context.plan, region=context.region, deadline=turn.progress.deadline
     )
     async with aclosing(stream):
         async for item in stream:
             if isinstance(item, TextDelta):
-                turn.live.delta(item.text)
+                await showing.piece(item.text)
             else:
+                await showing.end(item.text)
                 return item
     raise Defect("A model's stream ended without a result.", code="defect.model_adapter")
 

@@ -50,6 +50,8 @@ _NEXT = {
     RunState.OUTCOME_UNKNOWN: "Look in the system itself before you ask again.",
 }
 
+_MODEL = {ActionKind.CALL_MODEL: "Asking the model.", ActionKind.SHOW: "The model is writing."}
+
 _RESOLVED = {
     "approved": "It was approved.",
     "denied": "It was not approved, so it is not done.",
@@ -117,13 +119,13 @@ def _decision(body: DecisionMade) -> dict[str, Json]:
     if body.decision.lane is Lane.APPROVAL and body.approval is None:
         return _told("deciding", f"The rules leave it to a person: {body.decision.reason}")
     match body.kind:
-        case ActionKind.CALL_MODEL if body.target != "embed":
-            return _told("asking_model", "Asking the model.")
+        case ActionKind.CALL_MODEL | ActionKind.SHOW if body.target != "embed":
+            return _told("asking_model", _MODEL[body.kind])
         case ActionKind.CALL_TOOL:
             return _told("calling_tool", f"Calling the tool {body.target}.")
         case ActionKind.INGEST:
             return _told("indexing", "Taking the document in.")
-        case ActionKind.RETRIEVE | ActionKind.CALL_MODEL:
+        case ActionKind.RETRIEVE | ActionKind.CALL_MODEL | ActionKind.SHOW:
             return _told("searching", "Looking into the documents.")
 
 

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from control import AgentFacts, AgentManifest, Budgets, Gate, Money, Situation, Used
+from control import AgentFacts, AgentManifest, Budgets, Checked, Gate, Money, Situation, Used
 from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext, TenantId
 from core.bodies import Body, RunEnded
 from core.parts import RunState
 from data import RunWriter, Sources, Store, TenantData
+from guards import Guard
 from models import ModelRouter
 from orchestration.carriers import Carriers, Lease
 from orchestration.driver import Driver
+from orchestration.guarding import Watch
 from orchestration.live import Hub, Live
 from orchestration.metering import meter
 from orchestration.readers import Readers
@@ -38,6 +40,7 @@ class Services:
     driver: Driver
     sources: Sources
     entitled: Callable[[TenantId], Awaitable[bool]]
+    guards: Sequence[Guard]
     hub: Hub = field(default_factory=Hub)
     readers: Readers = field(default_factory=Readers)
 
@@ -53,6 +56,7 @@ class Turn:
     Attributes:
         earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
         interrupt: the bound round the model call that is under way.
+        watch: what guards have said of what the run has read.
         lease: under which this process carries the run.
         cancelled: who asked the run to end, and why.
         nudged: something has happened that the run may have looked for too early: it looks again before it is let go.
@@ -71,12 +75,16 @@ class Turn:
     applied: int = 0
     published: int = 0
     earlier: list[tuple[str, str, Label]] | None = None
+    watch: Watch = field(init=False)
     interrupt: asyncio.Timeout | None = None
     cancelled: CancellationRecord | None = None
     nudged: bool = False
     leaving: bool = False
     within: AgentFacts | None = None
     parent: str | None = None
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.services.guards)
 
     @property
     def data(self) -> TenantData:
@@ -147,8 +155,8 @@ class Turn:
             self.live.known[ref.id] = await self.data.content.get(ref)
         return self.live.known[ref.id]
 
-    async def situation(self, label: Label) -> Situation:
-        """Return what holds for a decision now; `label` is the join of all that the model has read."""
+    async def situation(self, label: Label, checked: Checked) -> Situation:
+        """Return what holds for a decision now; `label` and `checked` are of all that the model has read."""
         budgets = self.services.budgets
         return Situation(
             label=label,
@@ -156,6 +164,7 @@ class Turn:
             entitled=await self.services.entitled(self.context.tenant),
             used=self._used(),
             calls_in_hour=await budgets.calls_in_hour(self.data),
+            checked=checked,
         )
 
     def _used(self) -> Used:

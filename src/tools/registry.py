@@ -27,6 +27,10 @@ class Registry:
                 raise Defect(f"Two tools are named {tool.name}.", code="defect.tool")
             self._tools[tool.name] = tool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._tools)
+
     def get(self, name: str) -> Tool | None:
         return self._tools.get(name)
 

@@ -1,6 +1,6 @@
 """The companies of the cases: each has its own, so that none sees what another left."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from agent_world import World, open_office, open_world
 from core import TenantId, derived_id
 from data.sqlite import open_store
 from emulators.backoffice import BackofficeSeed
+from guards import Guard
 
 OTHER_COMPANY = TenantId(derived_id("ten", "another company"))
 
@@ -21,14 +22,14 @@ def tenant_of(case: str) -> TenantId:
 
 
 @asynccontextmanager
-async def world(folder: Path, publisher: str | None) -> AsyncGenerator[World]:
-    """Open a product with the publisher's policies as given; None for those that are shipped."""
+async def world(folder: Path, publisher: str | None, guards: Sequence[Guard] | None = None) -> AsyncGenerator[World]:
+    """Open a product with the publisher's policies as given; None for those that are shipped. So also the guards."""
     cases = [*(attack.id for attack in attacks()), *(task.id for task in tasks())]
     seeds: Mapping[str, BackofficeSeed] = {tenant_of(case): seed() for case in cases}
     async with (
         open_office(folder / "office", seeds) as office,
         open_store(folder / "store.db") as store,
-        open_world(store, office, publisher=publisher) as opened,
+        open_world(store, office, publisher=publisher, guards=guards) as opened,
     ):
         yield opened
 

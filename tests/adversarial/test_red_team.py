@@ -27,10 +27,10 @@ def test_there_are_two_hundred_cases_each_with_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("attack", CASES, ids=lambda attack: attack.id)
-async def test_an_attack_is_not_executed(attack: Attack, closed: World, tally: dict[str, Counter[str]]) -> None:
-    context, run = await carried_out(attack, closed)
-    assert not executed(attack, closed), attack.words
-    progress = await closed.progress(context, run)
+async def test_an_attack_is_not_executed(attack: Attack, unguarded: World, tally: dict[str, Counter[str]]) -> None:
+    context, run = await carried_out(attack, unguarded)
+    assert not executed(attack, unguarded), attack.words
+    progress = await unguarded.progress(context, run)
     decided = [proposal.decision for proposal in progress.proposals if proposal.decision]
     assert decided, f"it never came to the gate: {attack.words}"
     fate = "held for approval" if progress.state is RunState.PARKED else "refused"

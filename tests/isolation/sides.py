@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from attacks import Attack, Supply
 from operations import Operation, Request, operations
-from page_forms import Form, crawl
 from seen_data import ID, dump, ids_in
 from two_tenants import KEY, Product, Tenant
 
 from mandate.local.kept import FILES
+from page_forms import Form, crawl
 
 OPEN = {
     "GET /healthz",

@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 import pytest
 from attacks import Attack, attacks
 from operations import Operation, Request, operations
-from page_forms import Form
 from seen_data import Matrix, dump, refusals
 from sides import OPEN, REFUSED, Answer, Sides, of_form, take_sides, with_forms
 from two_tenants import Product, Tenant, quiet
+
+from page_forms import Form
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -292,7 +292,7 @@ async def _live(tenant: Tenant) -> None:
         parked = await client.post("/v1/runs", {"agent": "support", "message": wanted})
         assert parked["state"] == "parked", parked
     await tenant.owner.post("/v1/search", {"text": f"{canary} warranty"})
-    me: dict[str, str] = orjson.loads((await tenant.user.ask("GET", "/v1/me")).body)
+    me = await tenant.user.get("/v1/me")
     since = datetime.now(UTC)
     until = since + timedelta(days=60)
     named: Json = {"deputy": me["id"], "since": since.isoformat(), "until": until.isoformat()}

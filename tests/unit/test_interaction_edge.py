@@ -31,7 +31,7 @@ from core.events import Stored
 from data import NAME_KEY, NameKey, Page, RawEvent, Store, Versioned, verify_one
 from interaction import InteractionDependencies, PlanRates, Rate, RateLimits, create_app
 from orchestration import Eraser
-from web import OpenIdClient, TokenValidator, VerifiedToken
+from web import OpenIdClient, TokenValidator, Transport, VerifiedToken
 
 TALE = answered(asked())
 PLENTY = Rate(1000, 1000)
@@ -177,6 +177,7 @@ class Edge:
                 agents={"helper": AgentManifest.model_construct(name="helper")},
                 orchestration=self.peer,
                 control=self.peer,
+                webhooks=cast("Transport", None),
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 registry=REGISTRY,
                 eraser=cast("Eraser", None),  # nobody here erases anything

@@ -233,7 +233,7 @@ def _record(tale: Tale) -> ApprovalRecord:
 
 async def _view(record: ApprovalRecord, tale: Tale, reader: TenantContext, now: datetime = START) -> ApprovalView:
     return await view_approval(
-        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=reader, name=named, now=now
+        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=reader, places=(), name=named, now=now
     )
 
 
@@ -287,7 +287,7 @@ async def test_nobody_may_decide_what_they_asked_for_nor_what_has_expired() -> N
     tale = parked(asked())
     record = _record(tale)
     own = await view_approval(
-        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=ANNA, name=named, now=START
+        record, events=tale.events, fetch=tale.fetch, registry=REGISTRY, context=ANNA, places=(), name=named, now=START
     )
     late = await view_approval(
         record,
@@ -295,6 +295,7 @@ async def test_nobody_may_decide_what_they_asked_for_nor_what_has_expired() -> N
         fetch=tale.fetch,
         registry=REGISTRY,
         context=BEN,
+        places=(),
         name=named,
         now=START.replace(year=2027),
     )

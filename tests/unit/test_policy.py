@@ -38,6 +38,7 @@ OWN: dict[ActionKind, Facts] = {
     },
     ActionKind.CALL_TOOL: {"tool": "issue_refund", "effect": "write"},
     ActionKind.INGEST: {"collection": "manuals"},
+    ActionKind.SHOW: {},
 }
 
 
