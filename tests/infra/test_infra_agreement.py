@@ -170,8 +170,7 @@ def test_alerts_ask_for_metrics_that_exist_and_lead_to_what_to_do() -> None:
 
 
 def test_environments_differ_in_values_only() -> None:
-    def shape(environment: str) -> list[str]:
-        return sorted(one["id"].replace(environment, "") for one in snapshot(environment))
+    def kinds(environment: str) -> list[str]:
+        return sorted(one["type"] for one in snapshot(environment))
 
-    unnamed = [[re.sub(r"[a-z0-9]{13}|[0-9a-f-]{36}", "", one) for one in shape(name)] for name in DEPLOYED]
-    assert sorted(unnamed[0]) == sorted(unnamed[1]) == sorted(unnamed[2])
+    assert kinds("dev") == kinds("staging") == kinds("prod")

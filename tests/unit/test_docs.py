@@ -28,7 +28,9 @@ SOURCES = sorted(path for path in ROOT.glob("src/**/*.py") if "model_endpoint" n
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
 """Some settings are theirs: what to try, and on what."""
 
-_STARTS = ("src/", "tests/", "docs/", "agents/", "environments/")
+PARAMETERS = sorted(ROOT.glob("environments/*/main.bicepparam"))
+
+_STARTS = ("src/", "tests/", "docs/", "agents/", "environments/", "infra/")
 _ENDS = re.compile(r"\.(py|md|yaml|cedar|cedarschema|sql|toml|txt)$|^(Makefile|LICENSE)$")
 _NO_CODES = {"backoffice.call", "backoffice.yaml"}
 """They look like codes of ours, and are an app role and a file."""
@@ -176,7 +178,7 @@ def test_every_command_and_setting_that_is_named_exists(document: Path) -> None:
     command = typer.main.get_command(app)
     commands: dict[str, object] = vars(command)["commands"]
     targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
-    known = "".join(path.read_text() for path in [*SOURCES, *ROOT.glob("environments/**/*.yaml"), *TESTS])
+    known = "".join(path.read_text() for path in [*SOURCES, *ROOT.glob("environments/**/*.yaml"), *PARAMETERS, *TESTS])
     for code in _code(document.read_text()):
         for first, second in re.findall(r"(?:^|[\s/])mandate ([a-z]+)(?: ([a-z]+))?", code, re.MULTILINE):
             assert first in commands, f"there is no `mandate {first}`"

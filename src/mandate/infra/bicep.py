@@ -13,8 +13,12 @@ from core.errors import Unavailable
 from mandate.infra.documents import Json, entries, text
 
 SECONDS = 300
-_INVARIANT = {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
-"""It needs no language data of the machine then."""
+_OFFLINE = {
+    "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+    "AZURE_BICEP_CHECK_VERSION": "False",
+    "AZURE_CORE_COLLECT_TELEMETRY": "no",
+}
+"""It needs no language data of the machine then, and the Azure CLI asks nobody for a newer version."""
 
 CONTEXT = (
     *("--subscription-id", "00000000-0000-0000-0000-000000000001"),
@@ -88,5 +92,7 @@ class Bicep:
 
     def _run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command: Sequence[str] = (*self.command, *arguments)
-        environment = {**os.environ, **_INVARIANT}
+        environment = {**os.environ, **_OFFLINE}
+        if shutil.which("bicep"):  # the Azure CLI would bring its own otherwise
+            environment["AZURE_BICEP_USE_BINARY_FROM_PATH"] = "true"
         return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)  # noqa: S603 - the compiler, with names of files

@@ -1,0 +1,93 @@
+"""Each identity may exactly what its roles say, and models are exactly those of the catalogue."""
+
+import re
+
+import pytest
+import yaml
+from infra_files import of_type
+
+from mandate.infra.building import DEPLOYED
+from mandate.services import Services
+from mandate.settings import ROOT
+
+ROLES = {
+    "store.readwrite": {
+        ("Microsoft.DocumentDB", "00000000-0000-0000-0000-000000000002"),
+        ("/containers/content", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
+    },
+    "models.user": {("Microsoft.CognitiveServices/accounts/", "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd")},
+    "evidence.sign": {("/keys/evidence", "12338af0-0e69-4776-bea7-57ae8d297424")},
+    "evidence.anchor": {("/containers/anchors", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")},
+    "telemetry.send": {("Microsoft.Insights/components/", "3913510d-42f4-4e42-8a64-420c390055eb")},
+    "backoffice.call": set[tuple[str, str]](),  # a role of the back office's app registration
+}
+"""What each role of services.yaml is in Azure: an end, or a part, of the scope, and a built-in role."""
+
+everywhere = pytest.mark.parametrize("environment", DEPLOYED)
+
+
+def granted(environment: str, identity: str) -> list[tuple[str, str]]:
+    """Return scope and role of all that an identity is given."""
+    found: list[tuple[str, str]] = []
+    for one in (
+        *of_type(environment, "Microsoft.Authorization/roleAssignments"),
+        *of_type(environment, "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments"),
+    ):
+        if f"userAssignedIdentities/mandate-{environment}-weu-{identity}'" in one["properties"]["principalId"]:
+            scope = re.split("/providers/Microsoft.Authorization/roleAssignments|/sqlRoleAssignments", one["id"])[0]
+            found.append((scope, one["properties"]["roleDefinitionId"].rpartition("/")[2]))
+    return found
+
+
+@everywhere
+def test_every_identity_may_exactly_what_its_roles_say(environment: str) -> None:
+    services = Services.load(ROOT / "environments")
+    for service in services.services.values():
+        wanted = [grant for role in service.roles for grant in ROLES[role]]
+        given = granted(environment, service.identity)
+        for part, role in wanted:
+            assert any(part in scope and role == name for scope, name in given), (service.identity, part)
+        for scope, name in given:
+            assert any(part in scope and role == name for part, role in wanted), (service.identity, scope)
+    for other in services.identities:
+        assert granted(environment, other) == []
+    total = of_type(environment, "Microsoft.Authorization/roleAssignments") + of_type(
+        environment, "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments"
+    )
+    assert sum(len(granted(environment, name)) for name in services.identity_names()) == len(total)
+
+
+@everywhere
+def test_roles_are_given_to_known_ids_and_on_the_thing_itself(environment: str) -> None:
+    for one in of_type(environment, "Microsoft.Authorization/roleAssignments"):
+        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one["name"].rpartition("/")[2]), one["name"]
+        assert one["properties"]["principalType"] == "ServicePrincipal"
+        scope = one["id"].partition("/providers/Microsoft.Authorization/")[0]
+        assert "/providers/" in scope, "on a whole resource group"
+    for one in of_type(environment, "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments"):
+        assert one["properties"]["scope"].endswith("/dbs/mandate")
+
+
+@everywhere
+def test_models_process_in_the_data_zone_at_pinned_versions_behind_filters(environment: str) -> None:
+    found = of_type(environment, "Microsoft.CognitiveServices/accounts/deployments")
+    catalogue = yaml.safe_load((ROOT / "environments" / environment / "models.yaml").read_text())["models"]
+    for role, setting in (("primary", "MODEL_ENDPOINT_PRIMARY"), ("failover", "MODEL_ENDPOINT_FAILOVER")):
+        deployed = {
+            (one["name"].rpartition("/")[2], one["properties"]["model"]["version"])
+            for one in found
+            if f"-{role}-" in one["id"]
+        }
+        wanted = {
+            (target["model"], target["version"])
+            for model in catalogue.values()
+            for target in model["targets"]
+            if setting in target["endpoint"]
+        }
+        assert deployed == wanted
+    for one in found:
+        assert not one["sku"]["name"].startswith("Global")
+        assert one["properties"]["versionUpgradeOption"] == "NoAutoUpgrade"
+        assert one["properties"]["raiPolicyName"] == "mandate"
+    for policy in of_type(environment, "Microsoft.CognitiveServices/accounts/raiPolicies"):
+        assert all(one["enabled"] and one["blocking"] for one in policy["properties"]["contentFilters"])
