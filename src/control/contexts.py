@@ -77,6 +77,12 @@ def publisher(correlation: str, service: str = "") -> TenantContext:
     return TenantContext(tenant=PUBLISHER, principal=principal, plan="", region="", correlation=correlation)
 
 
+def visitor(correlation: str) -> TenantContext:
+    """Return the edge's own authority, to ask for somebody who has proved who they are and has no tenant."""
+    principal = Principal(id=PrincipalId("svc_interaction"), kind=PrincipalKind.SERVICE)
+    return TenantContext(tenant=PUBLISHER, principal=principal, plan="none", region="none", correlation=correlation)
+
+
 def platform(tenant: TenantRecord, correlation: str) -> TenantContext:
     """Return the platform's own authority in a tenant that the directory holds, for its members' records."""
     return TenantContext(

@@ -68,6 +68,7 @@ def chat(
 
 @app.command()
 def demo(
+    story: Annotated[Literal["everything", "marketplace"], typer.Argument(help="Which story.")] = "everything",
     services: Services = False,
     replicas: Replicas = 1,
     store: Store = "sqlite",
@@ -76,7 +77,7 @@ def demo(
     """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
     from mandate.demo import demo as run
 
-    _run(run(separate=services or replicas > 1, replicas=replicas, store=store, url=url))
+    _run(run(story, separate=services or replicas > 1, replicas=replicas, store=store, url=url))
 
 
 @app.command()

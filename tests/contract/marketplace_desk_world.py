@@ -18,6 +18,7 @@ TERMS = Terms(["team", "business"], "team", "westeurope", "local", timedelta(day
 
 @dataclass
 class DeskWorld:
+    folder: Path
     market: Market
     store: Store
     directory: Directory
@@ -54,4 +55,4 @@ async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWo
         subscriptions = Subscriptions(store, market.clock, api, directory, erasures, access, TERMS)
         desk = Desk(store, market.clock, api, subscriptions)
         landings = Landings(store, market.clock, api, subscriptions)
-        yield DeskWorld(market, store, directory, erasures, subscriptions, desk, landings)
+        yield DeskWorld(folder, market, store, directory, erasures, subscriptions, desk, landings)

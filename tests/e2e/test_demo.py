@@ -18,6 +18,14 @@ async def test_every_promise_of_the_demo_holds(form: tuple[str, ...]) -> None:
     assert "0 FAIL, 0 not run" in finished.output
 
 
+@pytest.mark.timeout(250)
+@pytest.mark.parametrize("form", [(), ("--services",)], ids=["one process", "three processes"])
+async def test_a_customer_of_the_marketplace_buys_uses_and_leaves(form: tuple[str, ...]) -> None:
+    finished = await mandate("demo", "marketplace", *form, seconds=220)
+    assert finished.code == 0, finished.output
+    assert "11 ok, 0 FAIL, 0 not run" in finished.output
+
+
 @pytest.mark.timeout(180)
 async def test_the_demo_drives_a_product_that_runs_and_names_what_needs_its_host(stack: Stack) -> None:
     finished = await mandate("demo", "--url", stack.url, seconds=120)

@@ -6,13 +6,14 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 from rich.console import Console
 from rich.text import Text
 
 from core.errors import Unavailable
-from mandate.demo import approving, asking, attacking, proving, signing_in, walls
+from mandate.demo import approving, asking, attacking, buying, proving, signing_in, walls
 from mandate.demo.host import Host
 from mandate.demo.report import Report, Step
 from mandate.demo.story import Story
@@ -31,15 +32,23 @@ CHAPTERS: tuple[tuple[str, Sequence[Step[Story]]], ...] = (
     ("What happened cannot be rewritten", proving.STEPS),
 )
 
+MARKETPLACE: tuple[tuple[str, Sequence[Step[Story]]], ...] = (
+    ("Bought, used, suspended, mended, left, erased", buying.STEPS),
+)
+"""The other story: that of a customer of the marketplace."""
+
+Which = Literal["everything", "marketplace"]
+
 console = Console(highlight=False)
 
 LOG_LINES = 12
 
 
-async def demo(*, separate: bool, replicas: int, store: StoreKind, url: str) -> int:
+async def demo(which: Which, *, separate: bool, replicas: int, store: StoreKind, url: str) -> int:
     """Take every step of the story, and print whether each promise holds.
 
     Args:
+        which: story.
         separate: run each service of the product of its own as a process.
         replicas: of each, if they are separate.
         store: where the data goes.
@@ -51,19 +60,20 @@ async def demo(*, separate: bool, replicas: int, store: StoreKind, url: str) -> 
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended, as with Ctrl-C
     report = Report(console)
-    companies = {company.about.slug: company for company in load_companies(ROOT)}
+    companies = {company.about.slug: company for company in load_companies(ROOT)} if which == "everything" else {}
+    chapters = CHAPTERS if which == "everything" else MARKETPLACE
     async with aiohttp.ClientSession() as session:
         if url:
-            await _walk(report, Story(url.rstrip("/"), session, companies, None))
+            await _walk(report, chapters, Story(url.rstrip("/"), session, companies, None))
         else:
             own = _own_product(list(companies.values()), separate=separate, replicas=replicas, store=store)
             async with own as stack:
-                await _walk(report, Story(stack.url, session, companies, Host(stack, session)))
+                await _walk(report, chapters, Story(stack.url, session, companies, Host(stack, session)))
     return report.close(time.monotonic() - began)
 
 
-async def _walk(report: Report, story: Story) -> None:
-    for title, steps in CHAPTERS:
+async def _walk(report: Report, chapters: Sequence[tuple[str, Sequence[Step[Story]]]], story: Story) -> None:
+    for title, steps in chapters:
         report.chapter(title)
         for step in steps:
             await report.take(step, story)
@@ -89,7 +99,7 @@ def _quietly(name: str, done: int, total: int) -> None:
 async def _own_product(
     companies: list[Company], *, separate: bool, replicas: int, store: StoreKind
 ) -> AsyncGenerator[Stack]:
-    """Give a product in a throw-away folder, on free ports, with both companies in it; nothing of it is left."""
+    """Give a product in a throw-away folder, on free ports, with `companies` in it; nothing of it is left."""
     with tempfile.TemporaryDirectory(prefix="mandate-demo-") as folder:
         stack = Stack(Path(folder), free_port(), separate=separate, replicas=replicas, store=store)
         console.print(f"Starting a product of its own; its processes: {', '.join(stack.parts)} ...")
@@ -98,5 +108,7 @@ async def _own_product(
             started = time.monotonic()
             await seed(stack, Services.load(ROOT / "environments"), companies, _quietly)
             ready = time.monotonic()
-            console.print(f"Started in {started - began:.1f} s, two companies set up in {ready - started:.1f} s.")
+            console.print(
+                f"Started in {started - began:.1f} s, {len(companies)} companies set up in {ready - started:.1f} s."
+            )
             yield stack

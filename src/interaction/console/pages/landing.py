@@ -66,7 +66,7 @@ async def _ask(request: Request, deps: InteractionDependencies, what: str, secre
     if not secret:
         raise NotFound("Nobody has landed in this browser.")
     answer = await deps.control.call(
-        contexts.publisher(correlation_of(request.scope), "interaction"),
+        contexts.visitor(correlation_of(request.scope)),
         "POST",
         f"/internal/marketplace/landings/{what}",
         body=orjson.dumps({"secret": secret}),

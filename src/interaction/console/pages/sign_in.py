@@ -147,7 +147,7 @@ async def _landing(request: Request, deps: InteractionDependencies, tokens: Toke
         "oid": token.object_id,
     }
     answer = await deps.control.call(
-        contexts.publisher(correlation_of(request.scope), "interaction"),
+        contexts.visitor(correlation_of(request.scope)),
         "POST",
         "/internal/marketplace/landings",
         body=orjson.dumps(arrival),
