@@ -35,6 +35,7 @@ _CAUSES = {
     "limit.calls_in_hour": "The organisation's agents had called very many tools within an hour.",
     "limit.moves": "More money was moved within a day than can be counted exactly.",
     "refused.switched_off": "Somebody with the right to do so has switched off the agent, or what it needs.",
+    "refused.claim_lapsed": "What is claimed of the agent for this has failed, or was not reviewed in time.",
     "refused.agent_revoked": "Somebody with the right to do so has taken away all that the agent may do.",
     "refused.agent_expired": "The time for which the agent may act was over.",
     "refused.agent_unsponsored": "Nobody in the organisation answers for the agent at present.",
