@@ -76,8 +76,9 @@ from control.records import (
     binding_key,
     owner_mark,
 )
+from control.register import Claim, ClaimState
 from control.sessions import Session, SessionLine, Sessions, csrf_token
-from control.switches import Capability, Switches, SwitchTold
+from control.switches import Capability, Switches, SwitchTold, changed
 
 __all__ = [
     "ACTION_WORDS",
@@ -113,6 +114,8 @@ __all__ = [
     "Changed",
     "ChangedGroup",
     "Checked",
+    "Claim",
+    "ClaimState",
     "ClassRule",
     "ControlServices",
     "DeliveryRecord",
@@ -177,6 +180,7 @@ __all__ = [
     "WebhookCallers",
     "ask_by_hand",
     "binding_key",
+    "changed",
     "check_layer",
     "contexts",
     "create_app",

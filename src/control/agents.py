@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from control.asking import AgentFacts
+from control.register import SEARCH, WHOLE_AGENT, Register
 from core import Confidentiality, Effect, PrincipalId, TenantId, canonical, derived_id, digest
 from core.errors import Defect
 from core.parts import Limits
@@ -18,6 +19,8 @@ _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*\.(md|txt)$")]
 _Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+
+_M = TypeVar("_M", bound=BaseModel)
 
 MAX_FILE_BYTES = 100_000
 
@@ -113,10 +116,12 @@ class AgentManifest(_Agent):
         disclosure: what people are told they talk to.
         objection: how somebody affected by the agent can object.
         examples: questions to begin with, for people who do not know yet what to ask.
-        digest: SHA-256 in hex over the manifest and its prompts.
+        claimed: its entry in the register: claims and known errors.
+        digest: SHA-256 in hex over the manifest, its prompts and its register.
     """
 
     system: Prompt
+    claimed: Register
     digest: str
 
     @property
@@ -139,6 +144,7 @@ class AgentManifest(_Agent):
             effects=frozenset(self.effects),
             collections=frozenset(self.data.collections),
             confidentiality_ceiling=self.data.confidentiality_ceiling,
+            claims=self.claimed.claims,
         )
 
 
@@ -155,23 +161,41 @@ def load_agents(folder: Path) -> Mapping[str, AgentManifest]:
 
 
 def _load(path: Path) -> AgentManifest:
-    try:
-        raw: object = yaml.safe_load(_read(path))
-        manifest = _File.model_validate(raw)
-    except yaml.YAMLError:
-        raise _broken(path, "it is not valid YAML") from None
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors())
-        raise _broken(path, found) from None
+    manifest = _parsed(path, _File)
     if manifest.name != path.parent.name:
         raise _broken(path, f"name: it must be that of its folder, `{path.parent.name}`")
     text = _read(path.parent / manifest.prompts.system)
     system = Prompt(file=manifest.prompts.system, text=text, sha256=digest(text.encode()))
     if not text.strip():
         raise _broken(path.parent / system.file, "it is empty")
-    whole = digest(canonical([manifest.model_dump(mode="json"), {system.file: system.sha256}]))
+    register = _register(path.parent / "register.yaml", manifest)
+    parts = [manifest.model_dump(mode="json"), {system.file: system.sha256}, register.model_dump(mode="json")]
     fields = manifest.model_dump(exclude={"prompts"})
-    return AgentManifest.model_validate({**fields, "system": system, "digest": whole})
+    return AgentManifest.model_validate(
+        {**fields, "system": system, "claimed": register, "digest": digest(canonical(parts))}
+    )
+
+
+def _register(path: Path, manifest: _File) -> Register:
+    register = _parsed(path, Register)
+    names = [claim.id for claim in register.claims]
+    if len(set(names)) < len(names) or not all(name.startswith(f"{manifest.name}-") for name in names):
+        raise _broken(path, f"claims: each needs an id of its own that begins with `{manifest.name}-`")
+    known = (WHOLE_AGENT, SEARCH, *(f"tool/{tool}" for tool in manifest.tools))
+    if unknown := [claim.id for claim in register.claims if claim.switches_off not in known]:
+        raise _broken(path, f"claims: {', '.join(unknown)} would switch off what the agent was not given")
+    return register
+
+
+def _parsed(path: Path, model: type[_M]) -> _M:
+    try:
+        raw: object = yaml.safe_load(_read(path))
+        return model.model_validate(raw)
+    except yaml.YAMLError:
+        raise _broken(path, "it is not valid YAML") from None
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'it'}: {item['msg']}" for item in error.errors())
+        raise _broken(path, found) from None
 
 
 def _read(path: Path) -> str:

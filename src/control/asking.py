@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from control.records import AgentScope
+from control.register import Claim
 from core import (
     ActionKind,
     Actor,
@@ -31,6 +32,7 @@ class AgentFacts:
     Attributes:
         id: pseudonym of the agent's version in the tenant: its own identity, which is nobody else's.
         purpose: the manifest's one word for what it is for.
+        claims: what the publisher claims of it.
         valid_until: when this version ends, whoever sponsors it.
     """
 
@@ -43,6 +45,7 @@ class AgentFacts:
     effects: frozenset[Effect] = frozenset()
     collections: frozenset[str] = frozenset()
     confidentiality_ceiling: Confidentiality = Confidentiality.RESTRICTED
+    claims: tuple[Claim, ...] = ()
 
     def within(self, scope: AgentScope) -> "AgentFacts":
         """Return the same agent with no more than both it and `scope` have."""

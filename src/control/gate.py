@@ -10,6 +10,7 @@ from control.policy import Question
 from control.policy_facts import WEEKDAYS
 from control.policy_store import Policies
 from control.principals import IdentityState, state_of
+from control.register import SEARCH, WHOLE_AGENT, stopped_by
 from control.switches import Switches, Thrown, capabilities, read_switches
 from core import (
     ActionKind,
@@ -217,7 +218,20 @@ def _switched(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:
     needed = capabilities(request.kind, request.facts)
     tool = request.target if request.kind is ActionKind.CALL_TOOL else ""
     stopping = asked.thrown.stopping(agent=asked.agent.name, tool=tool, capabilities=needed)
+    if not stopped_by(asked.agent.claims, asked.thrown.everywhere, asked.at.date()).isdisjoint(_claimed_of(request)):
+        stopping = tuple(sorted({*stopping, "claim"}))
     return {"switched_off": stopping, "change_freeze": asked.thrown.change_freeze}
+
+
+def _claimed_of(request: ActionRequest) -> tuple[str, ...]:
+    """Return what claims must hold for, for the action to go ahead."""
+    match request.kind:
+        case ActionKind.CALL_TOOL:
+            return WHOLE_AGENT, f"tool/{request.target}"
+        case ActionKind.RETRIEVE:
+            return WHOLE_AGENT, SEARCH
+        case ActionKind.CALL_MODEL | ActionKind.INGEST:
+            return (WHOLE_AGENT,)
 
 
 def _what(asked: _Asked, request: ActionRequest) -> dict[str, Fact]:

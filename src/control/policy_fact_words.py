@@ -58,7 +58,8 @@ FACT_WORDS: Mapping[str, FactWords] = {
         more="0 public, 1 internal, 2 confidential, 3 restricted.",
     ),
     "switched_off": FactWords(
-        "what is switched off", more="On account of the `tenant`, the `agent`, the `tool` or a `capability`. Exact."
+        "what is switched off",
+        more="On account of the `tenant`, the `agent`, the `tool`, a `capability` or a lapsed `claim`. Exact.",
     ),
     "change_freeze": FactWords("changes are frozen", "changes are not frozen", more="Exact."),
     "weekday": FactWords("the day of the week", more="In UTC."),

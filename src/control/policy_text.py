@@ -32,6 +32,7 @@ ENDS = (
     "limit.tool_calls",
     "limit.calls_in_hour",
     "refused.switched_off",
+    "refused.claim_lapsed",
     "refused.agent_expired",
     "refused.agent_revoked",
     "refused.agent_unsponsored",

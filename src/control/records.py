@@ -236,11 +236,13 @@ class SwitchesRecord(_Strict):
     Attributes:
         off: what is switched off, by name.
         agents: the sponsorships of a tenant, by the agent's name.
+        claims: of which claims the tenant was told that they do not hold, and how they stood.
     """
 
     kind: ClassVar[str] = "switches"
     off: dict[str, Switch] = Field(default={})
     agents: dict[str, Sponsorship] = Field(default={})
+    claims: dict[str, str] = Field(default={})
 
 
 SWITCHES_KEY = "current"

@@ -31,7 +31,7 @@ EVERYTHING = "tenant"
 CHANGE_FREEZE = "change_freeze"
 _ATTEMPTS = 20
 
-STOPPED = ("agent", "capability", "tenant", "tool")
+STOPPED = ("agent", "capability", "claim", "tenant", "tool")
 """On account of what something is switched off."""
 
 
@@ -92,11 +92,21 @@ class Switches:
 
     Args:
         agents: names of those that there are; `tools` likewise.
+        claims: names of the switches by which the publisher alone marks a claim as failed.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, agents: Collection[str], tools: Collection[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        agents: Collection[str],
+        tools: Collection[str],
+        claims: Collection[str] = (),
+    ) -> None:
         self._store = store
         self._clock = clock
+        self.claims = claims
         self.names = (
             EVERYTHING,
             CHANGE_FREEZE,
@@ -114,7 +124,7 @@ class Switches:
     async def told(self, data: TenantData) -> list[SwitchTold]:
         """Return the same for people, with who, when and why; the publisher's for other tenants are left out."""
         thrown, publisher = await self.thrown(data), self._publisher()
-        known = (*self.names, f"tenant/{data.context.tenant}")
+        known = (*self.names, *self.claims, f"tenant/{data.context.tenant}")
         lines = [await _told(data, name, thrown.own[name], by_publisher=False) for name in thrown.own]
         theirs = [name for name in thrown.everywhere if name in known]
         return lines + [await _told(publisher, name, thrown.everywhere[name], by_publisher=True) for name in theirs]
@@ -162,8 +172,8 @@ class Switches:
             await data.content.erase([gone[-1].reason.id])
 
     def _check(self, context: TenantContext, name: str) -> None:
-        is_tenant = context.tenant == PUBLISHER and name.startswith("tenant/ten_")
-        if name not in self.names and not is_tenant:
+        publishers = name.startswith("tenant/ten_") or name in self.claims
+        if name not in self.names and not (publishers and context.tenant == PUBLISHER):
             raise NotFound("There is nothing of that name to switch off. See GET /v1/switches.")
 
     def _publisher(self) -> TenantData:

@@ -36,6 +36,7 @@ _CAUSES = {
     "limit.moves": "More money was moved within a day than can be counted exactly.",
     "refused.output": "What the AI model began to write may not be shown.",
     "refused.switched_off": "Somebody with the right to do so has switched off the agent, or what it needs.",
+    "refused.claim_lapsed": "What is claimed of the agent for this has failed, or was not reviewed in time.",
     "refused.agent_revoked": "Somebody with the right to do so has taken away all that the agent may do.",
     "refused.agent_expired": "The time for which the agent may act was over.",
     "refused.agent_unsponsored": "Nobody in the organisation answers for the agent at present.",

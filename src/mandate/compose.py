@@ -46,6 +46,7 @@ from models.openai import OpenAIAdapter
 from orchestration import (
     Carriers,
     Checkpointer,
+    Claims,
     Eraser,
     OrchestrationDependencies,
     Readers,
@@ -192,7 +193,13 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             calls=host.calls("orchestration"),
             access=host.access,
             eraser=host_eraser,
-            sweeper=Sweeper(host.store, host.directory, host_eraser, host.clock),
+            sweeper=Sweeper(
+                host.store,
+                host.directory,
+                host_eraser,
+                Claims(host.switches, host.access, host.agents, host.clock),
+                host.clock,
+            ),
             checkpointer=Checkpointer(
                 host.store, signer, anchor, host.clock, timedelta(minutes=host.settings.checkpoint_minutes)
             ),

@@ -128,6 +128,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
         )
         agents = load_agents(settings.root / "agents")
         tools = [tool.name for tool in product_tools(NOWHERE)]
+        claims = [claim.switch for agent in agents.values() for claim in agent.claimed.claims]
         yield Host(
             settings=settings,
             services=Services.load(settings.root / "environments"),
@@ -138,7 +139,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             access=AccessLog(store, clock, code=VERSION),
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
-            switches=Switches(store, clock, agents=agents, tools=tools),
+            switches=Switches(store, clock, agents=agents, tools=tools, claims=claims),
             principals=Principals(store, clock, agents),
             erasures=Erasures(store, clock, settings.erasure_journal),
             plans=load_plans(settings),

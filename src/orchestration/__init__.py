@@ -9,6 +9,7 @@ from orchestration.approvals import place_in
 from orchestration.archive import MANIFEST, SEAL, Manifest, Vouch, archive
 from orchestration.carriers import Carriers
 from orchestration.checkpointing import Checkpointer
+from orchestration.claims import Claims
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
 from orchestration.deputies import DECIDERS, STAND_INS, deputies_of, deputy_named_by, name_deputy, places_taken
@@ -53,6 +54,7 @@ __all__ = [
     "ApprovalRecord",
     "Carriers",
     "Checkpointer",
+    "Claims",
     "CollectionRecord",
     "ConversationRecord",
     "DataStore",

@@ -1,4 +1,6 @@
-"""Destroying what has expired: content by its class, documents as a whole; nothing that a legal hold keeps.
+"""What is done of each tenant every minute: destroying what has expired, and telling of claims that hold no more.
+
+Content goes by its class, documents as a whole; nothing that a legal hold keeps.
 
 Reads hide content whose time is up at once. What is left for later is to destroy it, again and again from here; several
 processes may do it at the same time.
@@ -11,6 +13,7 @@ from control import Directory, TenantRecord, contexts
 from core import Clock
 from core.errors import MandateError
 from data import Store, TenantData
+from orchestration.claims import Claims
 from orchestration.erasing import each
 from orchestration.erasure import Eraser
 from orchestration.holds import in_the_way, renew
@@ -22,10 +25,11 @@ _BATCH = 500
 
 
 class Sweeper:
-    def __init__(self, store: Store, directory: Directory, eraser: Eraser, clock: Clock) -> None:
+    def __init__(self, store: Store, directory: Directory, eraser: Eraser, claims: Claims, clock: Clock) -> None:
         self._store = store
         self._directory = directory
         self._eraser = eraser
+        self._claims = claims
         self._clock = clock
 
     async def run(self) -> None:
@@ -49,6 +53,7 @@ class Sweeper:
             return 0
         data = self._store.tenant(contexts.platform(tenant, "sweeper"))
         await renew(self._store, data)
+        await self._claims.tell(data)
         swept = 0
         for document in [found.value async for found in each(data, DocumentRecord)]:
             swept += await self._swept(data, document)

@@ -40,11 +40,25 @@ MANIFEST: dict[str, Any] = {
 }
 
 
+CLAIM = {
+    "id": "helper-answers",
+    "claim": "It answers.",
+    "metric": "Answers",
+    "unit": "answers",
+    "at_least": 1,
+    "evidence": "tests/contract/test_control_agents.py",
+    "review_by": "2099-01-01",
+    "switches_off": "agent",
+}
+REGISTER = {"known_errors": [{"name": "Wrong", "what": "It can be."}], "claims": [CLAIM]}
+
+
 def write(folder: Path, manifest: dict[str, Any] | str = MANIFEST, prompt: str | None = "Be brief.") -> Path:
     agent = folder / "helper"
     agent.mkdir(exist_ok=True)
     text = manifest if isinstance(manifest, str) else yaml.safe_dump(manifest)
     (agent / "agent.yaml").write_text(text, encoding="utf-8")
+    (agent / "register.yaml").write_text(yaml.safe_dump(REGISTER), encoding="utf-8")
     if prompt is not None:
         (agent / "system.md").write_text(prompt, encoding="utf-8")
     return folder
@@ -116,3 +130,36 @@ def test_a_folder_without_agents_stops_the_program(tmp_path: Path) -> None:
 
 def test_the_agents_that_ship_can_be_loaded() -> None:
     assert load_agents(ROOT / "agents")["support"].tools
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"id": "other-answers"}, "helper-"),
+        ({"switches_off": "tool/open_vault"}, "helper-answers"),
+        ({"switches_off": "everything"}, "switches_off"),
+        ({"at_most": 3}, "one of the two"),
+        ({"at_least": None}, "one of the two"),
+        ({"review_by": "soon"}, "review_by"),
+        ({"evidence": " "}, "evidence"),
+    ],
+)
+def test_a_claim_that_says_too_little_stops_the_program(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    folder = write(tmp_path)
+    changed = {**REGISTER, "claims": [{**CLAIM, **change}]}
+    (folder / "helper" / "register.yaml").write_text(yaml.safe_dump(changed))
+    with pytest.raises(Defect, match=named):
+        load_agents(folder)
+
+
+def test_an_agent_without_a_register_stops_the_program(tmp_path: Path) -> None:
+    (write(tmp_path) / "helper" / "register.yaml").unlink()
+    with pytest.raises(Defect, match="register"):
+        load_agents(tmp_path)
+
+
+def test_whatever_is_claimed_of_the_shipped_agents_has_its_evidence_here() -> None:
+    root = Path(__file__).parents[2]
+    claims = [claim for agent in load_agents(root / "agents").values() for claim in agent.claimed.claims]
+    assert claims
+    assert [claim.id for claim in claims if not (root / claim.evidence).is_file()] == []

@@ -10,12 +10,13 @@ from identity_world import MovingClock
 from store_places import Place
 from store_samples import index, passage
 
-from control import Directory
+from control import AccessLog, Directory, Switches
 from core import Content, ContentClass, new_id, timestamp
 from core.bodies import RunOpened
 from core.errors import Conflict, NotFound
 from data import Reader, Store, read_run
 from orchestration import (
+    Claims,
     ConversationRecord,
     DocumentRecord,
     HoldRecord,
@@ -50,7 +51,10 @@ async def ours(kept: Store) -> Governed:
 
 async def sweep(one: Governed, clock: MovingClock) -> int:
     directory = Directory(one.store, clock)
-    return await Sweeper(one.store, directory, eraser_of(one.store), clock).sweep(await directory.tenant(one.tenant))
+    claims = Claims(Switches(one.store, clock, agents=(), tools=()), AccessLog(one.store, clock, code="1"), {}, clock)
+    return await Sweeper(one.store, directory, eraser_of(one.store), claims, clock).sweep(
+        await directory.tenant(one.tenant)
+    )
 
 
 async def question(one: Governed) -> bytes:

@@ -2,12 +2,17 @@
 
 from typing import Any
 
+import aiohttp
 import pytest
 from browsing import Console
 from commands import SignIn, administrative_acts
 from playwright.async_api import expect
 
 from core import Json
+from mandate.local.seeding import operator_token
+from mandate.local.stack import Stack
+from mandate.services import Services
+from mandate.settings import ROOT
 
 INGRID, HELENE, DARIO = "ingrid@quillmere.example", "helene@quillmere.example", "dario@quillmere.example"
 SANDER = "sander@alderfinch.example"
@@ -81,3 +86,31 @@ async def test_an_admin_changes_and_revokes_an_agent_in_the_console_without_scri
     await card.locator("button:has-text('Renew or change')").click()
     await expect(card.locator("dl")).to_contain_text("send_email")
     assert (await identity(await client(DARIO)))["state"] == "active"
+
+
+async def test_a_claim_that_the_publisher_marks_as_failed_is_off_and_seen_in_every_organisation(
+    stack: Stack, session: aiohttp.ClientSession, client: SignIn, console: Console
+) -> None:
+    token = await operator_token(session, stack, Services.load(ROOT / "environments"))
+
+    async def mark(how: str, **more: str) -> int:
+        body = {"name": "claim/support-mails-need-a-person", **more}
+        address, headers = f"{stack.address('control')}/v1/switches/{how}", {"Authorization": f"Bearer {token}"}
+        async with session.post(address, json=body, headers=headers) as response:
+            return response.status
+
+    assert await mark("off", reason="A letter went out twice.") == 204
+    try:
+        for name in (DARIO, SANDER):
+            claims: Any = (await (await client(name)).get(SUPPORT))["claims"]
+            assert {claim["id"]: claim["state"] for claim in claims}["support-mails-need-a-person"] == "failed"
+        page = await console(SANDER, "/agents/support")
+        await expect(page.locator("main")).to_contain_text("A letter went out twice.")
+        await expect(page.locator("#claims")).to_contain_text("Switched off: tool/send_email")
+        mia: Any = await client("mia@alderfinch.example")
+        refused = await mia.ask("POST", "/v1/switches/off", {"name": "claim/support-answers-found", "reason": "No."})
+        assert refused.status == 404, "an organisation cannot mark one"
+    finally:
+        assert await mark("on") == 204
+    claims = (await (await client(DARIO)).get(SUPPORT))["claims"]
+    assert {claim["state"] for claim in claims} == {"holds", "not_measured"}

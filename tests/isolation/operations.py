@@ -85,6 +85,8 @@ NO_IDS = {
     "index": "of such an endpoint, which knows its own callers",
     **dict.fromkeys(("key", "heading", "vector", "groups", "confidentiality"), "a field of such an index"),
     "media_type": "of bytes",
+    "entra_object_id": "kept as a reference, and looked up nowhere",
+    **dict.fromkeys(("tools", "search_in"), "of an agent's manifest: the publisher's, the same for all"),
     "id": "of what an OpenAI client quotes, but for a conversation's",
     "role": "who is quoted",
     "type": "of what is quoted",

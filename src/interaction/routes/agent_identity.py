@@ -30,13 +30,14 @@ class Sponsoring(Given):
 
     Attributes:
         days: until it ends by itself.
+        search_in: collections, of those that the agent was given.
         entra_object_id: of the agent's identity in your own Microsoft Entra tenant, if you gave it one.
     """
 
     days: int = Field(ge=1, le=MOST_DAYS, examples=[180])
     tools: _Names | None = Field(default=None, examples=[["lookup_order", "create_ticket"]])
     effects: Annotated[list[Effect], Field(max_length=len(Effect))] | None = None
-    collections: _Names | None = Field(default=None, examples=[["policies", "manuals"]])
+    search_in: _Names | None = Field(default=None, examples=[["policies", "manuals"]])
     confidentiality_ceiling: Confidentiality | None = None
     entra_object_id: _ObjectId | None = None
 
@@ -165,7 +166,7 @@ def _asked(me: TenantContext, agent: AgentManifest, body: Sponsoring) -> AgentSc
     return AgentScope(
         tools=given.tools if body.tools is None else frozenset(body.tools),
         effects=given.effects if body.effects is None else frozenset(body.effects),
-        collections=given.collections if body.collections is None else frozenset(body.collections),
+        collections=given.collections if body.search_in is None else frozenset(body.search_in),
         confidentiality_ceiling=body.confidentiality_ceiling or given.confidentiality_ceiling,
     )
 

@@ -1,8 +1,11 @@
 """The register of agents: what each is for, what it must not be used for, who answers for it."""
 
+from collections.abc import Container
+from datetime import date
+
 from fastapi import APIRouter, Response
 
-from control import AgentManifest, IdentityState, state_of
+from control import AgentManifest, Claim, ClaimState, IdentityState, state_of
 from core import Confidentiality, Effect, TenantContext
 from core.errors import NotFound
 from interaction.answers import Told, answer, described
@@ -56,6 +59,37 @@ class AgentVersions(Told):
     digest: str
 
 
+class KnownErrorTold(Told):
+    name: str
+    what: str
+
+
+class ClaimTold(Told):
+    """Something that the publisher claims of the agent.
+
+    Attributes:
+        metric: what is counted; `at_most` or `at_least` is the threshold, in `unit`.
+        measured: the last value; null where nobody has measured it yet, with the day `measured_on`.
+        evidence: the test or evaluation that measures it, in the publisher's source.
+        review_by: the last day on which it counts without a new review.
+        switches_off: what stops with it: `agent`, `search` or `tool/<name>`.
+        state: `lapsed` and `failed` have switched that off, in all organisations.
+    """
+
+    id: str
+    claim: str
+    metric: str
+    unit: str
+    at_most: int | None
+    at_least: int | None
+    measured: int | None
+    measured_on: str | None
+    evidence: str
+    review_by: str
+    switches_off: str
+    state: ClaimState
+
+
 class AgentEntry(Told):
     """An entry of the register.
 
@@ -65,6 +99,8 @@ class AgentEntry(Told):
         disclosure: what people are told they talk to.
         objection: how somebody affected can object.
         examples: questions to begin with.
+        known_errors: what is known to go wrong, and what to do about it.
+        claims: what is claimed of it, on what evidence, and whether it holds.
         identity: the agent as a principal of your organisation: sponsor, scope, until when.
         switched_off: what of it does not work at this moment, and why.
     """
@@ -83,6 +119,8 @@ class AgentEntry(Told):
     objection: str
     examples: list[str]
     versions: AgentVersions
+    known_errors: list[KnownErrorTold]
+    claims: list[ClaimTold]
     identity: AgentIdentity
     switched_off: list[SwitchTold]
 
@@ -125,8 +163,11 @@ def agent_named(deps: InteractionDependencies, name: str) -> AgentManifest:
 async def register_entry(me: TenantContext, agent: AgentManifest, deps: InteractionDependencies) -> AgentEntry:
     """Return the entry of an agent, and what of it is switched off for who asks."""
     off, agreed = await switched_off(me, deps), await deps.principals.sponsorships(deps.store.tenant(me))
-    concerned = ("tenant", f"agent/{agent.name}", "change_freeze", *(f"tool/{tool}" for tool in agent.tools))
+    claims = [claim.switch for claim in agent.claimed.claims]
+    concerned = (*claims, "tenant", f"agent/{agent.name}", "change_freeze", *(f"tool/{tool}" for tool in agent.tools))
     return AgentEntry(
+        known_errors=[KnownErrorTold(name=one.name, what=one.what) for one in agent.claimed.known_errors],
+        claims=[_claim(claim, off, deps.clock.now().date()) for claim in agent.claimed.claims],
         identity=await identity_of(me, agent, agreed.get(agent.name), deps),
         switched_off=[one for name, one in off.items() if name in concerned or name.startswith("capability/")],
         name=agent.name,
@@ -145,6 +186,17 @@ async def register_entry(me: TenantContext, agent: AgentManifest, deps: Interact
         objection=agent.objection,
         examples=list(agent.examples),
         versions=AgentVersions(agent=agent.version, prompts=dict(agent.prompts), digest=agent.digest),
+    )
+
+
+def _claim(claim: Claim, off: Container[str], today: date) -> ClaimTold:
+    measured = claim.measured
+    return ClaimTold(
+        **claim.model_dump(exclude={"measured", "review_by"}),
+        measured=measured.value if measured else None,
+        measured_on=measured.day.isoformat() if measured else None,
+        review_by=claim.review_by.isoformat(),
+        state=claim.state(off, today),
     )
 
 

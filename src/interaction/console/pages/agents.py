@@ -57,7 +57,7 @@ async def agent_page(name: str, me: Me, deps: Deps, page: PageView) -> Response:
 @router.post("/{name}/sponsorship", responses={**_BACK, **problems(404, 409, 422)})
 async def sponsor_it(name: str, request: Request, me: Admin, deps: Deps) -> Response:
     """Take an agent on, renew it, or let it do less or more. Roles: owner, admin."""
-    asked = await form_of(request, Sponsoring, lists=("tools", "effects", "collections"))
+    asked = await form_of(request, Sponsoring, lists=("tools", "effects", "search_in"))
     await sponsor_for(me, deps, name, asked)
     return RedirectResponse(f"/agents/{agent_named(deps, name).name}", _SEE_OTHER)
 
