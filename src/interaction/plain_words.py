@@ -147,9 +147,9 @@ def _guarded(decisions: Sequence[DecisionTold]) -> Iterator[str]:
     places = {place for decision in decisions for place in _names(decision, "injection_in")}
     if places:
         where = ", ".join(words for place, words in _PLACES.items() if place in places)
-        yield f"Something in it looks as if it were written to steer the agent: in {where}. Such a suspicion can be wrong."
+        yield f"Something looks as if it were written to steer the agent: in {where}. Such a suspicion can be wrong."
     if any(_names(decision, "guards_silent") for decision in decisions if decision.kind in _CHECKED):
-        yield "Not all of it could be checked for that as it should be, so stricter rules held."
+        yield "Not all that was read could be checked as it should be, so stricter rules held."
 
 
 def _names(decision: DecisionTold, fact: str) -> tuple[str, ...]:

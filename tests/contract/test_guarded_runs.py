@@ -181,7 +181,8 @@ async def test_a_secret_in_a_write_waits_and_does_not_leave_the_organisation(tmp
 async def shown(world: World, text: str, asks: str = "What is it?", pieces: int = 3) -> tuple[RunId, str]:
     """Return what a follower sees of `text` as the model writes it."""
     run = RunId(new_id("run"))
-    world.model.script, world.model.pieces = (lambda _: said(text)), pieces
+    world.model.script = lambda _: said(text)
+    world.model.pieces = pieces
     seen = ""
     with world.services.hub.follow(TENANT, run) as (_, follower):
         asked = asyncio.ensure_future(world.ask(ASKER, asks, run=run))
