@@ -5,6 +5,7 @@ from itertools import groupby
 
 from core import ActionKind, Effect, Lane, parse_timestamp
 from core.parts import RunKind, RunState
+from guards import Place
 from interaction.decisions import ApprovalTold, DecisionTold
 from interaction.explanation import PlainWords, Story
 
@@ -64,6 +65,16 @@ _REFUSED = {
     ActionKind.INGEST: "The document was not taken in",
     ActionKind.SHOW: "What the AI model wrote was not shown to the end",
 }
+
+_PLACES = {
+    Place.MESSAGE: "the message",
+    Place.HISTORY: "the conversation before it",
+    Place.PASSAGES: "the documents",
+    Place.QUOTATION: "what a program sent along",
+    Place.RESULTS: "what tools returned",
+}
+_CHECKED = (ActionKind.CALL_TOOL, ActionKind.SHOW)
+"""Actions to which it matters whether what was read was checked."""
 
 _NO_AGENT = "No agent took part in this. If you disagree with it, ask the organisation for a review by a person."
 
@@ -126,6 +137,7 @@ def _asked(story: Story) -> str:
 def _looked_at(story: Story) -> str:
     read = [d.consequence for d in story.decisions if d.effect is Effect.READ and d.outcome == "done"]
     looked_up = [f"It looked this up: {consequence}" for consequence in read if consequence]
+    looked_up += _guarded(story.decisions)
     if not story.sources:
         return " ".join(["It was shown no passages of the organisation's documents.", *looked_up])
     headings = "; ".join(dict.fromkeys(source.heading for source in story.sources))
@@ -133,6 +145,21 @@ def _looked_at(story: Story) -> str:
     passages = f"{count} passage{'' if count == 1 else 's'} of the organisation's documents"
     citing = [f"Its answer cites {cited} of them."] if cited else []
     return " ".join([f"It was shown {passages}: {headings}.", *citing, *looked_up])
+
+
+def _guarded(decisions: Sequence[DecisionTold]) -> Iterator[str]:
+    """Tell what guards found in what was read, by the facts of all decisions."""
+    places = {place for decision in decisions for place in _names(decision, "injection_in")}
+    if places:
+        where = ", ".join(words for place, words in _PLACES.items() if place in places)
+        yield f"Something looks as if it were written to steer the agent: in {where}. Such a suspicion can be wrong."
+    if any(_names(decision, "guards_silent") for decision in decisions if decision.kind in _CHECKED):
+        yield "Not all that was read could be checked as it should be, so stricter rules held."
+
+
+def _names(decision: DecisionTold, fact: str) -> tuple[str, ...]:
+    found = decision.facts.get(fact)
+    return found if isinstance(found, tuple) else ()
 
 
 def _decided(same: Sequence[DecisionTold]) -> str:

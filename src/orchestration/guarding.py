@@ -45,7 +45,9 @@ class Watch:
             if text not in self._seen:
                 self._seen[text] = _Seen(kinds_of(text.text[:MOST]))
         wanted = [(guard, found) for guard in self._guards if (found := self._wanted(guard, texts))]
-        if wanted:  # most of the time there is nothing new
+        if len(wanted) == 1:  # without a task of its own, which costs as much as the look
+            await self._ask(context, *wanted[0])
+        elif wanted:
             await asyncio.gather(*(self._ask(context, guard, found) for guard, found in wanted))
         seen = [(text.place, self._seen[text]) for text in texts]
         kinds = frozenset[Secret | PersonalData]().union(*(one.kinds for _, one in seen))

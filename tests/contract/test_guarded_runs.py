@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
 import pytest
 
 from agent_world import SeesNothing, World, open_office, open_world, person
@@ -25,6 +26,16 @@ from scripted_calls import follow, said
 
 TENANT = TenantId(derived_id("ten", "guarded"))
 ASKER = person(TENANT, "asker")
+ORDER = {
+    "id": "A-20398",
+    "customer": "C-1",
+    "placed": "2026-09-21",
+    "status": "delivered",
+    "items": [{"sku": "S-1", "name": "Pole", "quantity": 1, "price_cents": 100}],
+    "total_cents": 100,
+    "currency": "EUR",
+    "city": "Utrecht",
+}
 TICKET = "[[create_ticket subject='Broken pole' body='It broke' order_id=A-20398]]"
 ASKS = "Open a ticket about order A-20398 with the subject 'Broken pole' and the text 'It broke'."
 KEY = "-----BEGIN RSA PRIVATE KEY-----"
@@ -50,7 +61,7 @@ class Says:
 
 @asynccontextmanager
 async def product(folder: Path, guards: Sequence[Guard] | None = None) -> AsyncGenerator[World]:
-    seed = BackofficeSeed.model_validate({"customers": [], "orders": [], "tickets": []})
+    seed = BackofficeSeed.model_validate_json(orjson.dumps({"customers": [], "orders": [ORDER], "tickets": []}))
     async with (
         open_office(folder / "office", {TENANT: seed}) as office,
         open_store(folder / "store.db") as store,

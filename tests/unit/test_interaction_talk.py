@@ -5,10 +5,12 @@ from interaction_samples import ANNA, BEN, Tale, answered, asked, parked, propos
 
 from core import ContentClass, Json, Lane
 from core.bodies import AnswerGiven
+from core.parts import Grounds
 from interaction.conversation_search import Words
 from interaction.grounding import Grounding, grounding_of
 from orchestration import fold, present
 from orchestration.conversation_records import content_of
+from orchestration.grounds import grounds_of
 
 
 def _grounding(tale: Tale, text: str) -> Grounding:
@@ -35,6 +37,16 @@ def test_an_answer_that_cites_nothing_says_so() -> None:
 def test_a_citation_behind_the_last_full_stop_belongs_to_its_sentence() -> None:
     found = _grounding(asked(), "Within 30 days.  [1]")
     assert (found.sentences, found.sentences_cited) == (1, 1)
+
+
+def test_numbers_that_were_read_nowhere_are_told_also_when_the_text_is_erased() -> None:
+    progress = fold(answered(asked(), "Within 30 days. [1]").events)
+    assert progress.answer is not None
+    grounds = grounds_of("Within 30 days. [1] It costs 4.95 EUR, not 4.9. [1]", {1: "within 30 days"}, ["costs 4.95"])
+    assert grounds == Grounds(sentences=2, cited=2, like_source=1, numbers=3, numbers_read=1)
+    found = grounding_of(progress, progress.answer.model_copy(update={"grounds": grounds}), "(erased)")
+    assert (found.sentences, found.sentences_like_source, found.numbers, found.numbers_read) == (2, 1, 3, 1)
+    assert "2 numbers in it stand in nothing that the agent had read." in found.says
 
 
 def test_an_erased_answer_has_no_sentences() -> None:

@@ -120,6 +120,17 @@ def test_a_turn_shows_where_its_time_tokens_and_money_went() -> None:
     assert timeline.ended_at == tale.events[-1].event.at
 
 
+def test_a_model_call_is_cut_where_it_was_decided_whether_its_words_may_be_shown() -> None:
+    shows = decided(ActionKind.SHOW, "chat")
+    timeline = line(run((0, OPENED), (10, MODEL), (400, shows), (500, ANSWERED), (0, ENDED)))
+    assert spans(timeline)[1:4] == [
+        ("model_call", "chat", 400, "done", [2]),
+        ("decision", "chat", 0, "allowed", [3]),
+        ("model_call", "big", 500, "done", [2, 4]),
+    ]
+    assert timeline.by_kind[SpanKind.MODEL] == 900
+
+
 def test_waiting_for_a_person_is_a_span_of_its_own_and_no_work() -> None:
     wants = decided(ActionKind.CALL_TOOL, "pay_back", Lane.APPROVAL)
     verdict = ApprovalResolved(approval=APPROVAL, step=1, call=0, verdict="denied")

@@ -89,6 +89,19 @@ def tool(**facts: Fact) -> Decision:
         ({"arguments_rank": 3}, Lane.NEVER, "above-the-tools-ceiling"),
         ({"effect": "read", "tool_ceiling": 0}, Lane.NEVER, "above-the-tools-ceiling"),
         ({"effect": "irreversible"}, Lane.NEVER, "irreversible"),
+        ({"injection_in": ("passages",)}, Lane.APPROVAL, "suspicious-text-was-read"),
+        ({"injection_in": ("message",), "effect": "read", "egress": True}, Lane.APPROVAL, "suspicious-text-was-read"),
+        ({"injection_in": ("results",), "effect": "read"}, Lane.AUTOMATIC, "tools-that-read"),
+        ({"guards_silent": ("local",)}, Lane.APPROVAL, "guard-did-not-answer"),
+        ({"guards_silent": ("local",), "effect": "read", "egress": True}, Lane.APPROVAL, "guard-did-not-answer"),
+        ({"guards_silent": ("local",), "effect": "read"}, Lane.AUTOMATIC, "tools-that-read"),
+        ({"secrets": ("token",)}, Lane.APPROVAL, "secrets-in-writes"),
+        ({"secrets": ("token",), "effect": "external"}, Lane.NEVER, "secrets-stay-inside"),
+        ({"personal_data": ("card",), "effect": "external"}, Lane.NEVER, "secrets-stay-inside"),
+        ({"secrets": ("token",), "effect": "read", "egress": True}, Lane.NEVER, "secrets-stay-inside"),
+        ({"personal_data": ("card", "email")}, Lane.AUTOMATIC, "clean-writes"),
+        ({"personal_data": ("email",), "effect": "external"}, Lane.APPROVAL, "external-needs-approval"),
+        ({"secrets_read": ("token",), "personal_data_read": ("card",)}, Lane.AUTOMATIC, "clean-writes"),
         ({"agent_tools": ("other",)}, Lane.NEVER, "tool-not-given"),
         ({"same_tenant": False}, Lane.NEVER, "tenant-wall"),
         ({"entitled": False}, Lane.NEVER, "not-entitled"),
@@ -98,6 +111,38 @@ def test_a_tool_call_gets_the_lane_that_its_policy_states(facts: dict[str, Fact]
     decision = tool(**facts)
     assert (decision.lane, decision.policies[0]) == (lane, f"publisher/{policy}")
     assert decision.reason == PUBLISHER.rules[f"publisher/{policy}"].reason
+
+
+@pytest.mark.parametrize("found", [{"injection_in": ("message",)}, {"guards_silent": ("local",)}])
+def test_what_guards_find_makes_nothing_possible_that_was_refused_before(found: dict[str, Fact]) -> None:
+    for effect in ("irreversible", "else"):
+        assert tool(effect=effect).lane is tool(effect=effect, **found).lane is Lane.NEVER
+
+
+@pytest.mark.parametrize(
+    ("facts", "lane"),
+    [
+        ({}, Lane.AUTOMATIC),
+        ({"personal_data": ("email", "phone", "iban")}, Lane.AUTOMATIC),
+        ({"personal_data": ("card",)}, Lane.NEVER),
+        ({"secrets": ("private_key",)}, Lane.NEVER),
+        ({"same_tenant": False}, Lane.NEVER),
+    ],
+)
+def test_what_the_model_writes_is_shown_but_for_secrets(facts: dict[str, Fact], lane: Lane) -> None:
+    assert PUBLISHER.decide(ask(ActionKind.SHOW, **facts)).lane is lane
+
+
+def test_an_environment_can_demand_a_guard() -> None:
+    demands = """
+        @id("shields") @lane("approval") @reason("Prompt Shields must have looked.")
+        permit (principal, action == Mandate::Action::"call_tool", resource)
+        when { context.effect == "write" && !context.guards.contains("prompt_shields") };
+    """
+    rules = Ruleset.compose(publisher=publisher_text(), environment=demands)
+    assert rules.decide(ask(ActionKind.CALL_TOOL)).lane is Lane.APPROVAL
+    looked = ask(ActionKind.CALL_TOOL, guards=("local", "prompt_shields"))
+    assert rules.decide(looked).lane is Lane.AUTOMATIC
 
 
 def test_a_choice_of_unknown_integrity_permits_no_write() -> None:

@@ -143,7 +143,7 @@ def is_suspicious(text: str, tools: Sequence[str] = ()) -> bool:
     plain, hidden = _seen(text)
     if hidden > _MANY_UNSEEN or any(tool in plain for tool in tools):
         return True
-    words = {word[:_PREFIX] for word in plain.translate(_APART).split()}
+    words = {word[:_PREFIX] for word in set(plain.translate(_APART).split())}
     weight = 0
     for sign in _SIGNS:
         if words.isdisjoint(sign.words) and not any(mark in plain for mark in sign.marks):
