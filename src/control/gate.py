@@ -230,7 +230,7 @@ def _claimed_of(request: ActionRequest) -> tuple[str, ...]:
             return WHOLE_AGENT, f"tool/{request.target}"
         case ActionKind.RETRIEVE:
             return WHOLE_AGENT, SEARCH
-        case ActionKind.CALL_MODEL | ActionKind.INGEST:
+        case ActionKind.CALL_MODEL | ActionKind.INGEST | ActionKind.SHOW:
             return (WHOLE_AGENT,)
 
 

@@ -240,7 +240,7 @@ async def test_what_cannot_be_read_is_taken_and_does_nothing(hook: Hook, body: b
 
 
 async def test_fields_and_actions_that_nobody_told_us_of_do_no_harm(hook: Hook) -> None:
-    odd = {**BODY, "action": " Transferred ", "quantity": None, "new": [{}], "id": OPERATION.upper()}
+    odd: dict[str, object] = {**BODY, "action": " Transferred ", "quantity": None, "new": [{}], "id": OPERATION.upper()}
     assert await hook.post(signed(claims()), json.dumps(odd).encode()) == 200
     assert await hook.taken() == [OPERATION]
 

@@ -47,7 +47,6 @@ class LandingArrival(_Strict):
     """A landing token, and the person who brought it: their sign-in was verified by the edge."""
 
     token: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-    # mandate: allow[tenant-from-request] - the edge says who signed in, to be compared with who bought
     tid: _Guid
     oid: _Guid
 
