@@ -60,6 +60,12 @@ type surroundings = {
   @description('Client id of the app registration for sources that customers keep; empty: none are read.')
   sourcesClientId: string
 
+  @description('Client id of the app registration that the offer in the marketplace names; empty: it is not sold there.')
+  marketplaceClientId: string
+
+  @description('The publisher\'s own Entra tenant, which the offer names.')
+  marketplaceTenant: string
+
   @description('Address of the service that the tools of the back office call, with https.')
   backOffice: string
 
@@ -160,6 +166,8 @@ module stampOf 'stamp.bicep' = [
       pullIdentityId: imageRegistry.pullIdentityId
       consoleClientId: around.consoleClientId
       sourcesClientId: around.sourcesClientId
+      marketplaceClientId: around.marketplaceClientId
+      marketplaceTenant: around.marketplaceTenant
       backOffice: around.backOffice
       pages: around.pages
       publicAddress: around.publicAddress
