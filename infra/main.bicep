@@ -194,8 +194,7 @@ module budgets 'modules/budget.bicep' = [
   }
 ]
 
-@description('Where people reach each stamp.')
-output addresses array = [for (stamp, i) in stamps: stampOf[i].outputs.address]
-
-@description('The address from which each stamp calls out, for those who let it in by address.')
-output outboundAddresses array = [for (stamp, i) in stamps: stampOf[i].outputs.outboundAddress]
+@description('Of each stamp, where people reach it, and from which address it calls out.')
+output addresses array = [
+  for (stamp, i) in stamps: { reached: stampOf[i].outputs.address, outbound: stampOf[i].outputs.outboundAddress }
+]

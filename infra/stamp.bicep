@@ -134,7 +134,7 @@ var tags = union({ product: 'mandate', environment: environmentName, stamp: name
 
 // Which identities have a role, by its name in services.yaml.
 var services = items(declared.services)
-var roleNames = ['store.readwrite', 'models.user', 'evidence.sign', 'evidence.anchor', 'telemetry.send']
+var roleNames = ['store.readwrite', 'models.user', 'guards.user', 'evidence.sign', 'evidence.anchor', 'telemetry.send']
 var holders = toObject(
   roleNames,
   role => role,
@@ -258,6 +258,7 @@ module models 'modules/models.bicep' = [
       processing: modelProcessing
       capacity: modelCapacity
       users: holders['models.user']
+      guardUsers: account.role == 'primary' ? holders['guards.user'] : []
       crossTenant: crossTenant
     }
     dependsOn: [identities]
@@ -374,6 +375,7 @@ var settled = concat(
     'MANDATE_EVIDENCE_KEY'
     'MANDATE_EVIDENCE_ANCHOR'
     'MANDATE_BACKOFFICE_URL'
+    'MANDATE_CONTENT_SAFETY_ENDPOINT'
     'MODEL_ENDPOINT_PRIMARY'
     'MODEL_ENDPOINT_FAILOVER'
     'MODEL_GEOGRAPHY'
@@ -416,6 +418,7 @@ module apps 'modules/service.bicep' = [
         MANDATE_MARKETPLACE_URL: 'https://marketplaceapi.microsoft.com/api'
         MANDATE_MARKETPLACE_CLIENT_ID: marketplaceClientId
         MANDATE_MARKETPLACE_TENANT: marketplaceTenant
+        MANDATE_CONTENT_SAFETY_ENDPOINT: models[0].outputs.safetyAddress
         MODEL_ENDPOINT_PRIMARY: models[0].outputs.address
         MODEL_ENDPOINT_FAILOVER: models[1].outputs.address
         MODEL_GEOGRAPHY: geography
