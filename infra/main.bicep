@@ -60,6 +60,12 @@ type surroundings = {
   @description('Client id of the app registration for sources that customers keep; empty: none are read.')
   sourcesClientId: string
 
+  @description('Client id of the app registration that the offer in the marketplace names; empty: it is not sold there.')
+  marketplaceClientId: string
+
+  @description('The publisher\'s own Entra tenant, which the offer names.')
+  marketplaceTenant: string
+
   @description('Address of the service that the tools of the back office call, with https.')
   backOffice: string
 
@@ -160,6 +166,8 @@ module stampOf 'stamp.bicep' = [
       pullIdentityId: imageRegistry.pullIdentityId
       consoleClientId: around.consoleClientId
       sourcesClientId: around.sourcesClientId
+      marketplaceClientId: around.marketplaceClientId
+      marketplaceTenant: around.marketplaceTenant
       backOffice: around.backOffice
       pages: around.pages
       publicAddress: around.publicAddress
@@ -186,8 +194,7 @@ module budgets 'modules/budget.bicep' = [
   }
 ]
 
-@description('Where people reach each stamp.')
-output addresses array = [for (stamp, i) in stamps: stampOf[i].outputs.address]
-
-@description('The address from which each stamp calls out, for those who let it in by address.')
-output outboundAddresses array = [for (stamp, i) in stamps: stampOf[i].outputs.outboundAddress]
+@description('Of each stamp, where people reach it, and from which address it calls out.')
+output addresses array = [
+  for (stamp, i) in stamps: { reached: stampOf[i].outputs.address, outbound: stampOf[i].outputs.outboundAddress }
+]

@@ -46,6 +46,12 @@ param consoleClientId string
 @description('Client id of the app registration for sources that customers keep themselves; empty: none are read.')
 param sourcesClientId string = ''
 
+@description('Client id of the app registration that the offer in the marketplace names; empty: it is not sold there.')
+param marketplaceClientId string = ''
+
+@description('The publisher\'s own Entra tenant, which the offer names.')
+param marketplaceTenant string = ''
+
 @description('Address of the service that the tools of the back office call, with https.')
 param backOffice string
 
@@ -128,7 +134,7 @@ var tags = union({ product: 'mandate', environment: environmentName, stamp: name
 
 // Which identities have a role, by its name in services.yaml.
 var services = items(declared.services)
-var roleNames = ['store.readwrite', 'models.user', 'evidence.sign', 'evidence.anchor', 'telemetry.send']
+var roleNames = ['store.readwrite', 'models.user', 'guards.user', 'evidence.sign', 'evidence.anchor', 'telemetry.send']
 var holders = toObject(
   roleNames,
   role => role,
@@ -252,6 +258,7 @@ module models 'modules/models.bicep' = [
       processing: modelProcessing
       capacity: modelCapacity
       users: holders['models.user']
+      guardUsers: account.role == 'primary' ? holders['guards.user'] : []
       crossTenant: crossTenant
     }
     dependsOn: [identities]
@@ -348,6 +355,9 @@ var signIn = az.environment().authentication.loginEndpoint
 var chosen = concat(
   empty(sourcesClientId) ? [] : ['MANDATE_SOURCES_CLIENT_ID'],
   empty(pages) ? [] : ['MANDATE_PAGES'],
+  empty(marketplaceClientId)
+    ? []
+    : ['MANDATE_MARKETPLACE_URL', 'MANDATE_MARKETPLACE_CLIENT_ID', 'MANDATE_MARKETPLACE_TENANT'],
   telemetry ? ['APPLICATIONINSIGHTS_CONNECTION_STRING'] : []
 )
 var settled = concat(
@@ -365,6 +375,7 @@ var settled = concat(
     'MANDATE_EVIDENCE_KEY'
     'MANDATE_EVIDENCE_ANCHOR'
     'MANDATE_BACKOFFICE_URL'
+    'MANDATE_CONTENT_SAFETY_ENDPOINT'
     'MODEL_ENDPOINT_PRIMARY'
     'MODEL_ENDPOINT_FAILOVER'
     'MODEL_GEOGRAPHY'
@@ -404,6 +415,10 @@ module apps 'modules/service.bicep' = [
         MANDATE_EVIDENCE_ANCHOR: evidence.outputs.anchor
         MANDATE_BACKOFFICE_URL: backOffice
         MANDATE_PAGES: pages
+        MANDATE_MARKETPLACE_URL: 'https://marketplaceapi.microsoft.com/api'
+        MANDATE_MARKETPLACE_CLIENT_ID: marketplaceClientId
+        MANDATE_MARKETPLACE_TENANT: marketplaceTenant
+        MANDATE_CONTENT_SAFETY_ENDPOINT: models[0].outputs.safetyAddress
         MODEL_ENDPOINT_PRIMARY: models[0].outputs.address
         MODEL_ENDPOINT_FAILOVER: models[1].outputs.address
         MODEL_GEOGRAPHY: geography

@@ -33,6 +33,8 @@ param imageRegistry = {
 param around = {
   consoleClientId: readEnvironmentVariable('MANDATE_INFRA_CONSOLE_CLIENT_ID', '00000000-0000-0000-0000-000000000000')
   sourcesClientId: readEnvironmentVariable('MANDATE_INFRA_SOURCES_CLIENT_ID', '')
+  marketplaceClientId: readEnvironmentVariable('MANDATE_INFRA_MARKETPLACE_CLIENT_ID', '')
+  marketplaceTenant: readEnvironmentVariable('MANDATE_INFRA_MARKETPLACE_TENANT', '')
   backOffice: readEnvironmentVariable('MANDATE_INFRA_BACK_OFFICE', 'https://backoffice.example')
   pages: readEnvironmentVariable('MANDATE_INFRA_PAGES', '')
   publicAddress: readEnvironmentVariable('MANDATE_INFRA_PUBLIC_ADDRESS', '')

@@ -29,10 +29,15 @@ param capacity int
 @description('Names of the identities that call the models.')
 param users array
 
+@description('Names of the identities that ask Content Safety, which is a part of the account.')
+param guardUsers array
+
 @description('Whether the identities are of another tenant than who deploys: a managed application.')
 param crossTenant bool
 
 var openAiUser = '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
+// Content Safety knows no narrower role. It could list keys, which the account refuses.
+var cognitiveUser = 'a97b65f3-24c7-4388-baec-2e87135dc908'
 var unique = '${name}-${role}-${uniqueString(resourceGroup().id)}'
 
 resource account 'Microsoft.CognitiveServices/accounts@2026-03-01' = {
@@ -105,6 +110,23 @@ resource mayCall 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+resource guardIdentities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
+  for user in guardUsers: { name: '${name}-${user}' }
+]
+
+resource mayAskGuards 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (user, i) in guardUsers: {
+    scope: account
+    name: guid(account.id, guardIdentities[i].id, cognitiveUser)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', cognitiveUser)
+      principalId: guardIdentities[i].properties.principalId
+      principalType: 'ServicePrincipal'
+      delegatedManagedIdentityResourceId: crossTenant ? guardIdentities[i].id : null
+    }
+  }
+]
+
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: account
   name: 'logs'
@@ -121,3 +143,6 @@ output accountId string = account.id
 
 @description('Where the models answer.')
 output address string = account.properties.endpoints['OpenAI Language Model Instance API']
+
+@description('Where Content Safety answers.')
+output safetyAddress string = account.properties.endpoint

@@ -8,7 +8,7 @@ import yaml
 from infra_files import of_type, snapshot
 
 from mandate.infra.building import DEPLOYED
-from mandate.services import Service, Services
+from mandate.services import Name, Service, Services
 from mandate.settings import ROOT
 from telemetry.attributes import NAMES
 
@@ -24,6 +24,10 @@ NOT_GIVEN = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry goes to Application Insights",
     "MANDATE_SOURCES_CLIENT_ID": "a parameter, empty here",
     "MANDATE_PAGES": "a parameter, empty here",
+    **dict.fromkeys(
+        ("MANDATE_MARKETPLACE_URL", "MANDATE_MARKETPLACE_CLIENT_ID", "MANDATE_MARKETPLACE_TENANT"),
+        "parameters, empty here",
+    ),
 }
 """Settings that a stamp leaves out; those of the laptop's catalogue are found by their names."""
 
@@ -74,7 +78,7 @@ def settings(environment: str, service: str) -> dict[str, str]:
 
 @everywhere
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_given_what_it_declares_and_nothing_else(environment: str, name: str) -> None:
+def test_a_service_is_given_what_it_declares_and_nothing_else(environment: str, name: Name) -> None:
     declared = {setting.rstrip("*") for setting in SERVICES[name].settings}
     given = settings(environment, name)
     assert set(given) <= declared
@@ -87,7 +91,7 @@ def test_a_service_is_given_what_it_declares_and_nothing_else(environment: str, 
 
 @everywhere
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_runs_as_declared(environment: str, name: str) -> None:
+def test_a_service_runs_as_declared(environment: str, name: Name) -> None:
     service: Service = SERVICES[name]
     (app,) = (one for one in of_type(environment, "Microsoft.App/containerApps") if one["name"] == name)
     found = container(environment, name)

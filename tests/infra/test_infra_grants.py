@@ -16,6 +16,7 @@ ROLES = {
         ("/containers/content", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
     },
     "models.user": {("Microsoft.CognitiveServices/accounts/", "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd")},
+    "guards.user": {("-primary-", "a97b65f3-24c7-4388-baec-2e87135dc908")},
     "evidence.sign": {("/keys/evidence", "12338af0-0e69-4776-bea7-57ae8d297424")},
     "evidence.anchor": {("/containers/anchors", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")},
     "telemetry.send": {("Microsoft.Insights/components/", "3913510d-42f4-4e42-8a64-420c390055eb")},

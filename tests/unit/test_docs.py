@@ -180,7 +180,7 @@ def test_every_command_and_setting_that_is_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
     known = "".join(path.read_text() for path in [*SOURCES, *ROOT.glob("environments/**/*.yaml"), *PARAMETERS, *TESTS])
     for code in _code(document.read_text()):
-        for first, second in re.findall(r"(?:^|[\s/])mandate ([a-z]+)(?: ([a-z]+))?", code, re.MULTILINE):
+        for first, second in re.findall(r"(?:^|[\s/])mandate ([a-z]+)(?: ([a-z][a-z-]*))?", code, re.MULTILINE):
             assert first in commands, f"there is no `mandate {first}`"
             inner: dict[str, object] = vars(commands[first]).get("commands", {})
             assert not inner or not second or second in inner, f"there is no `mandate {first} {second}`"
