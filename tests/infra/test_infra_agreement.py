@@ -24,6 +24,7 @@ NOT_GIVEN = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry goes to Application Insights",
     "MANDATE_SOURCES_CLIENT_ID": "a parameter, empty here",
     "MANDATE_PAGES": "a parameter, empty here",
+    "MANDATE_CONTENT_SAFETY_ENDPOINT": "a stamp has no resource for it; docs/guards.md",
 }
 """Settings that a stamp leaves out; those of the laptop's catalogue are found by their names."""
 
