@@ -26,9 +26,10 @@ from scripted_calls import follow, said
 
 TENANT = TenantId(derived_id("ten", "guarded"))
 ASKER = person(TENANT, "asker")
+CUSTOMER = {"id": "C-1007", "name": "Ruben Aalders", "email": "ruben@postbus.example", "since": "2024-01-01"}
 ORDER = {
     "id": "A-20398",
-    "customer": "C-1",
+    "customer": "C-1007",
     "placed": "2026-09-21",
     "status": "delivered",
     "items": [{"sku": "S-1", "name": "Pole", "quantity": 1, "price_cents": 100}],
@@ -61,7 +62,7 @@ class Says:
 
 @asynccontextmanager
 async def product(folder: Path, guards: Sequence[Guard] | None = None) -> AsyncGenerator[World]:
-    seed = BackofficeSeed.model_validate_json(orjson.dumps({"customers": [], "orders": [ORDER], "tickets": []}))
+    seed = BackofficeSeed.model_validate_json(orjson.dumps({"customers": [CUSTOMER], "orders": [ORDER], "tickets": []}))
     async with (
         open_office(folder / "office", {TENANT: seed}) as office,
         open_store(folder / "store.db") as store,
