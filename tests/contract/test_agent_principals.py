@@ -35,7 +35,7 @@ from control import (
     sponsor_gone,
     state_of,
 )
-from control.records import Switch
+from control.switch_records import Switch
 from core import (
     ActionKind,
     Actor,
