@@ -55,7 +55,6 @@ from control.principals import (
 from control.records import (
     PERSONAL_ACCOUNTS,
     POLICY_KEY,
-    AgentScope,
     Amount,
     BindingRecord,
     BudgetRecord,
@@ -70,14 +69,13 @@ from control.records import (
     RulesetRecord,
     ServiceKeyRecord,
     SessionRecord,
-    Sponsorship,
-    SwitchesRecord,
     TenantRecord,
     binding_key,
     owner_mark,
 )
 from control.register import Claim, ClaimState
 from control.sessions import Session, SessionLine, Sessions, csrf_token
+from control.switch_records import AgentScope, Sponsorship, SwitchesRecord
 from control.switches import Capability, Switches, SwitchTold, changed
 
 __all__ = [

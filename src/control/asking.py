@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from control.records import AgentScope
 from control.register import Claim
+from control.switch_records import AgentScope
 from core import (
     ActionKind,
     Actor,

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from control.agents import AgentManifest
 from control.asking import AgentFacts
-from control.records import AgentScope, Sponsorship, Switch, SwitchesRecord
+from control.switch_records import AgentScope, Sponsorship, Switch, SwitchesRecord
 from control.switches import changed, read_switches
 from core import (
     Clock,

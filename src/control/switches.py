@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control import contexts
-from control.records import SWITCHES_KEY, Sponsorship, Switch, SwitchesRecord
+from control.switch_records import SWITCHES_KEY, Sponsorship, Switch, SwitchesRecord
 from core import (
     PUBLISHER,
     ActionKind,

@@ -9,6 +9,7 @@ from core import ApprovalId, Effect, Label, Origin, PrincipalId, RunId, TenantCo
 from core.bodies import ApprovalEscalated, ApprovalRequested
 from core.errors import Conflict, Forbidden
 from core.events import Stored
+from interaction.alternatives import Alternative, alternatives_of
 from interaction.answers import Told
 from interaction.decisions import ApprovalStatus, DecisionTold, YesTold, decisions_of, text_of
 from interaction.explanation import Source, sources_of
@@ -33,6 +34,7 @@ class ApprovalView(Told):
         why: why the rules leave this to a person.
         message: what that person wrote.
         sources: what the agent had read.
+        alternatives: what else it had wanted to do by then and was not let, and why.
         seconds_left: until it expires; 0 once it is no longer open.
         approvers: how many different people have to approve it.
         given: who has, of several, before the last: `approver`.
@@ -62,6 +64,7 @@ class ApprovalView(Told):
     policy_version: str
     message: str | None
     sources: list[Source]
+    alternatives: list[Alternative]
     requested_at: str
     expires_at: str
     seconds_left: int
@@ -117,6 +120,7 @@ async def view_approval(
         policy_version=record.policy_version,
         message=await message_text(fold(events), fetch),
         sources=await sources_of(events, fetch),
+        alternatives=await _alternatives(record, events, fetch, registry),
         requested_at=record.requested_at,
         expires_at=record.expires_at,
         seconds_left=max(0, int(left)),
@@ -186,12 +190,24 @@ def _status(record: ApprovalRecord, now: datetime) -> ApprovalStatus:
     return record.status
 
 
-async def _decision(record: ApprovalRecord, events: list[Stored], fetch: Fetch, registry: Registry) -> DecisionTold:
-    """Return the decision that asked for the approval: the last on this action before it."""
-    asked = next(
+async def _alternatives(
+    record: ApprovalRecord, events: list[Stored], fetch: Fetch, registry: Registry
+) -> list[Alternative]:
+    """Return what was refused before this was asked."""
+    before = events[: _asked_at(record, events)]
+    return alternatives_of(await decisions_of(before, fetch, registry), before)
+
+
+def _asked_at(record: ApprovalRecord, events: list[Stored]) -> int:
+    return next(
         stored.event.seq
         for stored in events
         if isinstance(stored.event.body, ApprovalRequested) and stored.event.body.approval == record.id
     )
+
+
+async def _decision(record: ApprovalRecord, events: list[Stored], fetch: Fetch, registry: Registry) -> DecisionTold:
+    """Return the decision that asked for the approval: the last on this action before it."""
+    asked = _asked_at(record, events)
     before = [d for d in await decisions_of(events, fetch, registry) if d.seq < asked]
     return [d for d in before if (d.step, d.call, d.target) == (record.step, record.call, record.tool)][-1]

@@ -9,6 +9,7 @@ from core.bodies import ProposalRejected
 from core.events import Stored
 from core.parts import RunKind, RunState, Usage
 from data import is_outside
+from interaction.alternatives import CAUSES, Alternative
 from interaction.answers import Told
 from interaction.decisions import DecisionTold, decisions_of
 from interaction.run_view import message_text, state_of
@@ -49,14 +50,6 @@ class PlainWords(Told):
     objection: str
 
 
-_CAUSES = {
-    "unknown_tool": "there is no such action for it",
-    "invalid_arguments": "what it wanted to do it with does not fit the action",
-    "malformed": "it could not be read as an action",
-    "limit": "it had taken as many actions as it may for one question",
-}
-
-
 class RejectedProposal(Told):
     """What the model proposed and was no action, so that there was nothing to decide; `why` in plain words.
 
@@ -80,6 +73,7 @@ class Explanation(Told):
         used: what it used and cost, in plain words.
         plain: for somebody whom it affects.
         decisions: all, those that refused something too; with `rejected` it is all that the agent wanted to do.
+        alternatives: what of it was refused, by a rule, by a person, or since it was no action; and why.
         sources: what the agent was shown.
     """
 
@@ -91,6 +85,7 @@ class Explanation(Told):
     plain: PlainWords
     decisions: list[DecisionTold]
     rejected: list[RejectedProposal]
+    alternatives: list[Alternative]
     sources: list[Source]
 
 
@@ -134,7 +129,7 @@ async def sources_of(events: Sequence[Stored], fetch: Fetch) -> list[Source]:
 
 def _rejected(events: Sequence[Stored]) -> list[RejectedProposal]:
     return [
-        RejectedProposal(seq=stored.event.seq, step=body.step, call=body.call, tool=body.tool, why=_CAUSES[body.cause])
+        RejectedProposal(seq=stored.event.seq, step=body.step, call=body.call, tool=body.tool, why=CAUSES[body.cause])
         for stored in events
         if isinstance(body := stored.event.body, ProposalRejected)
     ]

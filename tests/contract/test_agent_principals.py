@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from control import (
     sponsor_gone,
     state_of,
 )
-from control.records import Switch
+from control.switch_records import Switch
 from core import (
     ActionKind,
     Actor,
@@ -71,7 +71,7 @@ CONTOSO = TenantRecord(
 TID = "11111111-1111-4111-8111-111111111111"
 START = datetime(2026, 11, 26, tzinfo=UTC)
 SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True)
-SUPPORT = AGENTS["support"].facts(CONTOSO.id)
+SUPPORT = replace(AGENTS["support"].facts(CONTOSO.id), claims=())
 
 
 @dataclass

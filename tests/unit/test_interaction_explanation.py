@@ -20,10 +20,11 @@ from interaction_samples import (
     resolved,
 )
 
-from control import AgentManifest
+from control import AgentManifest, Prompt
 from core import Effect, Label, Lane, Origin, PrincipalId, TenantContext
 from core.bodies import ModelFinished, ProposalRejected, RunEnded, RunOpened, ToolFinished
 from core.parts import Proposal, RunKind, RunState, Usage, Versions
+from interaction.alternatives import alternatives_of
 from interaction.approval_view import ApprovalView, view_approval
 from interaction.decisions import decisions_of
 from interaction.explanation import PlainWords, story_of
@@ -302,3 +303,43 @@ async def test_nobody_may_decide_what_they_asked_for_nor_what_has_expired() -> N
     assert own.may_not_because == "You asked for this yourself; a colleague must decide it."
     assert not own.may_decide
     assert (late.status, late.may_decide) == ("expired", False)
+
+
+# Alternatives that were refused.
+
+
+async def _alternatives(tale: Tale) -> list[tuple[str, str, list[str]]]:
+    decisions = await decisions_of(tale.events, tale.fetch, REGISTRY)
+    return [(one.what, one.why, one.policies) for one in alternatives_of(decisions, tale.events)]
+
+
+async def test_whoever_decides_reads_what_a_rule_or_a_person_refused_and_what_was_no_action() -> None:
+    pays = "Pays 12.50 back for order A-1."
+    by_rule = await _alternatives(proposed(asked(), Lane.NEVER, "Never this much."))
+    assert [(what, why) for what, why, _ in by_rule] == [(pays, "Never this much.")]
+    assert by_rule[0][2], "and which rule"
+    said_no = resolved(parked(asked()), BEN, approved=False)
+    assert await _alternatives(said_no) == [(pays, "A person said no.", [])]
+    (made_up,) = await _alternatives(rejected("unknown", "unknown_tool"))
+    assert made_up[0] == "An action that it does not have."
+    assert await _alternatives(answered(resolved(parked(asked()), BEN))) == [], "what was done is no alternative"
+
+
+async def test_an_approver_reads_what_else_the_agent_wanted_and_was_not_let() -> None:
+    tale = parked(proposed(asked(), Lane.NEVER, "Never this much."))
+    view = await _view(_record(tale), tale, BEN)
+    assert [one.why for one in view.alternatives] == ["Never this much."]
+
+
+async def test_nobody_whom_a_run_affects_is_told_the_agent_s_prompt_or_a_number_that_looks_like_certainty() -> None:
+    agent = AgentManifest.model_construct(
+        title="Helper", objection="Write to us.", system=Prompt(file="system.md", text="SECRET-PROMPT", sha256="0")
+    )
+    tale = answered(resolved(parked(asked()), BEN))
+    plain = await _plain(tale, {"helper": agent})
+    view = await view_run(tale.events, tale.fetch, named, ANNA)
+    assert view.answer
+    told = f"{plain.model_dump_json()} {view.answer.grounding.says}"
+    assert "SECRET-PROMPT" not in told
+    assert plain.objection == "Write to us."
+    assert not [word for word in ("%", "confidence", "probab", "certain", "score") if word in told.lower()]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from control.callers import ControlServices, publisher, services
-from control.records import SwitchesRecord
+from control.switch_records import SwitchesRecord
 from core import TenantContext
 from web import problem_responses
 

@@ -11,6 +11,7 @@ from core import RunId, TenantContext
 from core.errors import Defect
 from core.events import Stored
 from data import RawEvent, TenantData, Verdict, covering, export_of, read_raw, tree_of
+from interaction.alternatives import alternatives_of
 from interaction.answers import Told, answer, described, download, problems
 from interaction.authority import Me
 from interaction.dependencies import Deps, InteractionDependencies
@@ -132,6 +133,7 @@ async def explained(me: TenantContext, deps: InteractionDependencies, events: Se
         plain=in_plain_words(story),
         decisions=list(story.decisions),
         rejected=list(story.rejected),
+        alternatives=alternatives_of(story.decisions, events),
         sources=list(story.sources),
     )
 
