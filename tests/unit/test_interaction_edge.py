@@ -67,6 +67,9 @@ class Members(Directory):
     async def resolve(self, token: VerifiedToken, *, correlation: str) -> TenantContext:
         return MEMBERS[token.object_id]
 
+    async def is_active(self, tenant: TenantId) -> bool:
+        return True
+
 
 @dataclass
 class Access(AccessLog):
@@ -177,7 +180,7 @@ class Edge:
                 agents={"helper": AgentManifest.model_construct(name="helper")},
                 orchestration=self.peer,
                 control=self.peer,
-                webhooks=cast("Transport", None),
+                webhooks=cast("Transport", None),  # nobody here is the marketplace
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 registry=REGISTRY,
                 eraser=cast("Eraser", None),  # nobody here erases anything

@@ -174,7 +174,7 @@ async def _marketplace(settings: Settings, folder: Path) -> AsyncGenerator[ASGIA
             authorize=authorize,
             catalogue=marketplace.load_catalogue(settings.root / OFFER),
             folder=folder / "marketplace",
-            webhook=f"{settings.public_url}/marketplace/webhook",
+            webhook=f"{settings.public_url}/v1/marketplace/webhook",
             landing=f"{settings.public_url}/marketplace",
             token=lambda: tokens.token(f"{settings.marketplace_client_id}/.default"),
             session=session,
