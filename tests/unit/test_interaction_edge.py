@@ -25,7 +25,7 @@ from control import (
     Switches,
     load_governance,
 )
-from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
+from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, TenantId, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
 from data import NAME_KEY, NameKey, Page, RawEvent, Store, Versioned, verify_one
@@ -38,6 +38,7 @@ PLENTY = Rate(1000, 1000)
 MEMBERS = {"anna": ANNA, "ben": BEN, "olga": member("olga", Role.OWNER), "eve": member("eve", Role.AUDITOR)}
 FOR_ANYBODY = {
     *("/healthz", "/readyz", "/static/{version}/{name}"),
+    *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook"),
     *("/sign-in", "/signed-in", "/sign-out", "/signed-out"),
 }
 PIECES = (b"event: delta\ndata: {}\n\n", b"event: run_ended\nid: 2\nda", b"ta: {}\n\n")

@@ -168,7 +168,7 @@ async def _marketplace(settings: Settings, folder: Path) -> AsyncGenerator[ASGIA
         async def authorize(token: str) -> None:
             verified = await validator.verify(token)
             if (verified.tenant_id, verified.app_id) != (settings.marketplace_tenant, settings.marketplace_client_id):
-                raise Forbidden("This is not the application that the offer names.", code="Forbidden")
+                raise Forbidden("This is not the application that the offer names.", code="access.not_a_peer")
 
         yield marketplace.create_app(
             authorize=authorize,
