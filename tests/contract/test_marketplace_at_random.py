@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from emulators.marketplace.fulfillment import Fulfillment
 from marketplace_world import CATALOGUE, INES, START
 
 PAT = "pat@personal.example"
+Fate = Literal["fine", "down", "lost", "dies", "dies after"]
 ACTS = ("activate", "plan", "suspend", "reinstate", "renew", "cancel", "settle")
 
 
@@ -37,7 +38,7 @@ class Truth:
 
     state: State
     clock: MovableClock
-    script: list[Literal["fine", "down", "lost", "dies", "dies after"]] = field(default_factory=list)
+    script: list[Fate] = field(default_factory=list["Fate"])
 
     @property
     def rules(self) -> Fulfillment:
@@ -171,7 +172,7 @@ async def _walk(folder: Path, taken: list[tuple[str, object, int]]) -> None:
                 desk = ours.start()
             except MandateError:
                 pass
-            truth.script.clear()
+            truth.script = []
         clock.time += timedelta(hours=1)
         await desk.do_due()
         await desk.reconcile()
@@ -187,10 +188,10 @@ async def _step(truth: Truth, desk: Desk, kind: str, what: object, number: int) 
             for _ in range(number):
                 await desk.take(Notice(id=told.id, subscription_id=told.subscription_id, action=told.action))
         case "work", list():
-            truth.script = [fate for fate in what]  # noqa: C416 - a copy of a list whose type is not known
+            truth.script = cast("list[Fate]", what)
             await desk.do_due()
         case "reconcile", list():
-            truth.script = [fate for fate in what]  # noqa: C416 - the same
+            truth.script = cast("list[Fate]", what)
             await desk.reconcile()
         case _:
             pass

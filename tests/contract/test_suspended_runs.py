@@ -23,7 +23,7 @@ async def test_a_run_under_way_makes_no_further_call_once_its_tenant_is_suspende
         suspended.add(TENANT)  # while the model thinks
         return follow(LOOK_UP, request)
 
-    seeds = {TENANT: BackofficeSeed(customers=[], orders=[], tickets=[])}
+    seeds: dict[str, BackofficeSeed] = {TENANT: BackofficeSeed(customers=[], orders=[], tickets=[])}
     async with (
         open_office(tmp_path / "office", seeds) as office,
         open_world(store, office, not_entitled=suspended) as world,
@@ -42,7 +42,7 @@ async def test_a_run_under_way_makes_no_further_call_once_its_tenant_is_suspende
 
 
 async def test_a_tenant_that_is_not_active_has_no_run_that_calls_a_model(store: Store, tmp_path: Path) -> None:
-    seeds = {TENANT: BackofficeSeed(customers=[], orders=[], tickets=[])}
+    seeds: dict[str, BackofficeSeed] = {TENANT: BackofficeSeed(customers=[], orders=[], tickets=[])}
     async with (
         open_office(tmp_path / "office", seeds) as office,
         open_world(store, office, not_entitled={TENANT}) as world,
