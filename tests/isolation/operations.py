@@ -63,6 +63,8 @@ NO_IDS = {
     "stamp": "a deployment",
     "tid": "of Entra, in an endpoint for the publisher alone",
     "oid": "of Entra, in an endpoint for the publisher alone",
+    "token": "of the marketplace's, which the edge alone may bring",
+    "secret": "of somebody on the landing page, which the edge alone may bring",
     "title": "a person's words",
     "confirm": "what a person types again, to be sure",
     "policy": "a rule's name, which is looked for in the caller's own log",

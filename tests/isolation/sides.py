@@ -26,6 +26,10 @@ OPEN = {
     "GET /signed-in",
     "GET /signed-out",
     "POST /sign-out",
+    "GET /marketplace",
+    "GET /marketplace/landing",
+    "POST /marketplace/landing",
+    "POST /v1/marketplace/webhook",
     "GET /static/{version}/{name}",
 }
 """What anybody may ask for: no tenant has a part in it."""

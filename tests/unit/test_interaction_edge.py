@@ -25,7 +25,7 @@ from control import (
     Switches,
     load_governance,
 )
-from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, derived_id
+from core import KEY_BYTES, Actor, Names, Role, RunId, TenantContext, TenantId, derived_id
 from core.errors import MandateError, NotFound, Unauthenticated, Unavailable
 from core.events import Stored
 from data import NAME_KEY, NameKey, Page, RawEvent, Store, Versioned, verify_one
@@ -38,6 +38,7 @@ PLENTY = Rate(1000, 1000)
 MEMBERS = {"anna": ANNA, "ben": BEN, "olga": member("olga", Role.OWNER), "eve": member("eve", Role.AUDITOR)}
 FOR_ANYBODY = {
     *("/healthz", "/readyz", "/static/{version}/{name}"),
+    *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook"),
     *("/sign-in", "/signed-in", "/sign-out", "/signed-out"),
 }
 PIECES = (b"event: delta\ndata: {}\n\n", b"event: run_ended\nid: 2\nda", b"ta: {}\n\n")
@@ -66,6 +67,9 @@ class Members(Directory):
 
     async def resolve(self, token: VerifiedToken, *, correlation: str) -> TenantContext:
         return MEMBERS[token.object_id]
+
+    async def is_active(self, tenant: TenantId) -> bool:
+        return True
 
 
 @dataclass
@@ -177,7 +181,7 @@ class Edge:
                 agents={"helper": AgentManifest.model_construct(name="helper")},
                 orchestration=self.peer,
                 control=self.peer,
-                webhooks=cast("Transport", None),
+                webhooks=cast("Transport", None),  # nobody here is the marketplace
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 registry=REGISTRY,
                 eraser=cast("Eraser", None),  # nobody here erases anything

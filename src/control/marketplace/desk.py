@@ -102,7 +102,8 @@ class Desk:
     async def _mended(self, truth: Subscription) -> bool:
         """Ask for each that differs once more, by itself: the list may be older than what we know."""
         before = await self._subscriptions.find(truth.id)
-        if before and _agrees(before, truth) and _is_settled(before):
+        if before and _agrees(before, truth):
+            await self._subscriptions.carry_on(before)  # whoever wrote it may have died before the tenant knew
             return False
         after = await self._subscriptions.refresh(truth.id, "reconciled")
         return before is None or before.history != after.history
@@ -172,11 +173,6 @@ class Desk:
             return False
         now = await self._marketplace.operation(operation.subscription_id, operation.id)
         return now.status == "InProgress"
-
-
-def _is_settled(record: SubscriptionRecord) -> bool:
-    """Return whether nothing is left to do for its tenant."""
-    return record.onboarding in ("done", "erased") or record.status in ("PendingFulfillmentStart", "Unsubscribed")
 
 
 def _agrees(record: SubscriptionRecord, truth: Subscription) -> bool:

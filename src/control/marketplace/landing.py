@@ -51,6 +51,7 @@ class Landings:
                 code="access.not_the_buyer",
             )
         await self._subscriptions.refresh(truth.id, "landed")
+        await self.forget_old()
         secret = secrets.token_urlsafe(32)
         until = timestamp(self._clock.now() + LASTS)
         record = LandingRecord(subscription=truth.id, is_beneficiary=is_beneficiary, until=until)

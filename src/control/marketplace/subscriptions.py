@@ -93,7 +93,7 @@ class Subscriptions:
                 if known is None or record.history != known.history:
                     publisher = contexts.publisher("marketplace")
                     await self._access.admin(publisher, record.kind, subscription, str(len(record.history)))
-            return await self._provision(record)
+            return await self.carry_on(record)
         raise Conflict("Too many change this subscription at once; try again in a moment.", retry_after=1)
 
     async def expire(self, record: SubscriptionRecord) -> None:
@@ -105,7 +105,7 @@ class Subscriptions:
             await self._erasures.request(record.tenant, "tenant", record.tenant, actor, reason="contract_over")
         await self._mark(record.id, onboarding="erased")
 
-    async def _provision(self, record: SubscriptionRecord) -> SubscriptionRecord:
+    async def carry_on(self, record: SubscriptionRecord) -> SubscriptionRecord:
         """Take the tenant on, or go on where that was cut short, or tell it what its subscription is now."""
         match record.onboarding:
             case "none" if record.status == "Subscribed":

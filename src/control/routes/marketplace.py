@@ -103,7 +103,7 @@ class Reconciled(BaseModel):
     drifted: int
 
 
-@router.post("/marketplace/webhook", responses=problem_responses(401, 403, 404, 413, 503))
+@router.post("/v1/marketplace/webhook", responses=problem_responses(401, 403, 404, 413, 503))
 async def webhook(request: Request, sold: Sold, deps: Services) -> Response:
     """Take what the marketplace tells; the work is done after. The marketplace only.
 
@@ -113,7 +113,7 @@ async def webhook(request: Request, sold: Sold, deps: Services) -> Response:
     try:
         await sold.callers.check(bearer_token(request.headers.get("authorization")))
     except (Unauthenticated, Forbidden) as error:
-        await deps.access.refused(None, error.code, "POST /marketplace/webhook", NOBODY)
+        await deps.access.refused(None, error.code, "POST /v1/marketplace/webhook", NOBODY)
         raise
     try:
         notice = Notice.model_validate_json(await request.body())

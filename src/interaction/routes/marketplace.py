@@ -11,7 +11,7 @@ from web import PeerRequest, problem_responses
 
 router = APIRouter(tags=["marketplace"])
 
-WEBHOOK = "/marketplace/webhook"
+WEBHOOK = "/v1/marketplace/webhook"
 _SECONDS = 8.0
 """The marketplace takes a change for accepted after ten."""
 

@@ -86,7 +86,7 @@ async def nobody_pretends(story: Story) -> str:
     told = {"id": story.note("subscription"), "subscriptionId": story.note("subscription"), "action": "Unsubscribe"}
     for token in ("", "nonsense", (await _ines(story)).token):
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        url = f"{story.url}/marketplace/webhook"
+        url = f"{story.url}/v1/marketplace/webhook"
         async with story.session.post(url, data=orjson.dumps(told), headers=headers) as response:
             expect(response.status == HTTPStatus.UNAUTHORIZED, f"answered {response.status}")
     known = await _known(story)

@@ -168,13 +168,13 @@ async def _marketplace(settings: Settings, folder: Path) -> AsyncGenerator[ASGIA
         async def authorize(token: str) -> None:
             verified = await validator.verify(token)
             if (verified.tenant_id, verified.app_id) != (settings.marketplace_tenant, settings.marketplace_client_id):
-                raise Forbidden("This is not the application that the offer names.", code="Forbidden")
+                raise Forbidden("This is not the application that the offer names.", code="access.not_a_peer")
 
         yield marketplace.create_app(
             authorize=authorize,
             catalogue=marketplace.load_catalogue(settings.root / OFFER),
             folder=folder / "marketplace",
-            webhook=f"{settings.public_url}/marketplace/webhook",
+            webhook=f"{settings.public_url}/v1/marketplace/webhook",
             landing=f"{settings.public_url}/marketplace",
             token=lambda: tokens.token(f"{settings.marketplace_client_id}/.default"),
             session=session,
