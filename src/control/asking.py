@@ -34,7 +34,7 @@ class AgentFacts:
         purpose: the manifest's one word for what it is for.
         claims: what the publisher claims of it.
         valid_until: when this version ends, whoever sponsors it.
-        takes_back: tools among `tools` that undo what another did, and which: they are its sponsor's to allow as that is.
+        takes_back: of `tools` those that undo what another did, and which: where that is allowed, so are they.
     """
 
     name: str = ""

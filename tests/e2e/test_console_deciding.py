@@ -1,5 +1,6 @@
 """Several people decide, deputies, how people decide, and taking back: in a real browser."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,26 @@ async def test_a_refund_is_taken_back_from_the_page_of_the_run(console: Console,
     await page.goto(f"/runs/{run.run}")
     await says(page, "Taken back")
     await shown(page, "taken-back")
+
+
+async def test_a_flagged_answer_is_a_case_for_evaluation(client: SignIn) -> None:
+    sander, greta = await client(SANDER), await client(GRETA)
+    asked: Json = {"agent": "support", "message": "How long does a customer have to send something back?"}
+    run = Run.model_validate(await sander.post("/v1/runs", asked))
+    await sander.post(f"/v1/runs/{run.run}/flags", {"kind": "wrong", "reason": "It is longer in winter."})
+    async with asyncio.timeout(15):
+        while not (found := [one for one in await cases(greta) if one["run"] == run.run]):  # noqa: ASYNC110 - another process's list
+            await asyncio.sleep(0.2)
+    (case,) = found
+    assert (case["asked"], case["wrong"], case["kind"]) == (asked["message"], "It is longer in winter.", "wrong")
+    assert case["version"].startswith("support@")
+    assert case["answer"]
+    assert any(source["cited"] for source in case["sources"])
+    assert (await sander.ask("GET", "/v1/flags/cases")).status == 403
+
+
+async def cases(client: Any) -> Any:
+    return (await client.get("/v1/flags/cases"))["items"]
 
 
 async def test_an_approver_names_a_deputy_and_ends_it(console: Console) -> None:
