@@ -33,6 +33,7 @@ from control import (
 from control.records import Amount
 from core import (
     ApprovalId,
+    Clock,
     Confidentiality,
     Content,
     ContentClass,
@@ -194,7 +195,9 @@ class Office:
 
 
 @asynccontextmanager
-async def open_office(folder: Path, seeds: Mapping[str, BackofficeSeed]) -> AsyncGenerator[Office]:
+async def open_office(
+    folder: Path, seeds: Mapping[str, BackofficeSeed], clock: Clock = CLOCK
+) -> AsyncGenerator[Office]:
     """Serve a back office of these tenants in this process."""
 
     async def authorize(token: str) -> None:
@@ -202,7 +205,7 @@ async def open_office(folder: Path, seeds: Mapping[str, BackofficeSeed]) -> Asyn
             raise Unauthenticated("The token is not known.")
 
     office = Office(folder)
-    app = create_app(authorize=authorize, folder=folder, seeds=seeds, pages=office.pages)
+    app = create_app(authorize=authorize, folder=folder, seeds=seeds, pages=office.pages, clock=clock)
     server = uvicorn.Server(uvicorn.Config(office.counted(app), port=0, log_config=None, lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for

@@ -34,6 +34,7 @@ class AgentFacts:
         purpose: the manifest's one word for what it is for.
         claims: what the publisher claims of it.
         valid_until: when this version ends, whoever sponsors it.
+        takes_back: of `tools` those that undo what another did, and which: where that is allowed, so are they.
     """
 
     name: str = ""
@@ -46,12 +47,13 @@ class AgentFacts:
     collections: frozenset[str] = frozenset()
     confidentiality_ceiling: Confidentiality = Confidentiality.RESTRICTED
     claims: tuple[Claim, ...] = ()
+    takes_back: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def within(self, scope: AgentScope) -> "AgentFacts":
         """Return the same agent with no more than both it and `scope` have."""
         return replace(
             self,
-            tools=self.tools & scope.tools,
+            tools=frozenset(tool for tool in self.tools if self.takes_back.get(tool, tool) in scope.tools),
             effects=self.effects & scope.effects,
             collections=self.collections & scope.collections,
             confidentiality_ceiling=min(

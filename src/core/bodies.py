@@ -18,6 +18,7 @@ from core.parts import (
     Proposal,
     RunKind,
     RunState,
+    Undoes,
     Usage,
     Versions,
 )
@@ -39,6 +40,8 @@ class RunOpened(Part):
     conversation: ConversationId | None = None
     replaces: RunId | None = None
     """The turn whose place this one takes in the conversation: asked again, or in other words."""
+    undoes: Undoes | None = None
+    """Where a person has an effect taken back: there is no model in it, and `message` says why."""
     message: ContentRef | None = None
     quoted: ContentRef | None = None
     """What a client program sent along as the conversation so far: untrusted text, and nobody's words."""

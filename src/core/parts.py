@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from core.ids import DocumentId
+from core.ids import DocumentId, RunId
 from core.labels import Label
 
 
@@ -87,6 +87,15 @@ class PassageUse(Part):
     rank_vector: int
     rank_text: int
     similarity: int = 0
+
+
+class Undoes(Part):
+    """What a run takes back by `tool`: what `did` had done in another run, of which that one's event `seq` tells."""
+
+    run: RunId
+    seq: int
+    did: str
+    tool: str
 
 
 class Proposal(Part):

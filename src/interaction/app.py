@@ -23,6 +23,7 @@ from interaction.routes import (
     deputies,
     document_care,
     documents,
+    effects,
     erasures,
     evidence,
     evidence_log,
@@ -49,7 +50,8 @@ from web import create_service
 MAX_BODY_BYTES = 1_000_000
 
 _RESOURCES = (
-    *(people, agents, agent_identity, runs, run_evidence, conversations, collections, documents, document_care),
+    *(people, agents, agent_identity, runs, run_evidence, effects, conversations),
+    *(collections, documents, document_care),
     *(passages, search, deputies, deciding, approvals, flags, usage, erasures, holds, inventory, data_export),
     *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
     *(openai_chat, openai_responses, marketplace),

@@ -108,7 +108,7 @@ async def view_approval(
         tool=record.tool,
         effect=record.effect,
         consequence=consequence,
-        then=consequences_of(record, consequence, reversible=tool is not None and tool.reversible),
+        then=consequences_of(record, consequence, tool),
         arguments=decision.arguments,
         argument_labels=decision.argument_labels,
         argument_origins=decision.argument_origins,

@@ -98,6 +98,7 @@ class Story:
     agent: AgentManifest | None
     opened_at: str
     message: str | None
+    undoes: bool
     state: RunState
     code: str
     usage: Usage
@@ -145,6 +146,7 @@ async def story_of(
         agent=agents.get(progress.run.agent),
         opened_at=events[0].event.at,
         message=await message_text(progress, fetch),
+        undoes=progress.run.undoes is not None,
         state=state_of(progress),
         code=progress.ended.code if progress.ended else "",
         usage=progress.usage,

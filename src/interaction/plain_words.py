@@ -48,6 +48,8 @@ _CAUSES = {
     "model.unavailable": "The AI model did not answer.",
     "model.timeout": "The AI model took too long.",
     "model.interrupted": "The AI model broke off again and again.",
+    "undo.failed": "It could not be taken back.",
+    "undo.refused": "The rules, or a person with the right to decide, did not let it be taken back.",
     "run.restarted": "The service was restarted meanwhile.",
 }
 
@@ -84,7 +86,7 @@ def in_plain_words(story: Story) -> PlainWords:
     return PlainWords(
         asked=_asked(story),
         looked_at=_looked_at(story),
-        decided=" ".join(_decided(same) for same in tools) or _nothing_decided(story),
+        decided=" ".join(_decided(same, story) for same in tools) or _nothing_decided(story),
         done=" ".join([*(_done(tools) or [_nothing_done(story)]), ending(story)]),
         not_done=" ".join(_not_done(story, tools)) or "Nothing that was proposed was turned down.",
         objection=story.agent.objection if story.agent else _NO_AGENT,
@@ -93,7 +95,7 @@ def in_plain_words(story: Story) -> PlainWords:
 
 def ending(story: Story) -> str:
     """Return the run's state in words, and the cause where there is one to tell."""
-    ends = _ENDS if story.agent_name else {**_ENDS, **_ENDS_WITHOUT_AGENT}
+    ends = _ENDS if story.agent_name and not story.undoes else {**_ENDS, **_ENDS_WITHOUT_AGENT}
     cause = _CAUSES.get(story.code, "")
     return f"{ends[story.state]} {cause}".rstrip()
 
@@ -130,6 +132,9 @@ def _by_action(decisions: Sequence[DecisionTold]) -> Iterable[Iterable[DecisionT
 def _asked(story: Story) -> str:
     if story.message is None:
         return _ASKED_WITHOUT_AGENT[story.kind].format(at=day_and_time(story.opened_at))
+    if story.undoes:
+        asked = "a member of the organisation asked to take back what an earlier run had done"
+        return f"On {day_and_time(story.opened_at)} {asked}: “{story.message}”"
     agent = f"the AI agent “{story.agent.title}”" if story.agent else "an AI agent"
     return f"On {day_and_time(story.opened_at)} a member of the organisation wrote to {agent}: “{story.message}”"
 
@@ -162,11 +167,12 @@ def _names(decision: DecisionTold, fact: str) -> tuple[str, ...]:
     return found if isinstance(found, tuple) else ()
 
 
-def _decided(same: Sequence[DecisionTold]) -> str:
+def _decided(same: Sequence[DecisionTold], story: Story) -> str:
     """Tell of one action: what it would do, what the rules said first, and what a person said then."""
     first, last = same[0], same[-1]
     what = first.consequence or f"Calls {first.target}."
-    told = f"The agent proposed: {what} {first.verdict}: {first.reason}"
+    proposed = "This was to be done" if story.undoes else "The agent proposed"
+    told = f"{proposed}: {what} {first.verdict}: {first.reason}"
     if last.lane is Lane.NEVER and last is not first:
         return f"{told} {_person(first.approval)} Then the rules forbade it: {last.reason}"
     return " ".join(part for part in (told, _person(last.approval)) if part)

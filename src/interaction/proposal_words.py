@@ -117,6 +117,13 @@ def _at(arguments: JsonValue, path: str) -> JsonValue:
     return value
 
 
+def _undo(tool: Tool | None, *, reversible: bool) -> str:
+    said = "It can be undone." if reversible else "The agent cannot undo it."
+    if tool and tool.undone_by:
+        return f"{said} Until {tool.undone_by.until}, a person can have it taken back."
+    return said if reversible else "It cannot be undone."
+
+
 def _if_approved(record: ApprovalRecord, consequence: str) -> str:
     missing = record.approvers - len(record.given) - 1
     if missing <= 0:
@@ -125,12 +132,13 @@ def _if_approved(record: ApprovalRecord, consequence: str) -> str:
     return f"Nothing yet: {others} to approve it too. Then: {consequence}"
 
 
-def consequences_of(record: ApprovalRecord, consequence: str, *, reversible: bool) -> Consequences:
+def consequences_of(record: ApprovalRecord, consequence: str, tool: Tool | None) -> Consequences:
+    reversible = tool is not None and tool.reversible
     return Consequences(
         effect=_EFFECTS[record.effect],
         if_approved=_if_approved(record, consequence),
         if_denied="It is not done. The agent goes on without it, and the person who asked reads your reason.",
         if_nobody_decides=f"It is not done. On {day_and_time(record.expires_at)} the agent goes on without it.",
         reversible=reversible,
-        undo="It can be undone." if reversible else "It cannot be undone.",
+        undo=_undo(tool, reversible=reversible),
     )

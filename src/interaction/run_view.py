@@ -8,7 +8,7 @@ from core import ApprovalId, ConversationId, DocumentId, Effect, Label, RunId, T
 from core.bodies import AnswerGiven
 from core.errors import NotFound
 from core.events import Stored
-from core.parts import FlagKind, Limits, RunKind, RunState, Usage, Versions
+from core.parts import FlagKind, Limits, RunKind, RunState, Undoes, Usage, Versions
 from data import TenantData, read_run
 from interaction.answers import Told
 from interaction.grounding import Grounding, grounding_of
@@ -61,6 +61,7 @@ class RunView(Told):
         requester: pseudonym of who asked.
         requester_name: their name, null where it is not known any more.
         replaces: the turn whose place this one took, null if none.
+        undoes: the effect of another run that this one takes back, null if none; `message` is then why.
         message: what they asked; null for a run that is no turn with an agent.
         pending_approval: what a colleague must decide before it goes on.
         events: how many there are; what to give as `after` to follow it from here.
@@ -75,6 +76,7 @@ class RunView(Told):
     requester_name: str | None
     conversation: ConversationId | None
     replaces: RunId | None
+    undoes: Undoes | None
     opened_at: str
     ended_at: str | None
     message: str | None
@@ -105,6 +107,7 @@ async def view_run(events: Sequence[Stored], fetch: Fetch, name: NameOf, reader:
         requester_name=await name(first.actor.id),
         conversation=progress.run.conversation,
         replaces=progress.run.replaces,
+        undoes=progress.run.undoes,
         opened_at=first.at,
         ended_at=timestamp(progress.ended_at) if progress.ended_at else None,
         message=await message_text(progress, fetch),

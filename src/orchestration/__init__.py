@@ -38,6 +38,7 @@ from orchestration.streaming import fetcher
 from orchestration.sweeping import Sweeper
 from orchestration.telling import telling
 from orchestration.turn import Services
+from orchestration.undoing import Attempt, Done, attempts_at, effects_of, may_undo, why_not
 
 __all__ = [
     "ANYTHING",
@@ -52,6 +53,7 @@ __all__ = [
     "WITHHELD",
     "Access",
     "ApprovalRecord",
+    "Attempt",
     "Carriers",
     "Checkpointer",
     "Claims",
@@ -60,6 +62,7 @@ __all__ = [
     "DataStore",
     "DeputyRecord",
     "DocumentRecord",
+    "Done",
     "Eraser",
     "Exporting",
     "Fetch",
@@ -82,10 +85,12 @@ __all__ = [
     "access_of",
     "answer_text",
     "archive",
+    "attempts_at",
     "create_app",
     "delete_conversation",
     "deputies_of",
     "deputy_named_by",
+    "effects_of",
     "fetcher",
     "flag_answer",
     "flags_of",
@@ -93,6 +98,7 @@ __all__ = [
     "holds_of",
     "in_the_way",
     "markers_in",
+    "may_undo",
     "name_deputy",
     "parse_model_message",
     "place_in",
@@ -106,4 +112,5 @@ __all__ = [
     "set_hold",
     "shown_passages",
     "telling",
+    "why_not",
 ]

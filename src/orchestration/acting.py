@@ -18,6 +18,7 @@ from core import (
     Facts,
     Label,
     Lane,
+    Origin,
     Permit,
     derived_id,
     timestamp,
@@ -25,12 +26,13 @@ from core import (
 from core.bodies import ApprovalRequested, Body, ProposalRejected, RunParked, ToolFinished
 from core.errors import MandateError, Unprocessable
 from orchestration import approvals
-from orchestration.conversation import parse_model_message, transcribe
+from orchestration.conversation import Transcript, parse_model_message, transcribe
 from orchestration.guarding import of_arguments
 from orchestration.labelling import Traced, flow, joined, label_arguments
 from orchestration.records import ApprovalRecord
-from orchestration.state import ProposalState
+from orchestration.state import ProposalState, message_of
 from orchestration.turn import Turn
+from orchestration.undoing import arguments_for
 from telemetry import span
 from tools import Arguments, Caller, Failed, Ok, Tool, ToolOutcome, Unknown, idempotency_key
 
@@ -58,19 +60,19 @@ async def act(turn: Turn, proposal: ProposalState) -> None:
         return
     approved = await _approved(turn, attempt)
     stored = approved.arguments if approved else _store(turn, attempt.arguments)
-    transcript = await transcribe(turn)
-    sources = transcript.sources
-    traced = label_arguments(attempt.arguments.leaves(), sources)
+    traced, transcript = await _read(turn, attempt)
     facts = {
         **await _own_facts(turn, attempt),
-        **flow(attempt.tool, traced, sources),
+        **flow(attempt.tool, traced, transcript.sources),
         **of_arguments(attempt.arguments.values),
     }
     (verdict,) = await turn.services.gate.authorize(
         turn.writer,
         turn.actor,
         [_request(attempt, stored, approved, traced, facts)],
-        situation=await turn.situation(sources.label, await turn.watch.checked(turn.context, transcript.texts)),
+        situation=await turn.situation(
+            transcript.sources.label, await turn.watch.checked(turn.context, transcript.texts)
+        ),
         following=lambda rulings: _parked(turn, attempt, stored, rulings[0]),
     )
     turn.note()
@@ -102,7 +104,23 @@ async def _attempt(turn: Turn, proposal: ProposalState) -> _Attempt | Literal["u
         return "invalid_arguments"
 
 
+async def _read(turn: Turn, attempt: _Attempt) -> tuple[dict[str, Traced], Transcript]:
+    """Return where each value came from, and all that it may have come from."""
+    leaves, undoes = attempt.arguments.leaves(), turn.progress.run.undoes
+    if undoes is None:
+        transcript = await transcribe(turn)
+        return label_arguments(leaves, transcript.sources), transcript
+    _, label = await arguments_for(turn.data, turn.services.registry, undoes)
+    transcript = Transcript()
+    transcript.user((await turn.content(message_of(turn.progress))).decode())
+    transcript.sources.records.append(({}, label))
+    return {path: Traced(label, Origin.RECORD) for path in leaves}, transcript
+
+
 async def _raw_arguments(turn: Turn, proposal: ProposalState) -> str:
+    if undoes := turn.progress.run.undoes:
+        arguments, _ = await arguments_for(turn.data, turn.services.registry, undoes)
+        return arguments.decode()
     model = next(m for m in turn.progress.models if m.step == proposal.step)
     assert model.message is not None
     _, calls = parse_model_message(await turn.content(model.message))

@@ -3,6 +3,7 @@
 POST /internal/runs                           open a turn, and stream it or wait for it
 GET  /internal/runs/{run}/events              follow a run
 POST /internal/runs/{run}/cancel
+POST /internal/runs/{run}/effects/{seq}/undo  take back what a run has done
 POST /internal/approvals/{approval}/decision
 POST /internal/documents                      take a text in
 POST /internal/documents/file                 read a file, and take it in
@@ -44,6 +45,7 @@ from orchestration.sealing import Sealer
 from orchestration.searching import SearchRequest, search
 from orchestration.sweeping import Sweeper
 from orchestration.turn import Services
+from orchestration.undoing import UndoRequest
 from reading import cleaned
 from telemetry import extract
 from web import EventStreamResponse, create_service
@@ -90,6 +92,10 @@ class StartBody(_Body):
 
 class DecisionBody(_Body):
     approve: bool
+    reason: str = Field(min_length=1)
+
+
+class UndoBody(_Body):
     reason: str = Field(min_length=1)
 
 
@@ -183,6 +189,15 @@ async def cancel(run: RunId, call: Call, runs: TheRuns) -> None:
 async def end_all(agent: str, call: Call, runs: TheRuns) -> None:
     """End all runs of an agent that was revoked."""
     await runs.end_all(call.context, agent)
+
+
+@router.post("/runs/{run}/effects/{seq}/undo")
+async def undo(run: RunId, seq: int, body: UndoBody, call: Call, runs: TheRuns) -> Response:
+    """Answer with the run that takes it back, once that has ended or waits for a person."""
+    undoing = await runs.undo(call.context, UndoRequest(run, seq, body.reason), call.nonce)
+    async for _ in runs.follow(call.context, undoing, after=0, until_parked=True, seconds=STREAM_SECONDS):
+        pass
+    return Response(orjson.dumps({"run": undoing}), media_type="application/json")
 
 
 @router.post("/approvals/{approval}/decision", status_code=204)

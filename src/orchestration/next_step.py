@@ -82,8 +82,19 @@ def next_step(progress: Progress, now: datetime, effect_of: Callable[[str], Effe
         return End(RunState.LIMIT_REACHED, "limit.seconds")
     if pending:
         return Act(pending)
+    if progress.run.undoes:
+        return _undone(progress.proposals[0])
     if progress.run.use_knowledge and progress.retrieved is None:
         return Retrieve()
     if progress.models and not progress.models[-1].proposals:
         return Reply(progress.models[-1])
     return CallModel(progress.step + 1)
+
+
+def _undone(proposal: ProposalState) -> End:
+    """Return how a run ends that had one thing to do, which was to take another back."""
+    if proposal.finished is None:
+        return End(RunState.FAILED, "undo.failed") if proposal.rejected else End(RunState.REFUSED, "undo.refused")
+    if proposal.finished.outcome == "ok":
+        return End(RunState.COMPLETED, "")
+    return End(RunState.FAILED, "undo.failed")

@@ -20,7 +20,7 @@ from core import (
 )
 from core.bodies import RunOpened
 from core.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
-from core.parts import RunKind, RunState, Versions
+from core.parts import RunKind, RunState, Undoes, Versions
 from data import RunWriter, TenantData, read_run
 from orchestration.conversation_records import own_conversation
 from orchestration.quoting import Quoted, quoted_bytes
@@ -55,6 +55,7 @@ class Opening:
         payload: what the person sent; a retried request must send the same.
         quoted: what their program sent along with it, likewise.
         attachment: a file that came with it.
+        undoes: the effect that it takes back.
     """
 
     kind: RunKind
@@ -67,6 +68,7 @@ class Opening:
     conversation: ConversationId | None = None
     use_knowledge: bool = False
     replaces: RunId | None = None
+    undoes: Undoes | None = None
 
 
 async def open_turn(
@@ -134,6 +136,7 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
         agent=agent.name if agent else "",
         conversation=opening.conversation,
         replaces=opening.replaces,
+        undoes=opening.undoes,
         message=opening.payload.ref,
         quoted=opening.quoted.ref if opening.quoted else None,
         attachment=opening.attachment.ref if opening.attachment else None,

@@ -21,6 +21,7 @@ from orchestration.records import ApprovalRecord, CancellationRecord
 from orchestration.state import Progress, fold
 from orchestration.streaming import fetcher, stream_bytes
 from orchestration.turn import Services, Turn
+from orchestration.undoing import UndoRequest, open_undo
 from telemetry import log
 
 POLL_SECONDS = 1.0
@@ -114,6 +115,12 @@ class Runs:
         record = await approvals.decide(self._services, context, approval, verdict)
         await self._wake(context, record.run)
         return record
+
+    async def undo(self, context: TenantContext, request: UndoRequest, nonce: str) -> RunId:
+        """Open a run that takes an effect back, and carry it on; return its id. Raises as `open_undo` does."""
+        writer, reason = await open_undo(self._services, context, request, nonce)
+        self._carry(context, writer, known={reason.ref.id: reason.data}, alone=True)
+        return writer.run
 
     def index(self, writer: RunWriter) -> None:
         """Carry an ingestion that has begun; nobody waits for it."""

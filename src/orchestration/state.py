@@ -40,7 +40,7 @@ MAX_INTERRUPTIONS = 5
 
 @dataclass(slots=True)
 class ProposalState:
-    """An action that the model proposed, and how far it has come.
+    """An action that the model proposed, or that takes another back, and how far it has come.
 
     Attributes:
         given: approvals, of the several that it takes, since it was last asked for.
@@ -171,6 +171,8 @@ def apply(progress: Progress, event: Event) -> None:
         case RunOpened():
             progress.opened, progress.opened_at, progress.active_since = body, at, at
             progress.carrier = body.carrier
+            if body.undoes:
+                progress.proposals = [ProposalState(step=1, call=0, tool=body.undoes.tool)]
         case RunParked():
             _pause(progress, at)
             progress.state = RunState.PARKED

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from control import AgentFacts, AgentManifest, Budgets, Checked, Gate, Money, Situation, Used
 from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext, TenantId
@@ -104,8 +104,15 @@ class Turn:
 
     @property
     def actor(self) -> AgentFacts:
-        """Return the agent with all that it was given, as the gate is told of it."""
-        return self.agent.facts(self.context.tenant)
+        """Return the agent with all that it was given, as the gate is told of it.
+
+        Whoever was given a tool was given what takes its effects back: for a person to ask for, not for a model.
+        """
+        facts, undoes = self.agent.facts(self.context.tenant), self.progress.run.undoes
+        if undoes is None:
+            return facts
+        tools = [undoes.tool] if undoes.did in self.agent.tools else []
+        return replace(facts, tools=frozenset(tools), takes_back={undoes.tool: undoes.did})
 
     async def scope(self) -> AgentFacts:
         """Return the agent within what its sponsor lets it do: what it is offered, searches and is shown follow it."""

@@ -2,7 +2,7 @@
 
 from tools.arguments import MAX_ARGUMENT_BYTES, Arguments, Leaf
 from tools.caller import Caller, idempotency_key
-from tools.contract import Refusal, Tool, ToolCall, tool
+from tools.contract import Refusal, Tool, ToolCall, Undo, tool
 from tools.egress import Egress, EgressClient, EgressResponse, Method, Origin, open_session
 from tools.executor import MAX_RESULT_BYTES, Executor, Failed, Ok, ToolOutcome, Unknown
 from tools.registry import Offer, Registry
@@ -27,6 +27,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolOutcome",
+    "Undo",
     "Unknown",
     "idempotency_key",
     "open_session",

@@ -59,6 +59,27 @@ FactsOf: TypeAlias = Callable[[Mapping[str, Json]], Facts]
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """How the effect of a tool is taken back: by another tool, all of whose values stand in the record of the first.
+
+    Attributes:
+        tool: the one that takes it back. No model is offered it, unless an agent was given it too.
+        arguments: each of its parameters, and where the value is: `arguments.<name>` or `result.<field>`.
+        until: when it is too late, as the rest of a sentence that begins with "until".
+    """
+
+    tool: str
+    arguments: Mapping[str, str]
+    until: str
+
+    def of(self, arguments: Mapping[str, Json], result: Mapping[str, Json]) -> dict[str, Json]:
+        """Return the arguments that take back what was done with `arguments` and gave `result`."""
+        places = {"arguments": arguments, "result": result}
+        named = {parameter: place.partition(".") for parameter, place in self.arguments.items()}
+        return {parameter: places[where][name] for parameter, (where, _, name) in named.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """A tool as the rest of the product knows it. Made by the decorator `tool` only.
 
@@ -73,6 +94,7 @@ class Tool:
         prose: parameters that only people inside the organisation read, and nothing acts on.
         named: words by which a person asks for it.
         template: the sentence for the approver; `consequence` fills it in.
+        undone_by: how a person can have the effect taken back; None if nobody can from here.
     """
 
     name: str
@@ -87,6 +109,7 @@ class Tool:
     prose: frozenset[str]
     named: tuple[str, ...]
     template: str
+    undone_by: Undo | None
     _model: type[BaseModel] = field(repr=False)
     _function: Function = field(repr=False)
     _facts: FactsOf = field(repr=False)
@@ -99,6 +122,10 @@ class Tool:
         """
         parsed = parse(self._model, self.parameters, raw)
         return replace(parsed, money=amounts(self.template), prose=self.prose)
+
+    @property
+    def parameter_names(self) -> frozenset[str]:
+        return frozenset(self._model.model_fields)
 
     def facts(self, arguments: Arguments) -> Facts:
         """Return what policies may know of the arguments: numbers and enumerations, never content."""
@@ -155,6 +182,7 @@ def tool(
     egress: bool = False,
     prose: Collection[str] = (),
     named: Sequence[str] = (),
+    undone_by: Undo | None = None,
 ) -> Callable[[Function], Tool]:
     """Make a tool of an async function `(call: ToolCall, ...) -> Model | Refusal`.
 
@@ -170,6 +198,7 @@ def tool(
         egress: whether a read carries what it is given outwards; what is external always does.
         prose: parameters that only people inside the organisation read, such as the text of a ticket.
         named: words by which a person asks for it; where one stands in their message, the choice of it was theirs.
+        undone_by: how the effect is taken back.
 
     Raises:
         Defect: the signature, the docstring or the declaration breaks a rule of this folder.
@@ -183,6 +212,7 @@ def tool(
         _check_flow(name, effect, model, prose, outwards=outwards)
         check_template(consequence, model.model_fields)
         _check_results(function)
+        _check_undo(name, model, function, undone_by)
         return Tool(
             name=name,
             description=_description(function),
@@ -196,6 +226,7 @@ def tool(
             prose=frozenset(prose),
             named=tuple(named),
             template=consequence,
+            undone_by=undone_by,
             _model=model,
             _function=function,
             _facts=facts,
@@ -230,6 +261,17 @@ def _check_results(function: Function) -> None:
     for kind in get_args(returned) or (returned,):
         if kind is not Refusal:
             object_schema(kind, closed=False)
+
+
+def _check_undo(name: str, model: type[BaseModel], function: Function, undo: Undo | None) -> None:
+    if undo is None:
+        return
+    returned = get_type_hints(function)["return"]
+    kinds: list[type[BaseModel]] = [kind for kind in get_args(returned) or (returned,) if kind is not Refusal]
+    known = {f"arguments.{parameter}" for parameter in model.model_fields}
+    known |= {f"result.{name}" for name in kinds[0].model_fields if all(name in kind.model_fields for kind in kinds)}
+    if undo.tool == name or not undo.until or not known.issuperset(undo.arguments.values()):
+        raise Defect(f"Tool {name} cannot be undone by itself, or from what it has not.", code="defect.tool")
 
 
 def _description(function: Function) -> str:

@@ -18,7 +18,7 @@ class Offer:
 
 
 class Registry:
-    """Raises `Defect` if two tools have one name."""
+    """Raises `Defect` if two tools have one name, or one is undone by what there is not, or in another form."""
 
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._tools: dict[str, Tool] = {}
@@ -26,6 +26,8 @@ class Registry:
             if tool.name in self._tools:
                 raise Defect(f"Two tools are named {tool.name}.", code="defect.tool")
             self._tools[tool.name] = tool
+        for tool in self._tools.values():
+            self._check_undo(tool)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -33,6 +35,13 @@ class Registry:
 
     def get(self, name: str) -> Tool | None:
         return self._tools.get(name)
+
+    def _check_undo(self, tool: Tool) -> None:
+        if (undo := tool.undone_by) is None:
+            return
+        by = self._tools.get(undo.tool)
+        if by is None or by.parameter_names != frozenset(undo.arguments):
+            raise Defect(f"Tool {tool.name} says that {undo.tool} undoes it, which does not fit.", code="defect.tool")
 
     def offers(self, names: Iterable[str]) -> list[Offer]:
         """Return what a model is told of the tools `names`, in that order.

@@ -158,7 +158,9 @@ def test_each_tool_declares_what_it_does() -> None:
     assert declared == {
         "lookup_order": (Effect.READ, True),
         "create_ticket": (Effect.WRITE, True),
+        "close_ticket": (Effect.WRITE, True),
         "issue_refund": (Effect.WRITE, False),
+        "cancel_refund": (Effect.WRITE, False),
         "send_email": (Effect.EXTERNAL, False),
         "delete_customer": (Effect.IRREVERSIBLE, False),
     }

@@ -292,10 +292,10 @@ async def _live(tenant: Tenant) -> None:
         parked = await client.post("/v1/runs", {"agent": "support", "message": wanted})
         assert parked["state"] == "parked", parked
     await tenant.owner.post("/v1/search", {"text": f"{canary} warranty"})
-    me = await tenant.user.get("/v1/me")
+    deputy = (await tenant.user.get("/v1/me"))["id"]
     since = datetime.now(UTC)
     until = since + timedelta(days=60)
-    named: Json = {"deputy": me["id"], "since": since.isoformat(), "until": until.isoformat()}
+    named: Json = {"deputy": deputy, "since": since.isoformat(), "until": until.isoformat()}
     answer = await tenant.owner.ask("PUT", "/v1/approvals/deputies", named)
     assert answer.status == 200, answer.body
     file = File(f"{canary}.html", "text/html", f"<h1>The {canary}</h1><p>A {canary} is kept dry.</p>".encode())

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from core.clock import Clock
 from core.errors import BadRequest, Defect, MandateError, NotFound, Unauthenticated
 from emulators.backoffice.journal import Journal, Kind
 from emulators.backoffice.ledger import Answer, Ledger, Payload
@@ -25,6 +26,7 @@ Authorize = Callable[[str], Awaitable[None]]
 Work = Callable[[Request, Ledger], Awaitable[Response]]
 
 _TENANT_HEADER = "x-mandate-tenant"
+_CREATING: tuple[Kind, ...] = ("ticket", "refund", "email")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -91,13 +93,19 @@ class _Backoffice:
     async def _write(self, request: Request, ledger: Ledger, kind: Kind, payload: Payload) -> Response:
         write, loop = origin(request), asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._writer, ledger.write, kind, payload, write)
-        return _json(answer, HTTPStatus.OK if kind == "customer_deletion" else HTTPStatus.CREATED)
+        return _json(answer, HTTPStatus.CREATED if kind in _CREATING else HTTPStatus.OK)
 
     async def open_ticket(self, request: Request, ledger: Ledger) -> Response:
         return await self._write(request, ledger, "ticket", parse(NewTicket, await read(request)).model_dump())
 
     async def refund(self, request: Request, ledger: Ledger) -> Response:
         return await self._write(request, ledger, "refund", parse(NewRefund, await read(request)).model_dump())
+
+    async def close_ticket(self, request: Request, ledger: Ledger) -> Response:
+        return await self._write(request, ledger, "ticket_closure", {"id": str(request.path_params["id"])})
+
+    async def cancel_refund(self, request: Request, ledger: Ledger) -> Response:
+        return await self._write(request, ledger, "refund_cancellation", {"id": str(request.path_params["id"])})
 
     async def send_email(self, request: Request, ledger: Ledger) -> Response:
         return await self._write(request, ledger, "email", parse(NewEmail, await read(request)).model_dump())
@@ -115,7 +123,12 @@ class _Backoffice:
 
 
 def create_app(
-    *, authorize: Authorize, folder: Path, seeds: Mapping[str, BackofficeSeed], pages: Mapping[str, str] = {}
+    *,
+    authorize: Authorize,
+    folder: Path,
+    seeds: Mapping[str, BackofficeSeed],
+    pages: Mapping[str, str] = {},
+    clock: Clock | None = None,
 ) -> Starlette:
     """Return the server, with the journals in `folder` replayed.
 
@@ -124,13 +137,14 @@ def create_app(
         folder: where each tenant's journal is kept.
         seeds: what each tenant has at first, by tenant id.
         pages: HTML that anybody may read, by its path under `/pages/`, as the companies' own sites would have it.
+        clock: by which refunds are paid out; the machine's, if none is given.
 
     Raises:
         Defect: a tenant id cannot name a file, or a journal cannot be read.
     """
     if not all(_FILE_NAME.fullmatch(tenant) for tenant in seeds):
         raise Defect("A tenant id has characters that cannot name a file.", code="defect.tenant_id")
-    ledgers = {tenant: Ledger(seed, Journal(folder / f"{tenant}.jsonl")) for tenant, seed in seeds.items()}
+    ledgers = {tenant: Ledger(seed, Journal(folder / f"{tenant}.jsonl"), clock) for tenant, seed in seeds.items()}
     office = _Backoffice(authorize, ledgers)
     routes = [
         Route("/healthz", _healthy, methods=["GET"]),
@@ -142,7 +156,9 @@ def create_app(
         office.tenant_route("/customers/{id}", _customer, "GET"),
         office.tenant_route("/customers/{id}", office.delete_customer, "DELETE"),
         office.tenant_route("/tickets", office.open_ticket, "POST"),
+        office.tenant_route("/tickets/{id}/closure", office.close_ticket, "POST"),
         office.tenant_route("/refunds", office.refund, "POST"),
+        office.tenant_route("/refunds/{id}/cancellation", office.cancel_refund, "POST"),
         office.tenant_route("/emails", office.send_email, "POST"),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})

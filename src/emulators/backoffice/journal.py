@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.errors import Defect
 
-Kind = Literal["ticket", "refund", "email", "customer_deletion"]
+Kind = Literal["ticket", "ticket_closure", "refund", "refund_cancellation", "email", "customer_deletion"]
 
 
 class Entry(BaseModel):

@@ -12,6 +12,7 @@ from interaction.answers import Given, Told, answer, described
 from interaction.authority import Admin, Me, Overseer
 from interaction.decisions import text_of
 from interaction.dependencies import Deps
+from interaction.evaluation_cases import CasePage, case_of
 from interaction.parameters import Cursor, FlagPath, Limit, RunPath, no_such
 from interaction.people import NameOf, names_in
 from interaction.reading import readable_run
@@ -94,6 +95,18 @@ async def list_flags(
     fetch, name = fetcher(data), names_in(data)
     items = [await _line(row, fetch, name) for row in page.items]
     return answer(FlagPage(items=items, cursor=page.cursor, lag=await lag(deps)))
+
+
+@router.get("/flags/cases", responses=described(CasePage, 422))
+async def list_cases(
+    me: Overseer, deps: Deps, state: FlagState | Literal["all"] = "all", cursor: Cursor = None, limit: Limit = 20
+) -> Response:
+    """Take flagged answers along as cases for evaluating the agent, the latest first. Roles: owner, admin, auditor."""
+    data = deps.store.tenant(me)
+    page = await data.views.list(FLAGS.view, states=[] if state == "all" else [state], cursor=cursor, limit=limit)
+    fetch, flags = fetcher(data), [FlagSummary.model_validate_json(row.body) for row in page.items]
+    items = [await case_of(flag, data, fetch, deps.registry) for flag in flags]
+    return answer(CasePage(items=items, cursor=page.cursor, lag=await lag(deps)))
 
 
 @router.post("/flags/{flag}/resolve", responses=described(FlagPlaced, 404, 409, 413, 415, 422))

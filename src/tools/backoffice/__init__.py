@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from core import Effect, Facts, Integrity, Json
 from tools.backoffice.functions import BackOffice
-from tools.contract import Tool, tool
+from tools.contract import Tool, Undo, tool
 
 __all__ = ["backoffice_tools"]
 
@@ -26,7 +26,15 @@ def backoffice_tools(base_url: str) -> Sequence[Tool]:
             result_integrity=Integrity.TRUSTED,
             prose=("subject", "body"),
             named=("ticket", "tickets"),
+            undone_by=Undo("close_ticket", {"ticket_id": "result.id"}, until="somebody has closed it"),
         )(office.create_ticket),
+        tool(
+            effect=Effect.WRITE,
+            reversible=True,
+            consequence="Closes ticket {ticket_id}, so that nobody works on it. A new one can be opened.",
+            result_integrity=Integrity.TRUSTED,
+            named=("ticket", "tickets"),
+        )(office.close_ticket),
         tool(
             effect=Effect.WRITE,
             reversible=False,
@@ -36,7 +44,15 @@ def backoffice_tools(base_url: str) -> Sequence[Tool]:
             result_integrity=Integrity.TRUSTED,
             prose=("reason",),
             named=("refund", "refunds", "refunded", "pay back", "give back"),
+            undone_by=Undo("cancel_refund", {"refund_id": "result.id"}, until="it is paid out"),
         )(office.issue_refund),
+        tool(
+            effect=Effect.WRITE,
+            reversible=False,
+            consequence="Takes refund {refund_id} back before it is paid out: the customer does not get the money.",
+            result_integrity=Integrity.TRUSTED,
+            named=("refund", "refunds"),
+        )(office.cancel_refund),
         tool(
             effect=Effect.EXTERNAL,
             reversible=False,

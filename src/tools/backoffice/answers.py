@@ -32,6 +32,18 @@ class Ticket(_Answer):
     id: str
 
 
+class ClosedTicket(_Answer):
+    id: str
+    status: str
+
+
+class CancelledRefund(_Answer):
+    id: str
+    order: str
+    amount_cents: int
+    status: str
+
+
 class RefundReceipt(_Answer):
     id: str
     order: str

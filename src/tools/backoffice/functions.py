@@ -8,7 +8,16 @@ from yarl import URL
 
 from core import Json
 from core.errors import Unavailable
-from tools.backoffice.answers import DeletedCustomer, Order, Problem, RefundReceipt, SentEmail, Ticket
+from tools.backoffice.answers import (
+    CancelledRefund,
+    ClosedTicket,
+    DeletedCustomer,
+    Order,
+    Problem,
+    RefundReceipt,
+    SentEmail,
+    Ticket,
+)
 from tools.contract import Refusal, ToolCall
 from tools.egress import EgressResponse, Method
 
@@ -24,6 +33,12 @@ OrderId = Annotated[
 ]
 CustomerId = Annotated[
     str, Field(pattern=_REFERENCE, description="The customer number, such as C-1007. It is part of every order.")
+]
+TicketId = Annotated[
+    str, Field(pattern=r"^ticket-[0-9]{1,10}$", description="The ticket number, as it was given when it was opened.")
+]
+RefundId = Annotated[
+    str, Field(pattern=r"^refund-[0-9]{1,10}$", description="The refund's number, as its receipt has it.")
 ]
 Subject = Annotated[str, Field(min_length=1, max_length=200, description="One line that says what it is about.")]
 
@@ -81,6 +96,14 @@ class BackOffice:
         if customer_id is not None:
             body_json["customer"] = customer_id
         return await self._ask(call, "POST", ("tickets",), Ticket, body_json)
+
+    async def close_ticket(self, call: ToolCall, ticket_id: TicketId) -> ClosedTicket | Refusal:
+        """Close a ticket that was opened by mistake, so that nobody works on it."""
+        return await self._ask(call, "POST", ("tickets", ticket_id, "closure"), ClosedTicket)
+
+    async def cancel_refund(self, call: ToolCall, refund_id: RefundId) -> CancelledRefund | Refusal:
+        """Take back a refund that is not paid out yet. Once it is paid out, the back office refuses this."""
+        return await self._ask(call, "POST", ("refunds", refund_id, "cancellation"), CancelledRefund)
 
     async def issue_refund(
         self,

@@ -12,7 +12,7 @@ from core.events import Stored
 from core.parts import RunKind, RunState
 from data import RUNS, RunSummary, Views
 from interaction.answers import problems
-from interaction.authority import Admin, Me, oversees
+from interaction.authority import Admin, Me, User, oversees
 from interaction.console.forms import form_of
 from interaction.console.navigation import Entry
 from interaction.console.rendering import PageView
@@ -20,9 +20,11 @@ from interaction.console.run_events import GROUPS, Group, event_lines, group_of
 from interaction.console.waterfall_bars import bars_of
 from interaction.decisions import text_of
 from interaction.dependencies import Deps, InteractionDependencies
+from interaction.effects import effects_told
 from interaction.parameters import After, Cursor, FlagPath, RunPath
 from interaction.people import names_in
 from interaction.reading import readable_run, verifiable_run
+from interaction.routes.effects import EffectPath, UndoReason, undone
 from interaction.routes.flags import Resolution
 from interaction.routes.run_evidence import explained, verified
 from interaction.run_view import view_run
@@ -86,7 +88,9 @@ async def run_page(run: RunPath, me: Me, deps: Deps, page: PageView) -> Response
     if events is None:
         return await _broken(me, deps, page, run)
     shared = await _shared(me, deps, events)
-    return await page.show("run_why.html", 200, **shared, told=await explained(me, deps, events))
+    data = deps.store.tenant(me)
+    effects = await effects_told(events, data, fetcher(data), deps.registry)
+    return await page.show("run_why.html", 200, **shared, told=await explained(me, deps, events), effects=effects)
 
 
 @router.get("/{run}/timeline", responses=problems(404, 422))
@@ -138,6 +142,16 @@ async def resolve_page(run: RunPath, flag: FlagPath, me: Admin, deps: Deps, requ
     said = await form_of(request, Resolution)
     await resolve_flag(deps.store.tenant(me), deps.clock, run, flag, said.reason)
     return RedirectResponse(f"/runs/{run}#flags", _SEE_OTHER)
+
+
+@router.post(
+    "/{run}/effects/{seq}/undo",
+    responses={303: {"description": "To the run that does"}, **problems(404, 409, 413, 422, 504)},
+)
+async def undo_page(run: RunPath, seq: EffectPath, me: User, deps: Deps, request: Request) -> Response:
+    """Have an effect taken back by a form: `reason`. Who asked for the run; admins and the owner."""
+    said = await form_of(request, UndoReason)
+    return RedirectResponse(f"/runs/{await undone(me, deps, run, seq, said.reason)}", _SEE_OTHER)
 
 
 async def _readable(me: TenantContext, deps: InteractionDependencies, run: RunId) -> list[Stored] | None:
