@@ -20,7 +20,9 @@ from data.sqlite import open_store
 from emulators.backoffice import BackofficeSeed
 from guards import Guard, Text
 from guards.local import LocalGuard
-from orchestration import guarding
+from interaction.explanation import story_of
+from interaction.plain_words import in_plain_words
+from orchestration import fetcher, guarding
 from orchestration.live import Delta
 from scripted_calls import follow, said
 
@@ -76,6 +78,14 @@ async def decisions(world: World, run: RunId) -> list[DecisionMade]:
     return [stored.event.body for stored in events if isinstance(stored.event.body, DecisionMade)]
 
 
+async def looked_at(world: World, run: RunId) -> str:
+    """Return what the explanation tells of what was read, to whom the run affects."""
+    data = world.store.tenant(ASKER)
+    events = await read_run(data, run)
+    story = await story_of(events, fetcher(data), world.services.registry, world.services.agents)
+    return in_plain_words(story).looked_at
+
+
 async def last_facts(world: World, run: RunId) -> dict[str, Fact]:
     return (await decisions(world, run))[-1].decision.facts
 
@@ -124,6 +134,7 @@ async def test_a_guard_that_gives_no_answer_tightens(
         assert made.facts["guards_silent"] == ("prompt_shields",)
         assert made.facts["guards"] == ("local",)
         assert "publisher/guard-did-not-answer" in made.policies
+        assert "Not all that was read could be checked" in await looked_at(world, run)
         assert world.office.effects(TENANT) == []
 
 
@@ -173,6 +184,7 @@ async def test_suspicious_text_wherever_it_was_read_makes_a_write_wait(
         made = (await decisions(world, run))[-1].decision
         assert made.facts["injection_in"] == (place,)
         assert "publisher/suspicious-text-was-read" in made.policies
+        assert "as if it were written to steer the agent" in await looked_at(world, run)
 
 
 async def test_a_secret_in_a_write_waits_and_does_not_leave_the_organisation(tmp_path: Path) -> None:
