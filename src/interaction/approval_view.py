@@ -33,6 +33,7 @@ class ApprovalView(Told):
         on_behalf_of: pseudonym of the person whose run it is; their name is null where it is not known any more.
         why: why the rules leave this to a person.
         message: what that person wrote.
+        takes_back: what an earlier run did, in plain words, where this takes it back; `message` is then why.
         sources: what the agent had read.
         alternatives: what else it had wanted to do by then and was not let, and why.
         seconds_left: until it expires; 0 once it is no longer open.
@@ -63,6 +64,7 @@ class ApprovalView(Told):
     policies: list[str]
     policy_version: str
     message: str | None
+    takes_back: str | None
     sources: list[Source]
     alternatives: list[Alternative]
     requested_at: str
@@ -86,6 +88,7 @@ async def view_approval(
     record: ApprovalRecord,
     *,
     events: list[Stored],
+    takes_back: str | None = None,
     fetch: Fetch,
     registry: Registry,
     context: TenantContext,
@@ -119,6 +122,7 @@ async def view_approval(
         policies=decision.policies,
         policy_version=record.policy_version,
         message=await message_text(fold(events), fetch),
+        takes_back=takes_back,
         sources=await sources_of(events, fetch),
         alternatives=await _alternatives(record, events, fetch, registry),
         requested_at=record.requested_at,

@@ -7,10 +7,10 @@ import orjson
 
 from core import Effect, RunId, TenantContext
 from core.events import Stored
-from data import TenantData
+from data import TenantData, read_run
 from interaction.answers import Told
 from interaction.decisions import arguments_of, consequence, text_of
-from orchestration import Attempt, Done, Fetch, attempts_at, effects_of, may_undo, why_not
+from orchestration import Attempt, Done, Fetch, attempts_at, effects_of, fold, may_undo, why_not
 from tools import Registry
 
 UndoState = Literal["never", "under_way", "done", "refused", "failed", "unknown"]
@@ -86,6 +86,16 @@ async def effects_told(
         await _told(done, await attempts_at(data, run, done.seq), events, data.context, fetch, registry)
         for done in effects_of(events)
     ]
+
+
+async def undone_by(events: Sequence[Stored], data: TenantData, fetch: Fetch, registry: Registry) -> str | None:
+    """Return what an earlier run did, in plain words, where this one takes it back; None where it takes nothing."""
+    undoes = fold(events).run.undoes
+    if undoes is None:
+        return None
+    done = next(one for one in effects_of(await read_run(data, undoes.run)) if one.seq == undoes.seq)
+    tool = registry.get(done.tool)
+    return consequence(tool, await arguments_of(done.arguments, fetch)) if tool else f"Calls {done.tool}."
 
 
 async def _told(

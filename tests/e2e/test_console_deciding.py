@@ -101,6 +101,7 @@ async def test_a_refund_is_taken_back_from_the_page_of_the_run(console: Console,
     approver = await console(NOOR, "/approvals")
     await approver.locator(".items a", has_text="Takes refund").first.click()
     await says(approver, "before it is paid out")
+    await says(approver, "Pays 4.92")
     await shown(approver, "approve-taking-back")
     await approve(approver, "Right, the wrong order.")
     await says(approver, "The run completed")

@@ -16,6 +16,7 @@ from interaction.authority import Me, User, oversees
 from interaction.changes import LiveChanges, live_list
 from interaction.decisions import ApprovalStatus, arguments_of, consequence
 from interaction.dependencies import Deps, InteractionDependencies
+from interaction.effects import undone_by
 from interaction.parameters import ApprovalPath, Cursor, Limit, no_such
 from interaction.people import names_in
 from interaction.routes.runs import lag
@@ -175,9 +176,11 @@ async def _readable(deps: InteractionDependencies, me: TenantContext, approval: 
 
 async def _view(deps: InteractionDependencies, me: TenantContext, record: ApprovalRecord) -> ApprovalView:
     data = deps.store.tenant(me)
+    events = await read_run(data, record.run)
     return await view_approval(
         record,
-        events=await read_run(data, record.run),
+        events=events,
+        takes_back=await undone_by(events, data, fetcher(data), deps.registry),
         fetch=fetcher(data),
         registry=deps.registry,
         context=me,
