@@ -20,8 +20,8 @@ select, input[type=text], input[type=number] { font: inherit; width: 100%; paddi
 button { font: inherit; padding: .4rem .8rem; cursor: pointer; color: inherit; background: #f5f5f5;
   border: 1px solid #767676; border-radius: .3rem }
 button:hover { background: #e8eef7 }
-form.one { display: inline-block; max-width: 100%; margin: 0 .4rem .4rem 0; padding-right: .1rem }
-form.one select, form.one input { width: auto !important; max-width: 100% }
+form.one { display: inline-block; max-width: 94%; margin: 0 .4rem .4rem 0 }
+form.one select, form.one input { width: auto; max-width: 100% }
 :focus-visible { outline: 3px solid #0b5cad; outline-offset: 2px }
 dl { display: grid; grid-template-columns: minmax(6rem, auto) 1fr; gap: .1rem .8rem; margin: 0 0 1rem }
 dd { margin: 0; overflow-wrap: anywhere }

@@ -25,6 +25,8 @@ def install_error_pages(app: FastAPI, deps: InteractionDependencies) -> None:
         for name in ("retry-after", "allow", "x-correlation-id"):
             if value := head.get(name):
                 response.headers[name] = value
+        for cookie in head.getlist("set-cookie"):
+            response.headers.append("set-cookie", cookie)
         return response
 
     app.add_middleware(Reshaped, applies=_shows_pages, reshape=as_page)

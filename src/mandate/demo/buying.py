@@ -7,6 +7,7 @@ import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from control import MOST_DAYS
 from core import Json
 from mandate.api import Myself, Run
 from mandate.client import Client
@@ -72,9 +73,11 @@ async def lands(story: Story) -> str:
 
 
 async def uses(story: Story) -> str:
-    """She is the owner, and asks the agent."""
+    """She is the owner, answers for the agent, and asks it."""
     me = Myself.model_validate(await (await _ines(story)).get("/v1/me"))
     expect((me.tenant.name, list(me.roles)) == ("For the depot", ["owner"]), f"{me.tenant.name} {me.roles}")
+    answers_for = await (await _ines(story)).ask("PUT", "/v1/agents/support/sponsorship", {"days": MOST_DAYS})
+    expect(answers_for.status == HTTPStatus.NO_CONTENT, str(answers_for.body))
     run = Run.model_validate(await (await _ines(story)).post("/v1/runs", _question()))
     expect(run.state == "completed", f"{run.state} {run.code}")
     story.notes["run of ines"] = run.run

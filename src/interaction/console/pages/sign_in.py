@@ -11,8 +11,8 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from control import contexts, csrf_token
-from core.errors import BadRequest, Unauthenticated
+from control import NOBODY, contexts, csrf_token
+from core.errors import BadRequest, Forbidden, MandateError, NotFound, Unauthenticated
 from interaction.console.browsers import browser_of
 from interaction.console.rendering import PageView
 from interaction.console.return_to import HOME, LANDING, SIGN_IN, own_path
@@ -27,7 +27,7 @@ from interaction.cookies import (
     set_cookie,
 )
 from interaction.dependencies import Deps, InteractionDependencies
-from web import Attempt, Tokens, VerifiedToken, check_csrf, correlation_of, problem_responses
+from web import Attempt, Tokens, VerifiedToken, check_csrf, correlation_of, problem_response, problem_responses
 
 router = APIRouter(tags=["console"], default_response_class=HTMLResponse)
 
@@ -89,7 +89,10 @@ async def signed_in(
     tokens = await deps.provider.redeem(code, begun.attempt)
     response = RedirectResponse(begun.return_to, _SEE_OTHER)
     if begun.return_to == LANDING:
-        set_cookie(response, LANDING_COOKIE, await _landing(request, deps, tokens, begun.attempt))
+        try:
+            set_cookie(response, LANDING_COOKIE, await _landing(request, deps, tokens, begun.attempt))
+        except (Forbidden, NotFound) as refusal:
+            response = await _not_landed(request, deps, refusal)
         drop_cookie(response, LANDING_TOKEN_COOKIE)
     else:
         set_cookie(response, SESSION_COOKIE, await _session(request, deps, tokens, begun.attempt))
@@ -154,6 +157,12 @@ async def _landing(request: Request, deps: InteractionDependencies, tokens: Toke
         deadline=deps.clock.now() + _LANDING_TAKES,
     )
     return orjson.loads(answer)["secret"]
+
+
+async def _not_landed(request: Request, deps: InteractionDependencies, refusal: MandateError) -> Response:
+    """Refuse here, and not by an error: what the marketplace sent along is dropped with the answer."""
+    await deps.access.refused(None, refusal.code, f"GET {SIGNED_IN}", NOBODY)
+    return problem_response(refusal, correlation_of(request.scope))
 
 
 async def _person(deps: InteractionDependencies, tokens: Tokens, attempt: Attempt) -> VerifiedToken:
