@@ -1,8 +1,9 @@
-"""Who calls a tool in tests, and the permit that the gate would have given."""
+"""Calls of tools in tests: what is asked of the gate, who calls, and the permit that the gate would have given."""
 
 from datetime import timedelta
 
-from core import ActionKind, Permit, PrincipalId, RunId, SystemClock, TenantId, action_digest
+from control import ActionRequest
+from core import ActionKind, Effect, Facts, Permit, PrincipalId, RunId, SystemClock, TenantId, action_digest
 from tools import Arguments, Caller, Tool
 
 CALLER = Caller(
@@ -19,3 +20,24 @@ CALLER = Caller(
 def permit_for(tool: Tool, arguments: Arguments, caller: Caller = CALLER) -> Permit:
     digest = action_digest(caller.tenant, caller.run, ActionKind.CALL_TOOL, tool.name, arguments.values)
     return Permit(tenant=caller.tenant, run=caller.run, decision_seq=1, digest=digest)
+
+
+def trusted_facts(effect: Effect = Effect.READ) -> Facts:
+    """Return what is known of a call that only trusted people and records have led to."""
+    return {
+        "effect": effect.value,
+        "reversible": True,
+        "egress": False,
+        "choice_integrity": "trusted",
+        "untrusted_arguments": (),
+        "untrusted_prose": (),
+        "arguments_rank": 1,
+        "tool_ceiling": 2,
+        "tool_named": True,
+        "secrets": (),
+        "personal_data": (),
+    }
+
+
+def trusted_call(tool: str, effect: Effect = Effect.READ) -> ActionRequest:
+    return ActionRequest(kind=ActionKind.CALL_TOOL, target=tool, step=1, arguments={}, facts=trusted_facts(effect))

@@ -32,6 +32,7 @@ from core.parts import RunKind, Versions
 from data import RunWriter, Store, read_run
 from data.sqlite import open_store
 from orchestration import Claims
+from tool_calls import trusted_call
 
 SHIPPED = load_agents(Path(__file__).parents[2] / "agents")["support"]
 START = datetime(2026, 11, 26, tzinfo=UTC)
@@ -77,7 +78,7 @@ class Company:
         model = ActionRequest(kind=ActionKind.CALL_MODEL, target="chat", step=1, arguments={}, facts={})
         search = replace(model, kind=ActionKind.RETRIEVE, target="knowledge", facts={"collections": ("policies",)})
         return await gate.authorize(
-            run, agent, [model, search, tool("issue_refund"), tool("lookup_order")], situation=situation
+            run, agent, [model, search, trusted_call("issue_refund"), trusted_call("lookup_order")], situation=situation
         )
 
     async def stopped(self, *claims: Claim) -> list[bool]:
@@ -98,25 +99,6 @@ def _words(verdict: Verdict) -> tuple[str, ...]:
     assert isinstance(found, tuple)
     assert ("claim" in found) is any("claim-lapsed" in rule for rule in verdict.decision.policies)
     return found
-
-
-def tool(name: str) -> ActionRequest:
-    return ActionRequest(
-        kind=ActionKind.CALL_TOOL,
-        target=name,
-        step=1,
-        arguments={},
-        facts={
-            "effect": "read",
-            "reversible": True,
-            "egress": False,
-            "choice_integrity": "trusted",
-            "untrusted_arguments": (),
-            "untrusted_prose": (),
-            "arguments_rank": 1,
-            "tool_ceiling": 2,
-        },
-    )
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -58,6 +57,7 @@ from core.errors import Conflict, Forbidden, NotFound, Unprocessable
 from core.parts import RunKind, Versions
 from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
+from tool_calls import trusted_call
 from web import VerifiedToken
 
 AGENTS = load_agents(Path(__file__).parents[2] / "agents")
@@ -135,20 +135,6 @@ async def company(tmp_path: Path) -> AsyncIterator[Company]:
 MODEL = ActionRequest(kind=ActionKind.CALL_MODEL, target="chat", step=1, arguments={}, facts={})
 
 
-def call(tool: str, effect: Effect = Effect.READ) -> ActionRequest:
-    facts: dict[str, Any] = {
-        "effect": effect.value,
-        "reversible": True,
-        "egress": False,
-        "choice_integrity": "trusted",
-        "untrusted_arguments": (),
-        "untrusted_prose": (),
-        "arguments_rank": 1,
-        "tool_ceiling": 2,
-    }
-    return ActionRequest(kind=ActionKind.CALL_TOOL, target=tool, step=1, arguments={}, facts=facts)
-
-
 def search(*collections: str) -> ActionRequest:
     return ActionRequest(
         kind=ActionKind.RETRIEVE, target="knowledge", step=0, arguments={}, facts={"collections": collections}
@@ -181,7 +167,7 @@ async def test_a_decision_says_which_identity_acted_for_what_and_for_whom(compan
 async def test_an_agent_that_nobody_answers_for_does_nothing(company: Company) -> None:
     user = await company.person("uma", Role.USER)
     assert await company.ended_by(user) == "refused.agent_unsponsored"
-    for verdict in await company.decide(user, search("policies"), call("lookup_order")):
+    for verdict in await company.decide(user, search("policies"), trusted_call("lookup_order")):
         assert isinstance(verdict, Refused)
         assert verdict.ends == "refused.agent_unsponsored"
 
@@ -279,7 +265,7 @@ async def test_a_revoked_agent_does_nothing_from_the_next_decision_on_in_any_pro
     admin = await company.person("ada", Role.ADMIN)
     await company.principals.take_on(admin, "support", days=30)
     await company.principals.revoke(admin, "support", "It read what it should not.")
-    for verdict in await company.decide(admin, MODEL, search("policies"), call("lookup_order")):
+    for verdict in await company.decide(admin, MODEL, search("policies"), trusted_call("lookup_order")):
         assert isinstance(verdict, Refused)
         assert verdict.ends == "refused.agent_revoked"
     with pytest.raises(Conflict):
@@ -319,9 +305,9 @@ async def test_an_agent_may_not_do_more_than_its_sponsor_lets_it(company: Compan
     )
     await company.principals.take_on(admin, "support", days=30, scope=narrow)
     asked = [
-        call("lookup_order"),
-        call("create_ticket", Effect.WRITE),
-        call("read_page"),
+        trusted_call("lookup_order"),
+        trusted_call("create_ticket", Effect.WRITE),
+        trusted_call("read_page"),
         search("policies"),
         search("inbox"),
     ]
@@ -347,7 +333,7 @@ async def test_a_new_version_gets_nothing_that_its_sponsor_did_not_agree_to(comp
     admin = await company.person("ada", Role.ADMIN)
     await company.principals.take_on(admin, "support", days=30)
     wider = AGENTS["support"].model_copy(update={"version": "9.0.0", "tools": (*AGENTS["support"].tools, "open_vault")})
-    (verdict,) = await company.decide(admin, call("open_vault"), agent=wider.facts(CONTOSO.id))
+    (verdict,) = await company.decide(admin, trusted_call("open_vault"), agent=wider.facts(CONTOSO.id))
     assert verdict.decision.policies == ("publisher/tool-not-given",)
 
 
@@ -404,7 +390,9 @@ async def test_for_a_person_an_agent_has_what_both_have_and_nothing_else(
     text = "\n".join(RULES[name] for name in sorted(forbidden)) or "// nothing"
     await policies.save(data, NewPolicies(text, "Tried."), etag=current.etag if current else None)
     await company.principals.take_on(admin, "support", days=30, scope=scope)
-    called, searched = await company.decide(user, call(tool, effect), search(*sorted(collections)), policies=policies)
+    called, searched = await company.decide(
+        user, trusted_call(tool, effect), search(*sorted(collections)), policies=policies
+    )
     the_agent, the_person = tool in scope.tools and effect in scope.effects, finance or tool not in forbidden
     assert isinstance(called, Granted) is (the_agent and the_person)
     assert isinstance(searched, Granted) is (collections <= scope.collections)

@@ -55,6 +55,7 @@ from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Unavaila
 from core.parts import Limits, RunKind, Versions
 from data import Record, RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
+from tool_calls import trusted_facts
 
 AGENT = AgentFacts(
     name="support",
@@ -109,16 +110,8 @@ async def setting(store: Store) -> Setting:
 def tool(
     name: str, effect: Effect, *, content: Content | None = None, approval: Approval | None = None, **facts: int
 ) -> ActionRequest:
-    labels: Facts = {
-        "egress": False,
-        "choice_integrity": "trusted",
-        "untrusted_arguments": (),
-        "untrusted_prose": (),
-        "arguments_rank": 1,
-        "tool_ceiling": 2,
-    }
     moved: Facts = dict.fromkeys(("moved_by_user_cents", "moved_by_tenant_cents"), 0) if "amount_cents" in facts else {}
-    own: Facts = {"effect": effect.value, "reversible": True, **labels, **moved, **facts}
+    own: Facts = {**trusted_facts(effect), **moved, **facts}
     return ActionRequest(
         kind=ActionKind.CALL_TOOL,
         target=name,
