@@ -12,6 +12,7 @@ from control import (
     AccessLog,
     ActionRequest,
     AgentFacts,
+    Checked,
     Claim,
     ClaimState,
     Gate,
@@ -74,7 +75,7 @@ class Company:
         await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="1"))])
         policies = Policies(environment="", clock=self.clock)
         gate = Gate(policies=policies, switches=self.switches, environment="local", clock=self.clock)
-        situation = Situation(label=Label(), budget_left_micros=1000, entitled=True)
+        situation = Situation(label=Label(), budget_left_micros=1000, entitled=True, checked=Checked(guards=("local",)))
         model = ActionRequest(kind=ActionKind.CALL_MODEL, target="chat", step=1, arguments={}, facts={})
         search = replace(model, kind=ActionKind.RETRIEVE, target="knowledge", facts={"collections": ("policies",)})
         return await gate.authorize(

@@ -15,6 +15,7 @@ from control import (
     ActionRequest,
     AgentFacts,
     AgentScope,
+    Checked,
     Directory,
     Gate,
     Granted,
@@ -70,7 +71,7 @@ CONTOSO = TenantRecord(
 )
 TID = "11111111-1111-4111-8111-111111111111"
 START = datetime(2026, 11, 26, tzinfo=UTC)
-SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True)
+SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True, checked=Checked(guards=("local",)))
 SUPPORT = replace(AGENTS["support"].facts(CONTOSO.id), claims=())
 
 

@@ -225,7 +225,7 @@ async def test_policies_that_are_wrong_are_refused_and_nothing_is_saved(
 async def test_policies_can_be_checked_without_saving_them(api: Api) -> None:
     checked = await api.call("contoso:auditor", "POST", "/v1/policies/check", json={"text": TIGHTER})
     assert checked.status == 200
-    assert {"id": "tenant/no-mail", "lane": "never", "reason": "No mail."} in checked.json["policies"]
+    assert {"id": "tenant/no-mail", "lane": "never", "approvers": 0, "reason": "No mail."} in checked.json["policies"]
     assert (await api.call("contoso:auditor", "GET", "/v1/policies")).json["in_force"] != checked.json["in_force"]
 
 

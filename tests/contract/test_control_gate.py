@@ -12,6 +12,7 @@ from control import (
     AgentFacts,
     Approval,
     ApprovalNeeded,
+    Checked,
     Gate,
     Granted,
     NewPolicies,
@@ -63,7 +64,7 @@ AGENT = AgentFacts(
     effects=frozenset(Effect),
     collections=frozenset({"manuals", "policies"}),
 )
-SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True)
+SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True, checked=Checked(guards=("local",)))
 ADMIN = PrincipalId(new_id("prn"))
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(steps=2, tool_calls=2, tokens=100, output_tokens=10, cost_micros=100, seconds=100)
