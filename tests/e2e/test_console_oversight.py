@@ -69,14 +69,20 @@ async def test_a_refund_arrives_is_decided_with_a_reason_and_is_done_before_the_
     await says(asker, "It waits for a person.")
 
     await line.locator("a").click()
-    for told in ("Pays 4.90", "in another spelling", "Moving money always needs", "cannot be undone", "Letter from"):
+    for told in (
+        "Pays 4.90",
+        "in another spelling",
+        "Moving money always needs",
+        "agent cannot undo it",
+        "Letter from",
+    ):
         await says(inbox, told)
     await inbox.check("input[value=approved]")
     await inbox.click("text='Decide'")
     assert await inbox.locator("textarea:invalid").count() == 1
     await inbox.fill("textarea", "The carrier says so.")
     await inbox.click("text='Decide'")
-    await says(inbox, "Confirm that you know that this cannot be undone")
+    await says(inbox, "Confirm that you know that the agent cannot undo this")
     assert await inbox.input_value("textarea") == "The carrier says so."
     await inbox.check("input[name=confirm]")
     await inbox.click("text='Decide'")
@@ -151,7 +157,7 @@ async def test_the_auditor_reads_verifies_and_exports_and_decides_nothing(consol
     assert len(lines) == head["events"] + 1
     assert head["head"][:16] in before
     await page.goto(f"/approvals/{asked.approval}")
-    await says(page, "Only an approver or the owner of your organisation may decide it.")
+    await says(page, "Only an approver or the owner of your organisation may decide this")
     csrf = await page.locator('meta[name="csrf"]').get_attribute("content") or ""
     answer = await page.context.request.post(
         f"/approvals/{asked.approval}",

@@ -101,7 +101,7 @@ async def test_a_chat_streams_and_says_what_it_used(door: Door, client: SignIn) 
 async def test_a_chat_that_does_not_stream_cites_passages_that_can_be_opened(
     door: Door, client: SignIn, session: aiohttp.ClientSession
 ) -> None:
-    completion = await (await door(USER)).chat.completions.create(model="support@1.2.0", messages=[user(QUESTION)])
+    completion = await (await door(USER)).chat.completions.create(model="support@1.3.0", messages=[user(QUESTION)])
     message = completion.choices[0].message
     assert message.content is not None
     assert message.annotations
