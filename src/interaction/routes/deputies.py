@@ -1,10 +1,10 @@
 """Deputies: who decides on approvals in the place of an approver who is away."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from core import PrincipalId, TenantContext, parse_timestamp
 from core.errors import Forbidden
@@ -19,12 +19,26 @@ from orchestration import DeputyRecord, deputies_of, deputy_named_by, name_deput
 router = APIRouter(prefix="/v1/approvals/deputies", tags=["approvals"])
 
 
+def _moment(given: object) -> object:
+    """Return the time that a text stands for, in UTC. JSON has no times, and a strict model takes no text for one."""
+    if not isinstance(given, str):
+        return given
+    moment = datetime.fromisoformat(given)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError("beyond the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
 class NewDeputy(Given):
     """Whom you name, from when, and until when: 90 days at most. Whom you named before is replaced."""
 
     deputy: Annotated[PrincipalId, StringConstraints(pattern=r"^prn_[0-9a-z]{26}$")]
-    since: AwareDatetime = Field(examples=["2026-12-01T08:00:00Z"])
-    until: AwareDatetime = Field(examples=["2026-12-15T08:00:00Z"])
+    since: Moment = Field(examples=["2026-12-01T08:00:00Z"])
+    until: Moment = Field(examples=["2026-12-15T08:00:00Z"])
 
 
 class DeputyView(Told):
