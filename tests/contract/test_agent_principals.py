@@ -354,7 +354,7 @@ RULES = {
 """What a person may not do who is not in finance, as the organisation says it."""
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scope=st.builds(
         AgentScope,

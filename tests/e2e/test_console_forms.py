@@ -21,8 +21,8 @@ from page_forms import Form, crawl
 FORM = "application/x-www-form-urlencoded"
 SCRIPT = "<script>alert(1)</script>"
 HOSTILE = (
-    *("", "\x00", "\ufffe\u202e\u0301", SCRIPT, '"><img src=x onerror=alert(1)>', "-1", "9" * 400, "NaN", "[]"),
-    *("//evil.example/", "2026-13-45", "x\r\nSet-Cookie: session=mine", "run_0", "wörd " * 5_000),
+    *("", "\x00\ufffe\u202e", SCRIPT, "-1", "9" * 400, "[]", "//evil.example/", "2026-13-45"),
+    *("x\r\nSet-Cookie: session=mine", "wörd " * 5_000),
 )
 BODIES = (
     (FORM, b""),

@@ -36,9 +36,9 @@ class Sponsoring(Given):
 
     days: int = Field(ge=1, le=MOST_DAYS, examples=[180])
     tools: _Names | None = Field(default=None, examples=[["lookup_order", "create_ticket"]])
-    effects: Annotated[list[Effect], Field(max_length=len(Effect))] | None = None
+    effects: Annotated[list[Annotated[Effect, Field(strict=False)]], Field(max_length=len(Effect))] | None = None
     search_in: _Names | None = Field(default=None, examples=[["policies", "manuals"]])
-    confidentiality_ceiling: Confidentiality | None = None
+    confidentiality_ceiling: Annotated[Confidentiality, Field(strict=False)] | None = None
     entra_object_id: _ObjectId | None = None
 
 
