@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from web import problem_responses
 
 _ALWAYS = (400, 401, 403, 429, 500, 503)
 """What any endpoint with a signed-in caller may answer."""
+
+
+def _as_integer(value: object) -> object:
+    """Return a number without a fraction as the integer that it is in JSON Schema, such as 7.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_as_integer)
+"""Of an integer in a body that we are given: it may be written with a point."""
 
 
 class Given(BaseModel):

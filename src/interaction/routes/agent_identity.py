@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from control import MOST_DAYS, AgentManifest, AgentScope, IdentityState, Sponsorship, SwitchesRecord, scope_of, state_of
 from core import Actor, Confidentiality, Effect, TenantContext, timestamp
 from core.errors import NotFound, Unavailable
-from interaction.answers import Given, Told, problems
+from interaction.answers import WHOLE, Given, Told, problems
 from interaction.authority import Admin
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.people import names_in
@@ -34,7 +34,7 @@ class Sponsoring(Given):
         entra_object_id: of the agent's identity in your own Microsoft Entra tenant, if you gave it one.
     """
 
-    days: int = Field(ge=1, le=MOST_DAYS, examples=[180])
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS), WHOLE] = Field(examples=[180])
     tools: _Names | None = Field(default=None, examples=[["lookup_order", "create_ticket"]])
     effects: Annotated[list[Annotated[Effect, Field(strict=False)]], Field(max_length=len(Effect))] | None = None
     search_in: _Names | None = Field(default=None, examples=[["policies", "manuals"]])

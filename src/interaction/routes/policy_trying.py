@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from control import AnsweredByHand, AskedByHand, PolicyProblem, Replayed, ask_by_hand, replay_recent
 from core import ActionKind, TenantContext
-from interaction.answers import Given, Told, answer, described
+from interaction.answers import WHOLE, Given, Told, answer, described
 from interaction.authority import Overseer
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.routes.policies import PolicyText
@@ -15,14 +15,6 @@ from interaction.routes.policies import PolicyText
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
 
 _Word = Annotated[str, Field(max_length=200)]
-
-
-def _as_integer(value: object) -> object:
-    """Return a number without a fraction as the integer that it is in JSON Schema, such as 7.0."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_WHOLE = BeforeValidator(_as_integer)
 
 
 class LintedPolicies(Told):
@@ -43,7 +35,7 @@ class Question(Given):
     kind: Annotated[ActionKind, Field(strict=False)]
     target: _Word = Field(examples=["issue_refund"])
     agent: _Word = Field(default="", examples=["support"])
-    facts: Annotated[dict[_Word, bool | Annotated[int, _WHOLE] | _Word | list[_Word]], Field(max_length=60)] = Field(
+    facts: Annotated[dict[_Word, bool | Annotated[int, WHOLE] | _Word | list[_Word]], Field(max_length=60)] = Field(
         default={}, examples=[{"amount_cents": 2500}]
     )
 
@@ -51,7 +43,7 @@ class Question(Given):
 class TriedText(PolicyText):
     """Policies, and on what to try them: what was decided within `days`, and a question if there is one."""
 
-    days: Annotated[int, Field(ge=0, le=90), _WHOLE] = 7
+    days: Annotated[int, Field(ge=0, le=90), WHOLE] = 7
     question: Question | None = None
 
 
