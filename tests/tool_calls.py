@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from control import ActionRequest
+from control import ActionRequest, ordinary_facts
 from core import ActionKind, Effect, Facts, Permit, PrincipalId, RunId, SystemClock, TenantId, action_digest
 from tools import Arguments, Caller, Tool
 
@@ -22,21 +22,17 @@ def permit_for(tool: Tool, arguments: Arguments, caller: Caller = CALLER) -> Per
     return Permit(tenant=caller.tenant, run=caller.run, decision_seq=1, digest=digest)
 
 
+_STATED = (
+    *("effect", "reversible", "egress", "choice_integrity", "untrusted_arguments", "untrusted_prose"),
+    *("arguments_rank", "tool_ceiling", "tool_named", "secrets", "personal_data"),
+)
+"""What a call states itself; all else the gate knows."""
+
+
 def trusted_facts(effect: Effect = Effect.READ) -> Facts:
     """Return what is known of a call that only trusted people and records have led to."""
-    return {
-        "effect": effect.value,
-        "reversible": True,
-        "egress": False,
-        "choice_integrity": "trusted",
-        "untrusted_arguments": (),
-        "untrusted_prose": (),
-        "arguments_rank": 1,
-        "tool_ceiling": 2,
-        "tool_named": True,
-        "secrets": (),
-        "personal_data": (),
-    }
+    day = ordinary_facts(ActionKind.CALL_TOOL, {"effect": effect.value})
+    return {name: day[name] for name in _STATED}
 
 
 def trusted_call(tool: str, effect: Effect = Effect.READ) -> ActionRequest:

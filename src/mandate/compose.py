@@ -16,17 +16,10 @@ import orchestration
 from control import (
     Budgets,
     ControlServices,
-    Desk,
     Gate,
-    Landings,
-    MarketplaceServices,
     Money,
     Sessions,
-    Subscriptions,
-    WebhookCallers,
 )
-from control.marketplace_api import RESOURCE as MARKETPLACE
-from control.marketplace_api import MarketplaceApi
 from core import Effect
 from core.errors import Defect, MandateError
 from data import Projector, verify_one
@@ -36,8 +29,8 @@ from guards.local import LocalGuard
 from guards.prompt_shields import PromptShields
 from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
+from mandate.marketplaces import marketplace_services
 from mandate.notaries import open_notary
-from mandate.plans import load_terms
 from mandate.services import Name
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
@@ -64,7 +57,6 @@ from web import (
     Network,
     OpenIdClient,
     PeerClient,
-    TokenValidator,
     Transport,
 )
 
@@ -109,41 +101,9 @@ async def _control(host: Host) -> AsyncGenerator[ControlServices]:
         erasures=host.erasures,
         authenticate=host.calls("control").caller,
         version=VERSION,
-        marketplace=_marketplace(host, tokens) if host.settings.marketplace_url else None,
+        marketplace=marketplace_services(host, tokens) if host.settings.marketplace_url else None,
     )
     await tokens.aclose()
-
-
-def _marketplace(host: Host, tokens: AzureServiceTokens) -> MarketplaceServices:
-    settings = host.settings
-    publisher = CustomerTokens(
-        issuer=settings.identity_issuer,
-        client_id=settings.marketplace_client_id,
-        identity=tokens,
-        session=host.session,
-    )
-    api = MarketplaceApi(
-        settings.marketplace_url,
-        lambda: publisher.token(settings.marketplace_tenant, f"{MARKETPLACE}/.default"),
-        host.session,
-    )
-    validator = TokenValidator(
-        issuer_template=settings.identity_issuer,
-        jwks_uri=settings.identity_jwks,
-        audience=settings.marketplace_client_id,
-        session=host.session,
-        clock=host.clock,
-        v1_issuer_template="https://sts.windows.net/{tid}/",
-    )
-    subscriptions = Subscriptions(
-        host.store, host.clock, api, host.directory, host.erasures, host.access, load_terms(settings)
-    )
-    return MarketplaceServices(
-        callers=WebhookCallers(validator, settings.marketplace_tenant, MARKETPLACE),
-        desk=Desk(host.store, host.clock, api, subscriptions),
-        landings=Landings(host.store, host.clock, api, subscriptions),
-        subscriptions=subscriptions,
-    )
 
 
 @asynccontextmanager

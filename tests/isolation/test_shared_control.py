@@ -1,8 +1,5 @@
 """What the control plane holds in memory for all tenants at once: caches, batches, sessions. None mixes two of them."""
 
-# pyright: reportPrivateUsage=false
-# (the facts of the gate are looked at before they are written)
-
 import asyncio
 import time
 from dataclasses import replace
@@ -13,26 +10,30 @@ from store_samples import member, opened
 from control import (
     PERSONAL_ACCOUNTS,
     AccessLog,
+    ActionRequest,
     AgentFacts,
     Amount,
     BudgetRecord,
     Budgets,
     Directory,
-    Gate,
     NewPolicies,
     Policies,
     SessionRecord,
     Sessions,
+    Situation,
     Switches,
     TenantRecord,
     contexts,
 )
 from control.access import log_run
+from control.gate_facts import Asked, question
 from control.policy_text import publisher_text
 from control.records import BUDGET_KEY
 from core import (
     GENESIS,
+    ActionKind,
     Actor,
+    Label,
     PrincipalKind,
     RunId,
     SystemClock,
@@ -136,12 +137,13 @@ def test_a_run_is_carried_on_for_its_own_tenant_alone() -> None:
 
 async def test_the_gate_knows_a_run_that_another_tenant_opened(store: Store, both: Both) -> None:
     switches = Switches(store, CLOCK, agents=(), tools=())
-    gate = Gate(policies=Policies(environment="", clock=CLOCK), switches=switches, environment="local", clock=CLOCK)
     agent = AgentFacts(name="support", tools=frozenset(), collections=frozenset())
     run = RunWriter(store.tenant(both[0]), RunId(new_id("run")), actor=both[0].principal.actor)
+    situation, call = Situation(Label(), 0, entitled=True), ActionRequest(ActionKind.CALL_MODEL, "chat", 1, {}, {})
+    asked = Asked(run, agent, situation, await switches.thrown(run.data), CLOCK.now(), "local")
     for context, same in zip(both, (True, False), strict=True):
         run.events = [_first_event(context)]
-        assert gate._who(run, agent)["same_tenant"] is same
+        assert question(asked, call).facts["same_tenant"] is same
     assert "context.same_tenant" in publisher_text(), "and the publisher's rules forbid it"
 
 

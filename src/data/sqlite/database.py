@@ -165,7 +165,7 @@ def _write_groups(connection: Connection, threads: _Threads) -> None:
                 _do(first, connection)
             else:
                 _commit(connection, group, threads.jobs, later)
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: it is raised where each of the group is awaited
+        except Exception as error:  # noqa: BLE001 - the one writing thread must outlive any fault; each caller of the group gets it raised
             for job in group:
                 job.error = job.error or as_ours(error)
         threads.settle(group)
@@ -216,5 +216,5 @@ def _transaction(connection: Connection) -> Generator[None]:
 def _do(job: _Job[object], connection: Connection) -> None:
     try:
         job.result = job.work(connection)
-    except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: it is raised where the job is awaited
+    except Exception as error:  # noqa: BLE001 - the thread must outlive any fault of a job; the job's caller gets it raised
         job.error = as_ours(error)

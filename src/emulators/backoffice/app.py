@@ -33,7 +33,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 class _Cut(Response):
     """A response whose body never comes: the server then closes the connection, and the caller knows nothing."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - every ASGI response is called with all three; this one only sends
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
 
@@ -117,7 +117,7 @@ class _Backoffice:
         self._fault = parse(Fault, await read(request))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def clear_fault(self, request: Request) -> Response:  # noqa: ARG002 - the signature of a route
+    async def clear_fault(self, _: Request) -> Response:
         self._fault = Fault()
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -147,7 +147,7 @@ def create_app(
     ledgers = {tenant: Ledger(seed, Journal(folder / f"{tenant}.jsonl"), clock) for tenant, seed in seeds.items()}
     office = _Backoffice(authorize, ledgers)
     routes = [
-        Route("/healthz", _healthy, methods=["GET"]),
+        Route("/healthz", PlainTextResponse("ok"), methods=["GET"]),
         Route("/pages/{path:path}", _pages(pages), methods=["GET"]),
         office.own_route("/faults", office.set_fault, "POST"),
         office.own_route("/faults", office.clear_fault, "DELETE"),
@@ -172,10 +172,6 @@ def _pages(pages: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]
     return page
 
 
-async def _healthy(request: Request) -> Response:  # noqa: ARG001 - the signature of a route
-    return PlainTextResponse("ok")
-
-
 async def _order(request: Request, ledger: Ledger) -> Response:
     return _json(ledger.order(str(request.path_params["id"])))
 
@@ -184,7 +180,7 @@ async def _customer(request: Request, ledger: Ledger) -> Response:
     return _json(ledger.customer(str(request.path_params["id"])).model_dump())
 
 
-async def _effects(request: Request, ledger: Ledger) -> Response:  # noqa: ARG001 - the signature of a route
+async def _effects(_: Request, ledger: Ledger) -> Response:
     entries = ledger.entries
     return _json({"count": len(entries), "effects": [entry.model_dump(exclude={"payload"}) for entry in entries]})
 

@@ -44,8 +44,9 @@ def index_item(
         CosmosError: 400: a vector has not the length that the container declares.
     """
     key, epk = place
-    for table in ("vectors", "texts", "postings"):
-        connection.execute(f"DELETE FROM {table} WHERE item = ?", (key,))  # noqa: S608 - `table` is one of the three above
+    connection.execute("DELETE FROM vectors WHERE item = ?", (key,))
+    connection.execute("DELETE FROM texts WHERE item = ?", (key,))
+    connection.execute("DELETE FROM postings WHERE item = ?", (key,))
     for embedding in definition.embeddings:
         value = at(item, embedding.path)
         if isinstance(value, list):

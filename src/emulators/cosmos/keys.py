@@ -93,5 +93,6 @@ def _epk(kind: str, levels: bytes) -> str:
 
     values = orjson.loads(levels)
     paths = [f"/{number}" for number in range(len(values))]
-    definition = PartitionKey(paths if kind == "MultiHash" else paths[0], kind, 2)  # pyright: ignore[reportCallIssue] - its overloads know literals only
-    return str(definition._get_effective_partition_key_string(values))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the one definition of the hash that is not ours
+    several = kind == "MultiHash"
+    definition = PartitionKey(paths, kind="MultiHash") if several else PartitionKey(paths[0], kind="Hash")
+    return str(definition._get_effective_partition_key_string(values))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - Microsoft publishes the hash as this function only; one of ours could differ from it

@@ -130,11 +130,14 @@ def _increase(document: Object, path: Sequence[str], value: Value) -> None:
     parent = _parent(document, path)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise bad("incr takes a number.")
-    if isinstance(parent, dict) and path[-1] not in parent:
-        parent[path[-1]] = value
-        return
-    place = path[-1] if isinstance(parent, dict) else _index(path[-1], len(parent) - 1)
-    old = parent[place]  # pyright: ignore[reportCallIssue, reportArgumentType, reportUnknownVariableType] - a name for an object, a number for an array
+    if isinstance(parent, dict):
+        parent[path[-1]] = _sum(parent.get(path[-1], 0), value)
+    else:
+        place = _index(path[-1], len(parent) - 1)
+        parent[place] = _sum(parent[place], value)
+
+
+def _sum(old: Json, value: float) -> Json:
     if not isinstance(old, int | float) or isinstance(old, bool):
         raise bad("incr changes numbers only.")
-    parent[place] = old + value  # pyright: ignore[reportCallIssue, reportArgumentType] - as above
+    return old + value

@@ -89,7 +89,7 @@ class Pushdown:
             held.append(found)
         return held
 
-    def _test(self, expression: Expression) -> Test | None:  # noqa: PLR0911 - one for each kind
+    def _test(self, expression: Expression) -> Test | None:  # noqa: PLR0911 - a table: each kind of expression has its row
         match expression:
             case Compared(sign, left, Constant(value)):
                 return self._compared(sign, left, value)
@@ -108,7 +108,7 @@ class Pushdown:
             case _:
                 return None
 
-    def _called(self, name: str, arguments: Sequence[Expression]) -> Test | None:  # noqa: PLR0911 - one for each
+    def _called(self, name: str, arguments: Sequence[Expression]) -> Test | None:  # noqa: PLR0911 - a table: each function has its row
         match name, arguments:
             case "ARRAY_CONTAINS", (Constant(list() as values), PathOf() as path):
                 return self._one_of(path, values)

@@ -1,0 +1,40 @@
+"""How the publisher's side of the marketplace is put together, where one is set."""
+
+from control import Desk, Landings, MarketplaceServices, Subscriptions, WebhookCallers
+from control.marketplace_api import RESOURCE as MARKETPLACE
+from control.marketplace_api import MarketplaceApi
+from mandate.host import Host
+from mandate.plans import load_terms
+from web import AzureServiceTokens, CustomerTokens, TokenValidator
+
+
+def marketplace_services(host: Host, tokens: AzureServiceTokens) -> MarketplaceServices:
+    settings = host.settings
+    publisher = CustomerTokens(
+        issuer=settings.identity_issuer,
+        client_id=settings.marketplace_client_id,
+        identity=tokens,
+        session=host.session,
+    )
+    api = MarketplaceApi(
+        settings.marketplace_url,
+        lambda: publisher.token(settings.marketplace_tenant, f"{MARKETPLACE}/.default"),
+        host.session,
+    )
+    validator = TokenValidator(
+        issuer_template=settings.identity_issuer,
+        jwks_uri=settings.identity_jwks,
+        audience=settings.marketplace_client_id,
+        session=host.session,
+        clock=host.clock,
+        v1_issuer_template="https://sts.windows.net/{tid}/",
+    )
+    subscriptions = Subscriptions(
+        host.store, host.clock, api, host.directory, host.erasures, host.access, load_terms(settings)
+    )
+    return MarketplaceServices(
+        callers=WebhookCallers(validator, settings.marketplace_tenant, MARKETPLACE),
+        desk=Desk(host.store, host.clock, api, subscriptions),
+        landings=Landings(host.store, host.clock, api, subscriptions),
+        subscriptions=subscriptions,
+    )
