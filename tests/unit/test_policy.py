@@ -310,6 +310,22 @@ TWO = '@id("two") @lane("approval") @approvers("2") @reason("Two.") permit (prin
 THREE = '@id("three") @lane("approval") @approvers("3") @reason("Three.") permit (principal, action, resource);'
 
 
+HEADS = {
+    "action": set(ActionKind),
+    'action == Mandate::Action::"show"': {ActionKind.SHOW},
+    'action in Mandate::Action::"show"': {ActionKind.SHOW},
+    'action in [Mandate::Action::"show", Mandate::Action::"ingest"]': {ActionKind.SHOW, ActionKind.INGEST},
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_policy_holds_for_the_actions_that_its_head_names(head: str) -> None:
+    text = f'@id("stop") @lane("never") @reason("Stop.") forbid (principal, {head}, resource);'
+    rules = Ruleset.compose(publisher=publisher_text(), tenant=text)
+    asked = {kind: rules.decide(ask(kind)).policies for kind in ActionKind}
+    assert {kind for kind, policies in asked.items() if "tenant/stop" in policies} == HEADS[head]
+
+
 def test_one_person_approves_unless_a_policy_asks_for_more() -> None:
     assert tool(effect="external").approvers == 1
     assert tool(effect="read").approvers == 0
