@@ -16,9 +16,6 @@ LANDING_COOKIE = "__Host-mandate-landing"
 THEME_COOKIE = "mandate-theme"
 ZONE_COOKIE = "mandate-zone"
 
-SIGNED_IN = "/signed-in"
-SIGNED_OUT = "/signed-out"
-
 
 def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
     """Set a cookie that no script can read and that other sites' requests do not carry.
