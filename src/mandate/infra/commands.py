@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from core.errors import MandateError
-
 infra = typer.Typer(help="Build and check what is deployed to Azure.", no_args_is_help=True)
 package = typer.Typer(help="Make what is published.", no_args_is_help=True)
 
@@ -82,6 +80,8 @@ def _day(text: str) -> date | None:
 
 def told(work: Callable[[], int]) -> int:
     """Return a command's exit code; what it raises on purpose is told in a line, without a stack."""
+    from core.errors import MandateError
+
     try:
         return work()
     except MandateError as error:
