@@ -30,7 +30,7 @@ from orchestration import fetcher
 
 router = APIRouter(prefix="/data", tags=["console"], default_response_class=HTMLResponse)
 
-ENTRY = Entry(name="data", path="/data", icon="lock", position=60, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR))
+ENTRY = Entry(name="data", path="/data", icon="store", position=65, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR))
 
 _SCOPES = ("tenant", "person", "document", "conversation", "run")
 _SEE_OTHER = 303

@@ -28,7 +28,7 @@ from interaction.routes.policy_versions import NumberPath, Why, restored, versio
 router = APIRouter(prefix="/policies", tags=["console"], default_response_class=HTMLResponse)
 
 ENTRY = Entry(
-    name="policies", path="/policies", icon="check", position=70, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR)
+    name="policies", path="/policies", icon="scales", position=70, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR)
 )
 
 _SEE_OTHER = 303
