@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Some containers forbid Python to keep what it compiled: each of the hundred processes here would compile all anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup up demo bench test check format pins clean
 
