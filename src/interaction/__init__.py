@@ -4,15 +4,12 @@ Begin with `routes`: each file is a resource, and an endpoint's `me` parameter i
 """
 
 from interaction.app import create_app
-from interaction.cookies import SIGNED_IN, SIGNED_OUT
 from interaction.dependencies import InteractionDependencies, Peer
 from interaction.parameters import run_for
 from interaction.rates import PlanRates, Rate, RateLimits
 from interaction.reading import may_read_run
 
 __all__ = [
-    "SIGNED_IN",
-    "SIGNED_OUT",
     "InteractionDependencies",
     "Peer",
     "PlanRates",

@@ -1,4 +1,4 @@
-"""The console's cookies, and the two addresses that the identity provider sends a browser back to."""
+"""The console's cookies."""
 
 from starlette.responses import Response
 
@@ -15,9 +15,6 @@ LANDING_COOKIE = "__Host-mandate-landing"
 
 THEME_COOKIE = "mandate-theme"
 ZONE_COOKIE = "mandate-zone"
-
-SIGNED_IN = "/signed-in"
-SIGNED_OUT = "/signed-out"
 
 
 def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:

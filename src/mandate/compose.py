@@ -27,7 +27,7 @@ from data.azure_search import AzureSearch
 from guards import Guard
 from guards.local import LocalGuard
 from guards.prompt_shields import PromptShields
-from interaction import SIGNED_IN, InteractionDependencies, PlanRates, RateLimits
+from interaction import InteractionDependencies, PlanRates, RateLimits
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.marketplaces import marketplace_services
 from mandate.notaries import open_notary
@@ -50,6 +50,7 @@ from orchestration import (
 from orchestration import Services as TurnServices
 from tools import Egress, Executor, Origin, Registry, open_session
 from web import (
+    SIGNED_IN,
     AssertionSigner,
     AzureServiceTokens,
     CustomerTokens,

@@ -15,7 +15,7 @@ from web.csrf import CSRF_FIELD, CSRF_HEADER, SAFE_METHODS, check_csrf
 from web.customer_tokens import CustomerTokens
 from web.forms import FORM_WITH_FILES, form_with_files
 from web.limits import BodyLimit, RateLimiter
-from web.openid import TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
+from web.openid import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
 from web.peers import PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
 from web.reshaping import Reshaped
@@ -32,6 +32,8 @@ __all__ = [
     "CSRF_HEADER",
     "FORM_WITH_FILES",
     "SAFE_METHODS",
+    "SIGNED_IN",
+    "SIGNED_OUT",
     "TOKEN_EXCHANGE",
     "AssertionSigner",
     "AssertionVerifier",

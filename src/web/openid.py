@@ -24,6 +24,9 @@ from web.service_tokens import ServiceTokens
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - an audience
 """Audience of the token with which a client proves itself."""
 
+SIGNED_IN, SIGNED_OUT = "/signed-in", "/signed-out"
+"""Where the provider sends a browser back to: what the product serves is what is registered there."""
+
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SECONDS = 10.0
 _MAX_ANSWER = 200_000

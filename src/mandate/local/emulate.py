@@ -23,7 +23,7 @@ from mandate.local.world import Company, load_companies
 from mandate.services import Services, local_client_id
 from mandate.settings import ROOT, Settings
 from telemetry import uvicorn_log_config
-from web import TOKEN_EXCHANGE, AzureServiceTokens, TokenValidator
+from web import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, AzureServiceTokens, TokenValidator
 
 if TYPE_CHECKING:
     from emulators import identity
@@ -81,7 +81,6 @@ async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
 
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
     from emulators import identity
-    from interaction import SIGNED_IN, SIGNED_OUT
 
     companies = load_companies(settings.root)
     base = f"{settings.public_url}/identity"

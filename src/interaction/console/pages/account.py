@@ -6,9 +6,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from interaction.answers import problems
 from interaction.authority import Me
 from interaction.console.rendering import PageView
-from interaction.cookies import SESSION_COOKIE, SIGNED_OUT, drop_cookie
+from interaction.cookies import SESSION_COOKIE, drop_cookie
 from interaction.dependencies import Deps
 from interaction.routes.people import myself
+from web import SIGNED_OUT
 
 router = APIRouter(prefix="/account", tags=["console"], default_response_class=HTMLResponse)
 

@@ -21,13 +21,21 @@ from interaction.cookies import (
     LANDING_TOKEN_COOKIE,
     SESSION_COOKIE,
     SIGN_IN_COOKIE,
-    SIGNED_IN,
-    SIGNED_OUT,
     drop_cookie,
     set_cookie,
 )
 from interaction.dependencies import Deps, InteractionDependencies
-from web import Attempt, Tokens, VerifiedToken, check_csrf, correlation_of, problem_response, problem_responses
+from web import (
+    SIGNED_IN,
+    SIGNED_OUT,
+    Attempt,
+    Tokens,
+    VerifiedToken,
+    check_csrf,
+    correlation_of,
+    problem_response,
+    problem_responses,
+)
 
 router = APIRouter(tags=["console"], default_response_class=HTMLResponse)
 
