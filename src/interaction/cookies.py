@@ -1,4 +1,4 @@
-"""The console's cookies, and the two addresses that the identity provider sends a browser back to."""
+"""The console's cookies."""
 
 from starlette.responses import Response
 

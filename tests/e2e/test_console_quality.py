@@ -1,6 +1,7 @@
 """What holds for every page of the console: nobody is shut out, nothing overflows, and it is there at once."""
 
 import asyncio
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -160,16 +161,16 @@ async def test_nothing_is_wider_than_a_small_telephone_and_no_page_is_heavy(
 
 
 async def test_pages_are_painted_at_once(console: Console, places: Mapping[str, Places]) -> None:
-    """The best of five loads: what else the machine does is not the page's."""
+    """One of five loads has to be: what else the machine does is not the page's."""
     page = await console(MIA, "/account")
-    slow: list[tuple[str, float]] = []
+    slow: list[tuple[str, list[float]]] = []
     for path in addresses():
         paints: list[float] = []
-        for _ in range(5):
+        while len(paints) < 5 and min(paints, default=math.inf) > FIRST_PAINT_MS:
             await page.goto(filled(path, MIA, places))
             paints.append(await page.evaluate(PAINTED))
         if min(paints) > FIRST_PAINT_MS:
-            slow.append((path, min(paints)))
+            slow.append((path, paints))
     assert slow == []
 
 
