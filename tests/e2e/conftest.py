@@ -13,20 +13,16 @@ from commands import SignIn, finished
 from playwright.async_api import Browser, BrowserContext, Page
 
 from mandate.client import Client
-from mandate.local.seeding import seed
-from mandate.local.stack import Stack, free_port, running
-from mandate.local.world import load_companies
+from mandate.local.stack import Stack, free_port
 from mandate.people import sign_in
-from mandate.services import Services
-from mandate.settings import ROOT
+from seeded import seeded
 
 
 @pytest.fixture(scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
     """The product as `mandate up` runs it, in a folder and on ports of its own."""
     stack = Stack(tmp_path_factory.mktemp("product"), free_port())
-    async with running(stack):
-        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+    async with seeded(stack):
         yield stack
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from core import ID_PATTERN
 from mandate.client import Client
-from mandate.local.seeding import seed
-from mandate.local.stack import Stack, free_port, running
+from mandate.local.stack import Stack, free_port
 from mandate.local.world import load_companies
 from mandate.people import sign_in
-from mandate.services import Services
 from mandate.settings import ROOT
 from page_forms import Form, crawl
+from seeded import seeded
 
 FORM = "application/x-www-form-urlencoded"
 SCRIPT = "<script>alert(1)</script>"
@@ -42,8 +41,7 @@ pytestmark = pytest.mark.timeout(600)
 async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
     """A product of its own, since some of what is sent does what the form is for."""
     stack = Stack(tmp_path_factory.mktemp("forms"), free_port())
-    async with running(stack):
-        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+    async with seeded(stack):
         yield stack
 
 

@@ -21,12 +21,13 @@ import interaction
 from core import Json
 from interaction import InteractionDependencies
 from mandate.client import Client
-from mandate.local.seeding import operator_token, seed
-from mandate.local.stack import Stack, free_port, running
+from mandate.local.seeding import operator_token
+from mandate.local.stack import Stack, free_port
 from mandate.local.world import Company, load_companies
 from mandate.people import sign_in
 from mandate.services import Services
 from mandate.settings import ROOT
+from seeded import seeded
 
 HOOKS = Path(__file__).with_name("schema_hooks.py")
 EXAMPLES = os.environ.get("MANDATE_SCHEMA_EXAMPLES", "5")
@@ -47,8 +48,7 @@ async def product(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[St
         plan |= {"per_person": QUICKLY, "per_tenant": QUICKLY}
     file.write_text(yaml.safe_dump(plans))
     stack = Stack(tmp_path_factory.mktemp("walked"), free_port(), extra={"MANDATE_ROOT": str(root)})
-    async with running(stack):
-        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+    async with seeded(stack):
         yield stack
 
 

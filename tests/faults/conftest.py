@@ -6,18 +6,14 @@ import aiohttp
 import pytest
 
 from chosen_store import STORE
-from mandate.local.seeding import seed
-from mandate.local.stack import Stack, free_port, running
-from mandate.local.world import load_companies
-from mandate.services import Services
-from mandate.settings import ROOT
+from mandate.local.stack import Stack, free_port
+from seeded import seeded
 
 
 @pytest.fixture(scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("faults"), free_port(), store=STORE)
-    async with running(stack):
-        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+    async with seeded(stack):
         yield stack
 
 

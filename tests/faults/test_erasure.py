@@ -19,13 +19,11 @@ from core.errors import MandateError
 from core.parts import RunKind, RunState
 from data import Store, TenantData, read_run, verify_all
 from mandate.client import Client
-from mandate.local.seeding import seed
-from mandate.local.stack import Stack, free_port, running
-from mandate.local.world import Company, load_companies
+from mandate.local.stack import Stack, free_port
+from mandate.local.world import Company
 from mandate.people import company_of, sign_in
-from mandate.services import Services
-from mandate.settings import ROOT
 from orchestration import fold
+from seeded import seeded
 
 SECONDS = 90.0
 OURS, THEIRS = company_of("mia@alderfinch.example"), company_of("ingrid@quillmere.example")
@@ -38,8 +36,7 @@ pytestmark = pytest.mark.timeout(300)
 async def own_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
     """Give a product of this test's own: afterwards a company is missing."""
     stack = Stack(tmp_path_factory.mktemp("erasure"), free_port(), store=STORE)
-    async with running(stack):
-        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+    async with seeded(stack):
         yield stack
 
 

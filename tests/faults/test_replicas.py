@@ -27,15 +27,12 @@ from core.events import Stored
 from core.parts import RunState
 from data import Store, read_run
 from mandate.client import Client
-from mandate.local.seeding import seed
-from mandate.local.stack import Stack, free_port, running
-from mandate.local.world import load_companies
+from mandate.local.stack import Stack, free_port
 from mandate.people import company_of, sign_in
-from mandate.services import Services
-from mandate.settings import ROOT
 from mandate.turns import ended
 from orchestration import fold
 from orchestration.records import CarrierRecord
+from seeded import seeded
 
 ELIF = "elif@alderfinch.example"
 NOOR = "noor@alderfinch.example"
@@ -56,8 +53,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("replicas"), free_port(), separate=True, replicas=2, store=STORE)
-    async with running(stack):
-        await seed(stack, Services.load(ROOT / "environments"), load_companies(ROOT), lambda name, done, total: None)
+    async with seeded(stack):
         yield stack
 
 
