@@ -136,17 +136,21 @@ class Stack:
         await process.wait()
 
     async def stop(self) -> None:
-        """End everything in good order: the product first, then what it uses."""
-        for part in reversed(list(self.processes)):
-            process = self.processes.pop(part)
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
+        """End everything in good order: the product first, part by part, then at once what it uses."""
+        for part in reversed([part for part in self.processes if part not in self.emulators]):
+            await self._end(part)
+        await asyncio.gather(*(self._end(part) for part in list(self.processes)))
+
+    async def _end(self, part: str) -> None:
+        process = self.processes.pop(part)
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
                 await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
     async def wait(self) -> str:
         """Return the first part that ends by itself."""
