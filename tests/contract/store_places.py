@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,6 +116,11 @@ async def leaks(place: CosmosPlace) -> str:
 
 def small_containers() -> Containers:
     """Return the containers as declared, but for vectors of three numbers, as the tests' passages have."""
-    declared = copy.deepcopy(dict(Containers.load(ENVIRONMENTS).declared))
+    declared = copy.deepcopy(dict(_declared().declared))
     declared["passages"]["vectorEmbeddingPolicy"]["vectorEmbeddings"][0]["dimensions"] = 3
     return Containers(declared)
+
+
+@cache
+def _declared() -> Containers:
+    return Containers.load(ENVIRONMENTS)

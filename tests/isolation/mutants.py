@@ -13,6 +13,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from mandate.settings import ROOT
 
@@ -66,8 +67,13 @@ class Mutant:
         return f"{self.file}:{self.line} {self.kind}"
 
 
-def mutants() -> Iterator[Mutant]:
-    """Yield all that there are, in the order of the files."""
+@cache
+def mutants() -> Sequence[Mutant]:
+    """Return all that there are, in the order of the files."""
+    return tuple(_mutants())
+
+
+def _mutants() -> Iterator[Mutant]:
     for layer in LAYERS:
         for path in sorted((SRC / layer).rglob("*.py")):
             yield from of_source(path.relative_to(SRC).as_posix(), path.read_text())

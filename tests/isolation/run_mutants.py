@@ -175,7 +175,7 @@ def main() -> None:
     asked.add_argument("--only", default="", help="only those in files, lines or of kinds that contain this")
     asked.add_argument("--world", default="", help="a file of `emulated_world`, if its emulators run already")
     given = asked.parse_args()
-    known = list(mutants())
+    known = mutants()
     asked_for = [mutant for mutant in known if given.only in str(mutant)]
     chosen = random.Random(given.seed).sample(asked_for, given.sample) if given.sample else asked_for
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
