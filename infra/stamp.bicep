@@ -134,13 +134,23 @@ var tags = union({ product: 'mandate', environment: environmentName, stamp: name
 
 // Which identities have a role, by its name in services.yaml.
 var services = items(declared.services)
-var roleNames = ['store.readwrite', 'models.user', 'guards.user', 'evidence.sign', 'evidence.anchor', 'telemetry.send']
+var jobs = items(declared.jobs)
+var roleNames = [
+  'store.readwrite'
+  'models.user'
+  'guards.user'
+  'evidence.sign'
+  'evidence.anchor'
+  'telemetry.send'
+  'configuration.read'
+  'configuration.write'
+]
 var holders = toObject(
   roleNames,
   role => role,
-  role => map(filter(services, s => contains(s.value.roles, role)), s => s.value.identity)
+  role => map(filter(concat(services, jobs), s => contains(s.value.roles, role)), s => s.value.identity)
 )
-var identityNames = concat(map(services, s => s.value.identity), objectKeys(declared.identities))
+var identityNames = concat(map(concat(services, jobs), s => s.value.identity), objectKeys(declared.identities))
 
 // What the catalogue deploys where, each deployment once, in the catalogue's order.
 var accounts = [
@@ -158,6 +168,7 @@ var zones = {
   store: 'privatelink.documents.azure.com'
   blobs: 'privatelink.blob.${az.environment().suffixes.storage}'
   vault: 'privatelink.vaultcore.azure.net'
+  configuration: 'privatelink.azconfig.io'
   cognitive: 'privatelink.cognitiveservices.azure.com'
   openai: 'privatelink.openai.azure.com'
   foundry: 'privatelink.services.ai.azure.com'
@@ -193,7 +204,7 @@ module network 'modules/network.bicep' = {
     addressSpace: addressSpace
     workspaceId: observability.outputs.workspaceId
     zoneNames: concat(
-      [zones.store, zones.blobs, zones.vault, zones.cognitive, zones.openai, zones.foundry],
+      [zones.store, zones.blobs, zones.vault, zones.configuration, zones.cognitive, zones.openai, zones.foundry],
       empty(registryId) ? [] : [zones.registry]
     )
   }
@@ -245,6 +256,20 @@ module evidence 'modules/evidence.bicep' = {
   dependsOn: [identities]
 }
 
+module configuration 'modules/configuration.bicep' = {
+  name: 'configuration'
+  params: {
+    name: name
+    location: location
+    tags: tags
+    workspaceId: observability.outputs.workspaceId
+    readers: holders['configuration.read']
+    writers: holders['configuration.write']
+    crossTenant: crossTenant
+  }
+  dependsOn: [identities]
+}
+
 module models 'modules/models.bicep' = [
   for account in accounts: {
     name: 'models-${account.role}'
@@ -270,6 +295,7 @@ var endpoints = [
   { name: 'content', groupId: 'blob', zones: [zones.blobs] }
   { name: 'anchors', groupId: 'blob', zones: [zones.blobs] }
   { name: 'vault', groupId: 'vault', zones: [zones.vault] }
+  { name: 'configuration', groupId: 'configurationStores', zones: [zones.configuration] }
   { name: 'models-primary', groupId: 'account', zones: [zones.cognitive, zones.openai, zones.foundry] }
   { name: 'models-failover', groupId: 'account', zones: [zones.cognitive, zones.openai, zones.foundry] }
 ]
@@ -278,6 +304,7 @@ var endpointTargets = [
   content.outputs.accountId
   evidence.outputs.accountId
   evidence.outputs.vaultId
+  configuration.outputs.storeId
   models[0].outputs.accountId
   models[1].outputs.accountId
 ]
@@ -364,6 +391,7 @@ var settled = concat(
   [
     'AZURE_TOKEN_CREDENTIALS'
     'MANDATE_ENVIRONMENT'
+    'MANDATE_CONFIGURATION'
     'MANDATE_STORE'
     'MANDATE_BLOBS'
     'MANDATE_IDENTITY_ISSUER'
@@ -402,6 +430,7 @@ module apps 'modules/service.bicep' = [
         AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
         APPLICATIONINSIGHTS_CONNECTION_STRING: observability.outputs.destination
         MANDATE_ENVIRONMENT: environmentName
+        MANDATE_CONFIGURATION: configuration.outputs.address
         MANDATE_STORE: store.outputs.address
         MANDATE_BLOBS: content.outputs.address
         MANDATE_IDENTITY_ISSUER: '${signIn}{tid}/v2.0'
@@ -433,6 +462,30 @@ module apps 'modules/service.bicep' = [
       revision: revision
       stableRevision: stableRevision
       weight: weight
+    }
+    dependsOn: [privateEndpoints, registryEndpoint]
+  }
+]
+
+module runs 'modules/job.bicep' = [
+  for job in jobs: {
+    name: 'job-${job.key}'
+    params: {
+      name: name
+      job: job.key
+      location: location
+      tags: tags
+      environmentId: platform.outputs.environmentId
+      declared: job.value
+      settingNames: map(job.value.settings, setting => replace(setting, '*', ''))
+      settings: {
+        AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
+        MANDATE_ENVIRONMENT: environmentName
+        MANDATE_CONFIGURATION: configuration.outputs.address
+        MANDATE_CLIENT_ID_CONFIGURATION: identities.outputs.clientIds[indexOf(identityNames, 'configuration')]
+      }
+      image: image
+      pullIdentityId: pullIdentityId
     }
     dependsOn: [privateEndpoints, registryEndpoint]
   }

@@ -51,7 +51,7 @@ from core import (
 )
 from core.errors import Unauthenticated
 from core.parts import RunState
-from data import Hit, Query, Source, Store, Trim, read_run
+from data import Hit, Query, Source, Store, TenantData, Trim, read_run
 from emulators.backoffice import BackofficeSeed, create_app
 from guards import Guard, Text
 from guards.local import LocalGuard
@@ -364,6 +364,9 @@ async def open_world(
     async def entitled(tenant: TenantId) -> bool:
         return tenant not in not_entitled
 
+    async def no_features(_: TenantData) -> Sequence[str]:
+        return ()
+
     async with open_session() as session:
         egress = Egress(session, [Origin.parse(office.url, scope="office")], token, pages=[f"{office.url}/pages/"])
         switches = Switches(store, CLOCK, agents=["support", "clerk"], tools=[])
@@ -385,6 +388,7 @@ async def open_world(
                 sources=NoSources(),
                 entitled=entitled,
                 guards=[LocalGuard(registry.names)] if guards is None else guards,
+                features=no_features,
             ),
             office,
             model,

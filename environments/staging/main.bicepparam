@@ -16,10 +16,7 @@ param stamps = [
 ]
 
 param released = {
-  image: readEnvironmentVariable(
-    'MANDATE_INFRA_IMAGE',
-    'registry.example/mandate@sha256:0000000000000000000000000000000000000000000000000000000000000000'
-  )
+  image: readEnvironmentVariable('MANDATE_INFRA_IMAGE', loadYamlContent('release.yaml').image)
   revision: readEnvironmentVariable('MANDATE_INFRA_REVISION', 'first')
   stable: readEnvironmentVariable('MANDATE_INFRA_STABLE', '')
   weight: int(readEnvironmentVariable('MANDATE_INFRA_WEIGHT', '0'))

@@ -1,6 +1,6 @@
 """Who calls the control plane, what that lets them do, and the record that is kept when they are refused."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -63,6 +63,7 @@ class ControlServices:
     Attributes:
         authenticate: returns who calls, or raises `Unauthenticated` or `Forbidden`; what it raises is recorded here.
         version: of the code.
+        rings: in which tenants get changes, as they are now.
         marketplace: None where the product is not sold there.
     """
 
@@ -74,6 +75,7 @@ class ControlServices:
     erasures: Erasures
     authenticate: Callable[[Request], Awaitable[Caller]]
     version: str
+    rings: Callable[[], Sequence[str]]
     marketplace: MarketplaceServices | None = None
 
 

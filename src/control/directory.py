@@ -1,5 +1,6 @@
 """Who belongs to which tenant: identities, bindings, members."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ from control import contexts
 from control.cache import Cache
 from control.principals import sponsor_seen
 from control.records import (
+    LAST_RING,
     PERSONAL_ACCOUNTS,
     BindingRecord,
     MemberRecord,
@@ -60,7 +62,7 @@ class Directory:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._tenants: Cache[str, TenantRecord] = Cache(clock)
-        self._active: Cache[TenantId, bool] = Cache(clock)
+        self._known: Cache[TenantId, tuple[bool, str]] = Cache(clock)
         self._members: Cache[tuple[TenantId, str], tuple[_Seen, PrincipalId]] = Cache(clock)
 
     @property
@@ -103,12 +105,18 @@ class Directory:
 
     async def is_active(self, tenant: TenantId) -> bool:
         """Return whether a tenant's subscription is active, as it was within five seconds; False if there is none."""
+        return (await self._seen(tenant))[0]
 
-        async def load(_: bool | None) -> bool:
+    async def ring(self, tenant: TenantId) -> str:
+        """Return the ring in which a tenant gets changes, as it was within five seconds."""
+        return (await self._seen(tenant))[1]
+
+    async def _seen(self, tenant: TenantId) -> tuple[bool, str]:
+        async def load(_: tuple[bool, str] | None) -> tuple[bool, str]:
             found = await self._records.get(TenantRecord, tenant)
-            return found is not None and found.value.status == "active"
+            return (found.value.status == "active", found.value.ring) if found else (False, LAST_RING)
 
-        return await self._active.get(tenant, load)
+        return await self._known.get(tenant, load)
 
     async def check_active(self, tenant: TenantId) -> None:
         """Return if a tenant may change things.
@@ -128,17 +136,28 @@ class Directory:
         Raises:
             NotFound: there is no such tenant.
         """
+        await self._update(tenant, {"plan": plan, "status": status})
+
+    async def assign_ring(self, tenant: TenantId, ring: str) -> bool:
+        """Write down in which ring a tenant gets changes; return whether that is new.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        return await self._update(tenant, {"ring": ring})
+
+    async def _update(self, tenant: TenantId, update: Mapping[str, str]) -> bool:
         while True:
             found = await self._records.get(TenantRecord, tenant)
             if found is None:
                 raise NotFound("There is no such tenant.")
-            changed = found.value.model_copy(update={"plan": plan, "status": status})
+            changed = found.value.model_copy(update=update)
             if changed == found.value:
-                return
+                return False
             with suppress(PreconditionFailed):
                 await self._records.put(tenant, changed, etag=found.etag)
-                self._active.forget(tenant)
-                return
+                self._known.forget(tenant)
+                return True
 
     async def bound_to(self, tid: str, oid: str) -> TenantId | None:
         """Return the tenant that an identity is bound to."""

@@ -18,6 +18,10 @@ class _Strict(Record):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+LAST_RING = "general"
+"""The ring of whoever was put into no other: changes reach it last."""
+
+
 class TenantRecord(_Strict):
     """A customer, in the publisher's tenant. Key: its id.
 
@@ -25,6 +29,7 @@ class TenantRecord(_Strict):
         groups: Entra group object id to our name of the group.
         stamp: the deployment that holds its data.
         owner: mark of the person for whom it was bought, who is an owner whatever their roles; see `owner_mark`.
+        ring: in which it gets changes, as the targeting of flags names it.
     """
 
     kind: ClassVar[str] = "tenant"
@@ -37,6 +42,7 @@ class TenantRecord(_Strict):
     stamp: str = "local"
     mode: Literal["publisher_hosted", "customer_hosted", "hybrid"] = "publisher_hosted"
     owner: str = ""
+    ring: str = LAST_RING
 
 
 class BindingRecord(_Strict):

@@ -1,10 +1,11 @@
 """How an endpoint answers: a strict model straight to JSON, described once for the API's readers."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
 from web import problem_responses
 
@@ -19,6 +20,21 @@ def _as_integer(value: object) -> object:
 
 WHOLE = BeforeValidator(_as_integer)
 """Of an integer in a body that we are given: it may be written with a point."""
+
+
+def _moment(given: object) -> object:
+    """Return the time that a text stands for, in UTC. JSON has no times, and a strict model takes no text for one."""
+    if not isinstance(given, str):
+        return given
+    moment = datetime.fromisoformat(given)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment
+    except OverflowError:
+        raise ValueError("beyond the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""Of a time in a body that we are given."""
 
 
 class Given(BaseModel):

@@ -16,6 +16,7 @@ from interaction.routes import (
     agent_identity,
     agents,
     approvals,
+    changes_to_come,
     collections,
     conversations,
     data_export,
@@ -53,7 +54,7 @@ _RESOURCES = (
     *(people, agents, agent_identity, runs, run_evidence, effects, conversations),
     *(collections, documents, document_care),
     *(passages, search, deputies, deciding, approvals, flags, usage, erasures, holds, inventory, data_export),
-    *(policies, policy_trying, policy_versions, switches, evidence, evidence_log),
+    *(policies, policy_trying, policy_versions, switches, changes_to_come, evidence, evidence_log),
     *(openai_chat, openai_responses, marketplace),
 )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from control import AccessLog, AgentManifest, Directory, Governance, Policies, Principals, Sessions, Switches
+from control import AccessLog, AgentManifest, Directory, Features, Governance, Policies, Principals, Sessions, Switches
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
@@ -62,6 +62,7 @@ class InteractionDependencies:
     control: Peer
     webhooks: Transport
     limits: RateLimits
+    features: Features
     registry: Registry
     eraser: Eraser
     governance: Governance

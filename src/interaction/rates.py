@@ -24,12 +24,12 @@ class PlanRates:
 
 
 class RateLimits:
-    def __init__(self, plans: Mapping[str, PlanRates], *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        def limiter(rate: Rate) -> RateLimiter:
-            return RateLimiter(per_second=rate.per_second, burst=rate.burst, monotonic=monotonic)
+    """Limits by plan. Where `plans` says something else in a moment, the buckets of that plan are full again."""
 
-        self._people = {plan: limiter(rates.per_person) for plan, rates in plans.items()}
-        self._tenants = {plan: limiter(rates.per_tenant) for plan, rates in plans.items()}
+    def __init__(self, plans: Mapping[str, PlanRates], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._plans = plans
+        self._monotonic = monotonic
+        self._limiters: dict[str, _Limiters] = {}
 
     def take(self, context: TenantContext) -> None:
         """Count one request. Who is over their own limit takes nothing from their colleagues.
@@ -38,12 +38,30 @@ class RateLimits:
             RateLimited: too many at once, from this person or from their tenant.
             Forbidden: the tenant's plan is not one that we know (`access.plan`).
         """
-        if context.plan not in self._people:
-            raise Forbidden("Your organisation's plan is not known here; ask its owner.", code="access.plan")
-        self._take(self._people, context.plan, f"{context.tenant}/{context.principal.id}", "You")
-        self._take(self._tenants, context.plan, context.tenant, "Your organisation's members")
+        limiters = self._of(context.plan)
+        _take(limiters.people, f"{context.tenant}/{context.principal.id}", "You")
+        _take(limiters.tenants, context.tenant, "Your organisation's members")
 
-    def _take(self, limiters: Mapping[str, RateLimiter], plan: str, key: str, who: str) -> None:
-        wait = limiters[plan].take(key)
-        if wait > 0:
-            raise RateLimited(f"{who} are asking too fast. Wait a moment, then try again.", retry_after=wait)
+    def _of(self, plan: str) -> "_Limiters":
+        rates, known = self._plans.get(plan), self._limiters.get(plan)
+        if rates is None:
+            raise Forbidden("Your organisation's plan is not known here; ask its owner.", code="access.plan")
+        if known is None or known.rates != rates:
+            known = _Limiters(rates, self._limiter(rates.per_person), self._limiter(rates.per_tenant))
+            self._limiters[plan] = known
+        return known
+
+    def _limiter(self, rate: Rate) -> RateLimiter:
+        return RateLimiter(per_second=rate.per_second, burst=rate.burst, monotonic=self._monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limiters:
+    rates: PlanRates
+    people: RateLimiter
+    tenants: RateLimiter
+
+
+def _take(limiter: RateLimiter, key: str, who: str) -> None:
+    if (wait := limiter.take(key)) > 0:
+        raise RateLimited(f"{who} are asking too fast. Wait a moment, then try again.", retry_after=wait)

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from mandate import DEFAULT_URL
+from mandate.configuration.commands import env, promote
+from mandate.entra.commands import entra
 from mandate.infra.commands import infra, package
 
 app = typer.Typer(
@@ -25,6 +27,9 @@ policy = typer.Typer(help="The rules by which everything is decided.", no_args_i
 data = typer.Typer(help="What is kept, taken away and erased.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(infra, name="infra")
+app.add_typer(env, name="env")
+app.add_typer(entra, name="entra")
+app.command("promote")(promote)
 app.add_typer(package, name="package")
 app.add_typer(policy, name="policy")
 app.add_typer(evidence, name="evidence")

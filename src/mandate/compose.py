@@ -28,9 +28,11 @@ from guards import Guard
 from guards.local import LocalGuard
 from guards.prompt_shields import PromptShields
 from interaction import InteractionDependencies, PlanRates, RateLimits
+from mandate.configuration.live import current
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.marketplaces import marketplace_services
 from mandate.notaries import open_notary
+from mandate.plans import Plan
 from mandate.services import Name
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
@@ -72,6 +74,7 @@ async def compose(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
     """Give the application of one service, with all that it needs, for as long as the context lasts."""
     host.services.check(name)
     async with _composed(name, host) as app:
+        app.state.notes = host.configuration.notes
         host.apps[name] = app
         yield app
 
@@ -100,6 +103,7 @@ async def _control(host: Host) -> AsyncGenerator[ControlServices]:
         switches=host.switches,
         access=host.access,
         erasures=host.erasures,
+        rings=lambda: host.configuration.live.rings,
         authenticate=host.calls("control").caller,
         version=VERSION,
         marketplace=marketplace_services(host, tokens) if host.settings.marketplace_url else None,
@@ -129,7 +133,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
                 environment=host.settings.environment,
                 clock=host.clock,
             ),
-            budgets=Budgets(host.clock, {name: plan.budget for name, plan in host.plans.items()}),
+            budgets=Budgets(host.clock, current(lambda: {name: plan.budget for name, plan in _plans(host).items()})),
             money=Money(host.clock),
             models=model_router(host, tokens),
             registry=registry,
@@ -143,6 +147,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             guards=open_guards(host, registry, tokens),
             sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
             entitled=host.directory.is_active,
+            features=host.features.on,
         )
         signer, anchor = await stack.enter_async_context(
             open_notary(host.settings, client_id(host.settings, "orchestration"))
@@ -237,7 +242,10 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
             webhooks=_way(host, "control", host.settings.control_url),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
-            limits=RateLimits({name: PlanRates(plan.per_person, plan.per_tenant) for name, plan in host.plans.items()}),
+            limits=RateLimits(
+                current(lambda: {name: PlanRates(one.per_person, one.per_tenant) for name, one in _plans(host).items()})
+            ),
+            features=host.features,
             registry=registry,
             eraser=eraser(host, registry),
             governance=host.governance,
@@ -251,6 +259,10 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             sign_ins=host.validator(provider.client_id),
             public_url=host.settings.public_url.rstrip("/"),
         )
+
+
+def _plans(host: Host) -> Mapping[str, Plan]:
+    return host.configuration.live.plans
 
 
 def _provider(host: Host, tokens: AzureServiceTokens) -> OpenIdClient:

@@ -1,5 +1,6 @@
 """What the services of one process share, and how it is opened: the store, the network, time, what files declare."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -15,18 +16,21 @@ from control import (
     Calls,
     Directory,
     Erasures,
+    Features,
     Governance,
     Policies,
     Principals,
     StoreKeys,
     Switches,
+    contexts,
     load_agents,
     load_governance,
 )
 from core import Clock, SystemClock
 from core.errors import Defect
 from data import Store
-from mandate.plans import Plan, load_plans
+from mandate.configuration.files import Files
+from mandate.configuration.live import Configuration, Source
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.stores import open_configured
@@ -60,7 +64,8 @@ class Host:
     switches: Switches
     principals: Principals
     erasures: Erasures
-    plans: Mapping[str, Plan]
+    configuration: Configuration
+    features: Features
     agents: Mapping[str, AgentManifest]
     governance: Governance
     apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
@@ -129,23 +134,54 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
         agents = load_agents(settings.root / "agents")
         tools = [tool.name for tool in product_tools(NOWHERE)]
         claims = [claim.switch for agent in agents.values() for claim in agent.claimed.claims]
+        access = AccessLog(store, clock, code=VERSION)
+        configuration = await stack.enter_async_context(_configured(settings, identity, store, access))
+        directory = Directory(store, clock)
         yield Host(
             settings=settings,
             services=Services.load(settings.root / "environments"),
             store=store,
             session=session,
             clock=clock,
-            directory=Directory(store, clock),
-            access=AccessLog(store, clock, code=VERSION),
+            directory=directory,
+            access=access,
             keys=StoreKeys(store, clock),
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
             switches=Switches(store, clock, agents=agents, tools=tools, claims=claims),
             principals=Principals(store, clock, agents),
             erasures=Erasures(store, clock, settings.erasure_journal),
-            plans=load_plans(settings),
+            configuration=configuration,
+            features=Features(directory, clock, lambda: configuration.flags, lambda: configuration.live.change_windows),
             agents=agents,
             governance=governance,
         )
+
+
+@asynccontextmanager
+async def _configured(
+    settings: Settings, identity: str, store: Store, access: AccessLog
+) -> AsyncGenerator[Configuration]:
+    """Give the configuration, looked at again and again for as long as the context lasts."""
+    files = Files(settings.root / "environments", settings.environment)
+    source, mine = _source(settings, files, identity), contexts.publisher("configuration")
+    configuration = Configuration(
+        source, await files.read(), lambda: store.tenant(mine).records, access, settings.environment
+    )
+    await configuration.start()
+    watching = asyncio.create_task(configuration.watch())
+    yield configuration
+    watching.cancel()
+    await configuration.aclose()
+
+
+def _source(settings: Settings, files: Files, identity: str) -> Source:
+    if not settings.configuration:
+        return files
+    from mandate.configuration.app_configuration import AppConfiguration  # noqa: PLC0415 - only in Azure
+
+    return AppConfiguration(
+        settings.configuration, client_id(settings, identity), files, settings.environment, settings.ca_file
+    )
 
 
 def tls(settings: Settings) -> ssl.SSLContext:

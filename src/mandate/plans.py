@@ -1,6 +1,5 @@
 """What tenants can buy: `environments/plans.yaml`."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -45,10 +44,6 @@ def load_terms(settings: Settings) -> Terms:
     if given.base not in raw["plans"]:
         raise Defect(f"The base plan `{given.base}` is none of the plans.", code="defect.plan")
     return Terms(list(raw["plans"]), given.base, given.region, given.stamp, timedelta(days=given.grace_days))
-
-
-def load_plans(settings: Settings) -> Mapping[str, Plan]:
-    return {name: Plan.model_validate(plan) for name, plan in _read(settings)["plans"].items()}
 
 
 def _read(settings: Settings) -> dict[str, dict[str, object]]:

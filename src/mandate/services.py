@@ -49,8 +49,22 @@ class Service(_Strict):
         return tuple(name.rstrip("*") for name in self.settings if name.endswith("*"))
 
 
+class Job(_Strict):
+    """What runs once, when somebody starts it."""
+
+    command: tuple[str, ...]
+    identity: str
+    roles: tuple[str, ...]
+    settings: tuple[str, ...]
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(name.rstrip("*") for name in self.settings if name.endswith("*"))
+
+
 class Services(_Strict):
     services: Mapping[Name, Service]
+    jobs: Mapping[str, Job]
     identities: Mapping[str, Mapping[str, str]]
 
     @classmethod
@@ -58,8 +72,9 @@ class Services(_Strict):
         return cls.model_validate(yaml.safe_load((environments / "services.yaml").read_text()))
 
     def identity_names(self) -> tuple[str, ...]:
-        """Return every identity: one of each service, and those that are none of ours."""
-        return (*(service.identity for service in self.services.values()), *self.identities)
+        """Return every identity: one of each service and job, and those that are none of ours."""
+        ours = (*self.services.values(), *self.jobs.values())
+        return (*(one.identity for one in ours), *self.identities)
 
     def check(self, name: Name, environ: Mapping[str, str] = os.environ) -> Service:
         """Return the service, or say which of its settings are missing.
@@ -68,13 +83,27 @@ class Services(_Strict):
             Defect: it may not start (`defect.settings`).
         """
         service = self.services[name]
-        missing = [setting for setting in service.required if not environ.get(setting)]
-        if missing:
+        if missing := _missing(service, environ):
             raise Defect(
-                f"The {name} service cannot start without {', '.join(missing)}. On a laptop, use `mandate up`.",
+                f"The {name} service cannot start without {missing}. On a laptop, use `mandate up`.",
                 code="defect.settings",
             )
         return service
+
+    def check_job(self, name: str, environ: Mapping[str, str] = os.environ) -> Job:
+        """Return the job, or say which of its settings are missing.
+
+        Raises:
+            Defect: it may not start (`defect.settings`).
+        """
+        job = self.jobs[name]
+        if missing := _missing(job, environ):
+            raise Defect(f"The job {name} cannot start without {missing}.", code="defect.settings")
+        return job
+
+
+def _missing(one: Service | Job, environ: Mapping[str, str]) -> str:
+    return ", ".join(setting for setting in one.required if not environ.get(setting))
 
 
 def local_client_id(identity: str) -> str:

@@ -18,6 +18,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MANDATE_", extra="ignore", frozen=True)
 
     environment: Literal["local", "dev", "staging", "prod"] = "local"
+    configuration: str = ""
+    """URL of the App Configuration store for what changes while the product runs; empty: files of `environments`."""
     store: str = ""
     """Path of the SQLite file, or URL of the Cosmos DB account; its path, if any, is the name of the database."""
     blobs: str = ""

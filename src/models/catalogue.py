@@ -1,7 +1,7 @@
 """The catalogue: which targets stand behind a logical model, for which plans and regions, until when, at what price."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -35,6 +35,7 @@ class Target(_Entry):
         version: the model's version, pinned in the deployment.
         retires: the day from which the endpoint no longer serves this version.
         plans, regions: the tenants it may serve; `*` for all. Regions are residency: nothing overrides them.
+        feature: only for tenants that have this feature; empty: for all. See docs/configuration.md.
         auth: `entra` sends a bearer token for `scope`; `none` is for a keyless endpoint on the laptop.
         input_micros_per_1k: price of 1,000 input tokens in millionths of the currency; without both prices a call is
             reported to cost 0, see `priced`.
@@ -50,6 +51,7 @@ class Target(_Entry):
     retires: date
     plans: Names
     regions: Names
+    feature: str = ""
     auth: Literal["entra", "none"]
     scope: str = "https://cognitiveservices.azure.com/.default"
     input_micros_per_1k: MicrosPer1k | None = None
@@ -90,8 +92,9 @@ class Target(_Entry):
         sum_ = input_tokens * (self.input_micros_per_1k or 0) + output_tokens * (self.output_micros_per_1k or 0)
         return -(-sum_ // 1000)
 
-    def serves(self, plan: str, region: str) -> bool:
-        return not {"*", plan}.isdisjoint(self.plans) and not {"*", region}.isdisjoint(self.regions)
+    def serves(self, plan: str, region: str, features: Collection[str] = ()) -> bool:
+        bought = not {"*", plan}.isdisjoint(self.plans) and not {"*", region}.isdisjoint(self.regions)
+        return bought and (not self.feature or self.feature in features)
 
 
 class _Logical(_Entry):
@@ -116,6 +119,15 @@ class EmbedModel(_Logical):
     dimensions: int = Field(ge=1, le=8192)
     query_prefix: str = ""
     passage_prefix: str = ""
+
+    @field_validator("targets")
+    @classmethod
+    def _are_for_all(cls, value: tuple[Target, ...]) -> tuple[Target, ...]:
+        if any(target.feature for target in value):
+            raise ValueError(
+                "a model that embeds cannot be for some tenants only: no question would fit what is stored"
+            )
+        return value
 
 
 LogicalModel = Annotated[ChatModel | EmbedModel, Field(discriminator="purpose")]
@@ -172,9 +184,9 @@ class Catalogue(_Entry):
         _check_targets(catalogue, place, local=local, today=today)
         return catalogue
 
-    def eligible(self, logical: str, plan: str, region: str) -> tuple[Target, ...]:
-        """Return the targets that may serve a tenant of `plan` in `region`, in order; maybe none."""
-        return tuple(target for target in self.model(logical).targets if target.serves(plan, region))
+    def eligible(self, logical: str, plan: str, region: str, features: Collection[str] = ()) -> tuple[Target, ...]:
+        """Return the targets that may serve a tenant of `plan` in `region` with `features`, in order; maybe none."""
+        return tuple(target for target in self.model(logical).targets if target.serves(plan, region, features))
 
     def model(self, logical: str) -> ChatModel | EmbedModel:
         """Return the logical model of that name.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import TypeVar
@@ -57,9 +57,18 @@ class ModelRouter:
                 raise Defect(message, code="defect.catalogue")
 
     def chat(
-        self, permit: Permit, request: ChatRequest, *, plan: str, region: str, deadline: datetime
+        self,
+        permit: Permit,
+        request: ChatRequest,
+        *,
+        plan: str,
+        region: str,
+        features: Collection[str] = (),
+        deadline: datetime,
     ) -> AsyncGenerator[TextDelta | ChatResult, None]:
-        """Ask a chat model. Yields text as it comes, the `ChatResult` last. Close it (`aclosing`) if you stop early.
+        """Ask a chat model, one that is for tenants with `features`.
+
+        Yields text as it comes, the `ChatResult` last. Close it (`aclosing`) if you stop early.
 
         Raises:
             Defect: the permit is not for this request (before anything is sent), or every target would refuse the
@@ -69,7 +78,8 @@ class ModelRouter:
                 `model.timeout`).
         """
         permit.spend(ActionKind.CALL_MODEL, request.logical, request.fingerprint())
-        return self._chat(request, self._course(request.logical, plan, region, deadline))
+        course = self._course(self._eligible(request.logical, plan, region, features), request.logical, deadline)
+        return self._chat(request, course)
 
     async def embed(
         self, permit: Permit, request: EmbedRequest, *, plan: str, region: str, deadline: datetime
@@ -85,7 +95,7 @@ class ModelRouter:
         async def attempt(target: Target) -> AsyncGenerator[Embeddings, None]:
             yield await self._adapters[target.adapter].embed(target, texts, model.dimensions, _BOUNDS)
 
-        course = self._course(request.logical, plan, region, deadline)
+        course = self._course(self._eligible(request.logical, plan, region), request.logical, deadline)
         async with aclosing(self._first_answer(course, attempt)) as answers:
             async for target, found in answers:
                 tokens = request.estimated_tokens if found.input_tokens is None else found.input_tokens
@@ -93,24 +103,33 @@ class ModelRouter:
                 return EmbedResult(found.vectors, tokens, cost, target.name, target.version)
         raise Defect("An embedding adapter ended without an answer.", code="defect.model_adapter")
 
-    def pin(self, logical: str, plan: str, region: str) -> str:
+    def pin(self, logical: str, plan: str, region: str, features: Collection[str] = ()) -> str:
         """Return `target@version` of the first target that may serve such a tenant; raises `Unavailable` for none."""
-        target = self._eligible(logical, plan, region)[0]
+        target = self._eligible(logical, plan, region, features)[0]
         return f"{target.name}@{target.version}"
 
-    def price(self, logical: str, plan: str, region: str, input_tokens: int, output_tokens: int) -> int:
+    def price(
+        self,
+        logical: str,
+        plan: str,
+        region: str,
+        input_tokens: int,
+        output_tokens: int,
+        features: Collection[str] = (),
+    ) -> int:
         """Return what that many tokens cost at most, in micros, whichever eligible target answers."""
-        return max(target.cost(input_tokens, output_tokens) for target in self._eligible(logical, plan, region))
+        targets = self._eligible(logical, plan, region, features)
+        return max(target.cost(input_tokens, output_tokens) for target in targets)
 
-    def _eligible(self, logical: str, plan: str, region: str) -> tuple[Target, ...]:
-        targets = self._catalogue.eligible(logical, plan, region)
+    def _eligible(self, logical: str, plan: str, region: str, features: Collection[str] = ()) -> tuple[Target, ...]:
+        targets = self._catalogue.eligible(logical, plan, region, features)
         if not targets:
             message = "No model may serve this plan in this region: ask the publisher to add one there."
             raise Unavailable(message, code="model.unavailable")
         return targets
 
-    def _course(self, logical: str, plan: str, region: str, deadline: datetime) -> Course:
-        lanes = [self._lanes[logical, target.name] for target in self._eligible(logical, plan, region)]
+    def _course(self, targets: Sequence[Target], logical: str, deadline: datetime) -> Course:
+        lanes = [self._lanes[logical, target.name] for target in targets]
         return Course(lanes, clock=self._clock, deadline=deadline)
 
     async def _chat(self, request: ChatRequest, course: Course) -> AsyncGenerator[TextDelta | ChatResult, None]:

@@ -1,6 +1,7 @@
 """One model call: budget reserved, decided, streamed, and written down whatever became of it."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,7 @@ class _Call:
 
     Attributes:
         own_words: what the person wrote in this turn.
+        features: of the organisation, by which its model is chosen.
     """
 
     step: int
@@ -32,6 +34,7 @@ class _Call:
     situation: Situation
     price: int
     budget_key: str
+    features: Collection[str]
 
 
 async def call_model(turn: Turn, step: int) -> None:
@@ -95,16 +98,18 @@ async def _prepare(turn: Turn, step: int) -> _Call:
         tools=tuple(ToolOffer(offer.name, offer.description, offer.parameters) for offer in offers),
         max_output_tokens=turn.agent.limits.output_tokens,
     )
+    features = await turn.services.features(turn.writer.data)
     price = turn.services.models.price(
         request.logical,
         turn.context.plan,
         turn.context.region,
         request.estimated_tokens,
         request.max_output_tokens,
+        features,
     )
     key, label = _budget_key(turn, len(turn.progress.model_calls)), transcript.sources.label
     situation = await turn.situation(label, await turn.watch.checked(turn.context, transcript.texts))
-    return _Call(step, request, label, transcript.sources.own_words[-1], situation, price, key)
+    return _Call(step, request, label, transcript.sources.own_words[-1], situation, price, key, features)
 
 
 async def _tools(turn: Turn) -> list[str]:
@@ -163,7 +168,12 @@ async def _consume(turn: Turn, call: _Call, permit: Permit) -> ChatResult:
     context, request = turn.context, call.request
     showing = Showing(turn, call.step, request.logical, call.own_words, call.situation)
     stream = turn.services.models.chat(
-        permit, request, plan=context.plan, region=context.region, deadline=turn.progress.deadline
+        permit,
+        request,
+        plan=context.plan,
+        region=context.region,
+        features=call.features,
+        deadline=turn.progress.deadline,
     )
     async with aclosing(stream):
         async for item in stream:

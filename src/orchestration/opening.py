@@ -1,6 +1,7 @@
 """Opening a run: its first event pins what is in force, and its id makes a retried request find the first attempt."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -146,7 +147,7 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
             agent=f"{agent.name}@{agent.version}" if agent else "",
             prompts=agent.prompts if agent else {},
             policy=await services.gate.policy_version(data),
-            models=_pins(services, context, agent),
+            models=_pins(services, context, agent, await services.features(data)),
         ),
         limits=limits,
         deadline=timestamp(services.clock.now() + timedelta(seconds=limits.seconds)) if limits else "",
@@ -154,9 +155,11 @@ async def _first_event(services: Services, data: TenantData, opening: Opening) -
     )
 
 
-def _pins(services: Services, context: TenantContext, agent: AgentManifest | None) -> dict[str, str]:
+def _pins(
+    services: Services, context: TenantContext, agent: AgentManifest | None, features: Collection[str]
+) -> dict[str, str]:
     logical = (agent.model, EMBED) if agent else (EMBED,)
-    return {name: services.models.pin(name, context.plan, context.region) for name in logical}
+    return {name: services.models.pin(name, context.plan, context.region, features) for name in logical}
 
 
 async def _existing(services: Services, data: TenantData, opening: Opening) -> RunWriter:

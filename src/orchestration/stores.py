@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from control import (
     BudgetRecord,
+    ChangeWindowsRecord,
     MemberRecord,
     MovedRecord,
     PersonRecord,
@@ -61,7 +62,7 @@ class DataStore:
 _RECORDS = (
     *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
     *(NameKey, PersonRecord, PolicyRecord, PolicyVersion, RulesetRecord, CancellationRecord, HoldRecord),
-    *(MovedRecord, SwitchesRecord, DeputyRecord),
+    *(MovedRecord, SwitchesRecord, DeputyRecord, ChangeWindowsRecord),
 )
 
 _BY_TENANT = "the tenant is in every statement"
@@ -164,7 +165,13 @@ STORES = (
     ),
     DataStore(
         name="processes",
-        places=("record:service_key", "record:carrier", "record:wake", "record:checkpoint_turn"),
+        places=(
+            "record:service_key",
+            "record:configuration",
+            "record:carrier",
+            "record:wake",
+            "record:checkpoint_turn",
+        ),
         isolates="the publisher's: public keys and leases of our own processes, and which run one shall look at",
         exports=f"nothing: {_MINTED}",
         keeps=_MINTED,
@@ -181,7 +188,8 @@ STORES = (
         places=(
             "memory:control/directory.py:Directory._tenants",
             "memory:control/directory.py:Directory._members",
-            "memory:control/directory.py:Directory._active",
+            "memory:control/directory.py:Directory._known",
+            "memory:control/features.py:Features._schedules",
             "memory:control/policy_store.py:Policies._cache",
             "memory:control/keys.py:StoreKeys._cache",
             "memory:control/cache.py:Cache._entries",

@@ -1,7 +1,7 @@
 """One run in the hands of this process: its writer, its state, and the content that it has touched."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from control import AgentFacts, AgentManifest, Budgets, Checked, Gate, Money, Situation, Used
@@ -41,6 +41,7 @@ class Services:
     sources: Sources
     entitled: Callable[[TenantId], Awaitable[bool]]
     guards: Sequence[Guard]
+    features: Callable[[TenantData], Awaitable[Collection[str]]]
     hub: Hub = field(default_factory=Hub)
     readers: Readers = field(default_factory=Readers)
 

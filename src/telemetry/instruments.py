@@ -18,3 +18,4 @@ class Instruments:
         self.store_requests: Counter = meter.create_counter("mandate.store.requests", "{request}", "Sent to the store")
         self.store_bytes: Counter = meter.create_counter("mandate.store.bytes", "By", "To and from the store")
         self.store_charge: Counter = meter.create_counter("mandate.store.charge", "{request_unit}", "As the store says")
+        self.configurations: Counter = meter.create_counter("mandate.configuration.reads", "{read}", "By outcome")

@@ -45,6 +45,12 @@ def meter_model(
     instruments.model_seconds.record(seconds, {**by, **_by(context, outcome=outcome)})
 
 
+def meter_configuration(context: TenantContext, *, outcome: Literal["changed", "rejected", "unreachable"]) -> None:
+    """Count what came of looking at the configuration, where it was not as before."""
+    if current.exporting is not None:
+        current.exporting.instruments.configurations.add(1, _by(context, outcome=outcome))
+
+
 def meter_tool(
     context: TenantContext,
     *,

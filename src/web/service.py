@@ -19,9 +19,14 @@ _SCHEMAS = "#/components/schemas/{model}"
 
 
 class Health(BaseModel):
-    """The answer of both probes."""
+    """The answer of both probes.
+
+    Attributes:
+        notes: codes of what is not as it should be, though the service works.
+    """
 
     status: str = "ok"
+    notes: tuple[str, ...] = ()
 
 
 def create_service(
@@ -35,7 +40,8 @@ def create_service(
 ) -> FastAPI:
     """Return an application with all that a service needs at its edge.
 
-    Declare return types on the routes: FastAPI then writes JSON straight from pydantic.
+    Declare return types on the routes: FastAPI then writes JSON straight from pydantic. The composition root may put a
+    function into `app.state.notes` that returns what `/readyz` says besides.
 
     Args:
         name: title of the API.
@@ -57,12 +63,17 @@ def create_service(
         # The framework's own spans would lack the tenant: ours come from the telemetry layer.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.state.notes = _nothing
     app.add_middleware(BodyLimit, max_bytes=max_body, per_path=max_body_per_path)
     install_problem_handlers(app)
     app.add_middleware(Correlation)
     _add_probes(app, ready)
     _describe_problems(app)
     return app
+
+
+def _nothing() -> tuple[str, ...]:
+    return ()
 
 
 def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[None]]) -> None:
@@ -77,7 +88,7 @@ def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[None]]) -> None:
                 await ready()
         except TimeoutError:
             raise Unavailable("The service is not ready yet.", code="dependency.not_ready", retry_after=1) from None
-        return Health()
+        return Health(notes=app.state.notes())
 
     app.add_api_route("/healthz", healthz, tags=["probes"])
     app.add_api_route("/readyz", readyz, tags=["probes"])

@@ -135,6 +135,7 @@ async def api(tmp_path: Path, url: str) -> AsyncIterator[Api]:
             erasures=Erasures(store, clock),
             authenticate=authenticate,
             version="1",
+            rings=lambda: ["early", "general"],
         )
         FRONT.app = create_app(services)
         yield Api(url, session, store)
@@ -316,6 +317,18 @@ async def test_the_publisher_has_a_tenant_erased_and_is_told_which(api: Api) -> 
     assert [(item.value.id, item.value.tenant, item.value.target) for item in found.items] == [
         (told.json["erasure"], CONTOSO.id, CONTOSO.id)
     ]
+
+
+async def test_the_publisher_puts_a_tenant_into_a_ring_that_there_is(api: Api) -> None:
+    path = f"/v1/tenants/{CONTOSO.id}/ring"
+    refused = await api.call("service:control.admin", "PUT", path, json={"ring": "nowhere"})
+    assert (refused.status, refused.json["code"]) == (422, "changes.ring")
+    assert (await api.call("service:control.admin", "PUT", path, json={"ring": "early"})).status == 204
+    seen = await api.call("contoso:user", "GET", "/v1/tenants/current")
+    assert seen.json["ring"] == "early"
+    assert (await api.call("contoso:owner", "PUT", path, json={"ring": "general"})).status == 403
+    gone = await api.call("service:control.admin", "PUT", f"/v1/tenants/ten_{'0' * 26}/ring", json={"ring": "early"})
+    assert gone.status == 404
 
 
 async def test_the_list_of_tenants_comes_in_pages(api: Api) -> None:

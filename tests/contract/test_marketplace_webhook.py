@@ -160,6 +160,7 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             erasures=Erasures(desk.store, clock),
             authenticate=nobody,
             version="1",
+            rings=lambda: ["general"],
             marketplace=MarketplaceServices(
                 callers=WebhookCallers(validator, TID, RESOURCE),
                 desk=desk.desk,

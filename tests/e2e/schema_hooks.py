@@ -34,6 +34,8 @@ BY_STATE = {
     "policy.layer": "Cedar that loosens",
     "policy.fact": "each action has facts of its own",
     "agent.scope": "what an agent was given stands in its manifest",
+    "changes.windows": "hours enough in a week",
+    "changes.freezes": "a time to come, and not too long",
     "deputy.self": "a deputy is somebody else",
     "deputy.period": "a time to come, and not too long",
     "openai.message": "the last user message is what is asked",

@@ -35,6 +35,7 @@ CONSUMED = {
     "Microsoft.DocumentDB/databaseAccounts": "MANDATE_STORE",
     "Microsoft.Storage/storageAccounts": "MANDATE_BLOBS",
     "Microsoft.KeyVault/vaults": "MANDATE_EVIDENCE_KEY",
+    "Microsoft.AppConfiguration/configurationStores": "MANDATE_CONFIGURATION",
     "Microsoft.CognitiveServices/accounts": "MODEL_ENDPOINT_PRIMARY",
     "Microsoft.App/managedEnvironments": "MANDATE_CONTROL_URL",
     "Microsoft.Cdn/profiles": "MANDATE_PUBLIC_URL",
@@ -45,6 +46,7 @@ CONSUMED = {
 
 SUPPORTING = {
     "Microsoft.App/containerApps": "the services themselves",
+    "Microsoft.App/jobs": "they load the configuration: the jobs of services.yaml",
     "Microsoft.Network/virtualNetworks": "the environment is in it",
     "Microsoft.Network/networkSecurityGroups": "of the network",
     "Microsoft.Network/natGateways": "the way out, to the back office and to sign-in",
@@ -108,6 +110,21 @@ def test_a_service_runs_as_declared(environment: str, name: Name) -> None:
     assert re.search("@sha256:[0-9a-f]{64}$", found["image"])
     assert [identity.rpartition("-")[2] for identity in app["identity"]["userAssignedIdentities"]] == [service.identity]
     assert app["properties"]["template"]["scale"]["minReplicas"] >= 1, "runs go on by themselves"
+
+
+@everywhere
+def test_a_job_runs_as_declared_when_somebody_starts_it(environment: str) -> None:
+    declared = Services.load(ROOT / "environments").jobs
+    found = {one["name"]: one for one in of_type(environment, "Microsoft.App/jobs")}
+    assert found.keys() == declared.keys()
+    for name, job in declared.items():
+        properties = found[name]["properties"]
+        (one,) = properties["template"]["containers"]
+        assert one["command"] == list(job.command)
+        assert {setting["name"] for setting in one["env"]} == {setting.rstrip("*") for setting in job.settings}
+        assert properties["configuration"]["triggerType"] == "Manual"
+        (identity,) = found[name]["identity"]["userAssignedIdentities"]
+        assert identity.endswith(f"-{job.identity}")
 
 
 @everywhere

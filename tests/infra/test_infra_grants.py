@@ -20,6 +20,8 @@ ROLES = {
     "evidence.sign": {("/keys/evidence", "12338af0-0e69-4776-bea7-57ae8d297424")},
     "evidence.anchor": {("/containers/anchors", "ba92f5b4-2d11-453d-a403-e96b0029c9fe")},
     "telemetry.send": {("Microsoft.Insights/components/", "3913510d-42f4-4e42-8a64-420c390055eb")},
+    "configuration.read": {("/configurationStores/", "516239f1-63e1-4d78-a4de-a74fb236a071")},
+    "configuration.write": {("/configurationStores/", "5ae67dd6-50cb-40e7-96ff-dc2bfa4b606b")},
     "backoffice.call": set[tuple[str, str]](),  # a role of the back office's app registration
 }
 """What each role of services.yaml is in Azure: an end, or a part, of the scope, and a built-in role."""
@@ -43,7 +45,7 @@ def granted(environment: str, identity: str) -> list[tuple[str, str]]:
 @everywhere
 def test_every_identity_may_exactly_what_its_roles_say(environment: str) -> None:
     services = Services.load(ROOT / "environments")
-    for service in services.services.values():
+    for service in (*services.services.values(), *services.jobs.values()):
         wanted = [grant for role in service.roles for grant in ROLES[role]]
         given = granted(environment, service.identity)
         for part, role in wanted:

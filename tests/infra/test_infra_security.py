@@ -44,6 +44,11 @@ SHUT: dict[str, dict[str, Any]] = {
         "peerAuthentication": {"mtls": {"enabled": True}},
         "peerTrafficConfiguration": {"encryption": {"enabled": True}},
     },
+    "Microsoft.AppConfiguration/configurationStores": {
+        "publicNetworkAccess": "Disabled",
+        "disableLocalAuth": True,
+        "enablePurgeProtection": True,
+    },
     "Microsoft.OperationalInsights/workspaces": {"features": {"disableLocalAuth": True}},
     "Microsoft.Insights/components": {"DisableLocalAuth": True},
 }
@@ -51,6 +56,7 @@ SHUT: dict[str, dict[str, Any]] = {
 LOGGED = {
     "Microsoft.App/containerApps",
     "Microsoft.App/managedEnvironments",
+    "Microsoft.AppConfiguration/configurationStores",
     "Microsoft.Cdn/profiles",
     "Microsoft.CognitiveServices/accounts",
     "Microsoft.DocumentDB/databaseAccounts",
@@ -107,7 +113,7 @@ def test_each_of_them_has_an_address_inside_the_network_found_by_name(environmen
         for link in endpoint["properties"]["privateLinkServiceConnections"]
     }
     behind = ("Microsoft.DocumentDB/databaseAccounts", "Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults")
-    for kind in (*behind, "Microsoft.CognitiveServices/accounts"):
+    for kind in (*behind, "Microsoft.AppConfiguration/configurationStores", "Microsoft.CognitiveServices/accounts"):
         assert {one["id"] for one in of_type(environment, kind)} <= reached
     groups = of_type(environment, "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
     zones = {one["id"] for one in of_type(environment, "Microsoft.Network/privateDnsZones")}

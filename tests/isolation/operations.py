@@ -93,6 +93,8 @@ NO_IDS = {
     "role": "who is quoted",
     "type": "of what is quoted",
     "status": "of what is quoted",
+    "ring": "of the publisher's settings, in an endpoint for the publisher alone",
+    "start": "a time of day",
 }
 """Names of parameters that are free text and name nothing of a tenant's, and why."""
 

@@ -19,6 +19,7 @@ from control import (
     AccessLog,
     AgentManifest,
     Directory,
+    Features,
     Policies,
     Principals,
     Sessions,
@@ -183,6 +184,7 @@ class Edge:
                 control=self.peer,
                 webhooks=cast("Transport", None),  # nobody here is the marketplace
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
+                features=cast("Features", None),  # nobody here has any
                 registry=REGISTRY,
                 eraser=cast("Eraser", None),  # nobody here erases anything
                 governance=load_governance(Path(__file__).parents[2] / "environments" / "governance.yaml"),

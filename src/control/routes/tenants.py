@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from control.callers import ControlServices, member, publisher, services
-from control.records import PERSONAL_ACCOUNTS, TenantRecord
+from control.records import LAST_RING, PERSONAL_ACCOUNTS, TenantRecord
 from core import ID_PATTERN, TenantContext, TenantId
-from core.errors import Conflict
+from core.errors import Conflict, Unprocessable
 from web import problem_responses
 
 router = APIRouter(prefix="/v1", tags=["tenants"])
@@ -40,6 +40,7 @@ class TenantView(BaseModel):
     status: Literal["active", "suspended", "closed"]
     stamp: str
     mode: _Mode
+    ring: str
 
 
 class NewTenant(BaseModel):
@@ -59,6 +60,15 @@ class NewTenant(BaseModel):
     groups: Annotated[dict[_Uuid, _Slug], Field(max_length=200, json_schema_extra={"additionalProperties": False})] = {}
     stamp: _Slug = "local"
     mode: _Mode = "publisher_hosted"
+    ring: _Slug = LAST_RING
+
+
+class RingAssigned(BaseModel):
+    """The ring in which a tenant gets changes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ring: _Slug
 
 
 class TenantPage(BaseModel):
@@ -118,6 +128,17 @@ async def create_tenant(context: Publisher, new: NewTenant, deps: Services, resp
         response.status_code = 201
         await deps.access.admin(context, record.kind, record.id, "1")
     return _view(record)
+
+
+@router.put("/tenants/{tenant}/ring", status_code=204, responses=problem_responses(401, 403, 404, 413, 422, 503))
+# mandate: allow[tenant-from-request] - only the publisher's own services may, and say of whom
+async def assign_ring(context: Publisher, tenant: _TenantId, body: RingAssigned, deps: Services) -> None:
+    """Put a tenant into one of the rings of the settings, in which it then gets changes. Publisher only."""
+    await deps.directory.tenant(tenant)
+    if body.ring not in (rings := deps.rings()):
+        raise Unprocessable(f"There is no such ring. Rings are: {', '.join(rings)}.", code="changes.ring")
+    if await deps.directory.assign_ring(tenant, body.ring):
+        await deps.access.admin(context, TenantRecord.kind, tenant, f"ring/{body.ring}")
 
 
 @router.get("/tenants", responses=problem_responses(400, 401, 403, 422, 503))

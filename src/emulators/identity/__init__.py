@@ -10,6 +10,7 @@ from emulators.identity.directory import (
     FederatedCredential,
     ServiceIdentity,
 )
+from emulators.identity.graph import Graph
 from emulators.identity.token_routes import TokenResponse
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "DirectoryTenant",
     "DirectoryUser",
     "FederatedCredential",
+    "Graph",
     "ServiceIdentity",
     "TokenResponse",
     "create_app",

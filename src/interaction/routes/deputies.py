@@ -1,15 +1,15 @@
 """Deputies: who decides on approvals in the place of an approver who is away."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from core import PrincipalId, TenantContext, parse_timestamp
 from core.errors import Forbidden
 from core.tenancy import Role
-from interaction.answers import Given, Told, answer, described, problems
+from interaction.answers import Given, Moment, Told, answer, described, problems
 from interaction.authority import Approver, Me, User, oversees
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.parameters import PersonPath
@@ -17,20 +17,6 @@ from interaction.people import NameOf, names_in
 from orchestration import DeputyRecord, deputies_of, deputy_named_by, name_deputy
 
 router = APIRouter(prefix="/v1/approvals/deputies", tags=["approvals"])
-
-
-def _moment(given: object) -> object:
-    """Return the time that a text stands for, in UTC. JSON has no times, and a strict model takes no text for one."""
-    if not isinstance(given, str):
-        return given
-    moment = datetime.fromisoformat(given)
-    try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment
-    except OverflowError:
-        raise ValueError("beyond the calendar") from None
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class NewDeputy(Given):

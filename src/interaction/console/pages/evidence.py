@@ -17,9 +17,7 @@ from interaction.routes.evidence import checkpoints_page, known_keys, verified_c
 
 router = APIRouter(prefix="/evidence", tags=["console"], default_response_class=HTMLResponse)
 
-ENTRY = Entry(
-    name="evidence", path="/evidence", icon="seal", position=55, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR)
-)
+ENTRY = Entry(name="evidence", path="/evidence", icon="seal", position=55, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR))
 
 PAGE = 50
 

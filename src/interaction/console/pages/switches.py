@@ -25,7 +25,9 @@ from interaction.routes.switches import (
 
 router = APIRouter(prefix="/switches", tags=["console"], default_response_class=HTMLResponse)
 
-ENTRY = Entry(name="switches", path="/switches", icon="power", position=75, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR))
+ENTRY = Entry(
+    name="switches", path="/switches", icon="power", position=75, roles=(Role.OWNER, Role.ADMIN, Role.AUDITOR)
+)
 
 _SEE_OTHER = 303
 _BACK = {303: {"description": "To the page"}}

@@ -1,0 +1,156 @@
+"""App Configuration, through Microsoft's unmodified provider and client, against the emulator over HTTPS."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from azure.core.credentials import AccessToken
+
+from core.errors import Forbidden, Unavailable
+from emulators.app_configuration import Store
+from emulators.authority import LocalAuthority
+from identity_live import serving
+from mandate.configuration import app_configuration, loading
+from mandate.configuration.app_configuration import AppConfiguration
+from mandate.configuration.files import Files
+from mandate.configuration.tree import parse
+from mandate.settings import ROOT
+
+FLAG = {"id": "newer-model", "description": "A newer model answers.", "enabled": True}
+
+
+class Credential:
+    """A credential without an identity provider; its token says what it may."""
+
+    may = "write"
+
+    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        assert scopes == ("https://appconfig.azure.com/.default",)
+        return AccessToken(self.may, int(time.time()) + 3600)
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> "Credential":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+def made(_: str) -> Credential:
+    return Credential()
+
+
+async def authorize(token: str, method: str) -> None:
+    if token != "write" and method != "GET":
+        raise Forbidden("This token may only read.")
+
+
+@dataclass
+class Place:
+    url: str
+    ca_file: Path
+    folder: Path
+
+    def source(self, image: Path | None = None) -> AppConfiguration:
+        return AppConfiguration(self.url, "", Files(image or self.folder, "dev"), "dev", self.ca_file)
+
+    async def load(self, name: str = "dev") -> loading.Loaded:
+        return await loading.load(self.folder, name, self.url, "", self.ca_file)
+
+    def write(self, name: str, **values: Any) -> None:
+        (self.folder / "dev" / name).write_text(yaml.safe_dump(values))
+
+
+@pytest.fixture
+async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Place]:
+    monkeypatch.setattr(loading, "make_credential", made)
+    monkeypatch.setattr(app_configuration, "make_credential", made)
+    monkeypatch.setattr(app_configuration, "REFRESH_SECONDS", 1)
+    authority = await asyncio.to_thread(LocalAuthority.open, tmp_path / "authority")
+    certificate, _ = await asyncio.to_thread(authority.issue, ["127.0.0.1"])
+    copytree(ROOT / "environments", tmp_path / "environments")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        async with serving(Store(authorize=authorize), listener, certificate):
+            yield Place(url, authority.ca_file, tmp_path / "environments")
+
+
+async def until_it_may_be_asked_again() -> None:
+    """The provider looks at most once a second here, by the clock of the system."""
+    await asyncio.sleep(1.05)
+
+
+async def test_what_is_loaded_is_what_a_process_reads_and_a_change_reaches_it_while_it_runs(place: Place) -> None:
+    place.write("flags.yaml", flags=[FLAG])
+    first = await place.load()
+    assert first.written > 5
+    image = place.folder.parent / "image"
+    copytree(place.folder, image)  # what the process was started with
+    source = place.source(image)
+    try:
+        tree = await source.read()
+        assert tree == await Files(place.folder, "dev").read()
+        assert [flag.id for flag in parse(tree).flags] == ["newer-model"]
+        place.write("settings.yaml", change_windows={"most_wait_days": 3})
+        place.write("flags.yaml", flags=[])
+        changed = await place.load()
+        assert (changed.written, changed.deleted) == (1, 1)
+        await until_it_may_be_asked_again()
+        live = parse(await source.read())
+        assert live.change_windows.most_wait_days == 3
+        assert live.flags == ()
+    finally:
+        await source.aclose()
+
+
+async def test_loading_again_writes_nothing_and_each_environment_has_its_own(place: Place) -> None:
+    await place.load()
+    again = await place.load()
+    assert (again.written, again.deleted) == (0, 0)
+    other = await place.load("prod")
+    assert other.written > 5
+    assert (await place.load()).written == 0
+
+
+async def test_before_anything_was_loaded_the_values_of_the_image_hold(place: Place) -> None:
+    source = place.source()
+    assert await source.read() == await Files(place.folder, "dev").read()
+    await source.aclose()
+
+
+async def test_who_may_only_read_is_refused_and_a_store_that_is_gone_is_said_to_be(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Credential, "may", "read")
+    with pytest.raises(Unavailable, match="does not let"):
+        await place.load()
+    monkeypatch.setattr(app_configuration, "_TIMEOUT_SECONDS", 0.5)
+    gone = AppConfiguration("https://127.0.0.1:9", "", Files(place.folder, "dev"), "dev", place.ca_file)
+    with pytest.raises(Unavailable):
+        await gone.read()
+    await gone.aclose()
+
+
+async def test_the_emulator_says_what_it_is_not(place: Place) -> None:
+    headers = {"Authorization": "Bearer write"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def status(method: str, path: str) -> int:
+            async with session.request(method, f"{place.url}{path}", ssl=False) as response:
+                return response.status
+
+        assert await status("GET", "/snapshots?api-version=2024-09-01") == 501
+        assert await status("GET", "/kv?api-version=2024-09-01&key=a*b*") == 501
+        assert await status("GET", "/kv?api-version=1999-01-01") == 501
+        assert await status("GET", "/kv?api-version=2024-09-01&$select=key") == 501
+        assert await status("GET", "/kv/none?api-version=2024-09-01") == 404
+        assert await status("PUT", "/kv/none?api-version=2024-09-01") == 400
