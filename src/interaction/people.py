@@ -23,8 +23,14 @@ def names_in(data: TenantData) -> NameOf:
     return name
 
 
-async def people_named(data: TenantData) -> Mapping[str, str]:
-    """Return the first members of the tenant by their pseudonyms, under their names, in order of these."""
+async def people_named(data: TenantData, which: Callable[[PersonRecord], bool] | None = None) -> Mapping[str, str]:
+    """Return the first members of the tenant by their pseudonyms, under their names, in order of these.
+
+    Args:
+        data: the tenant's.
+        which: those of them that are asked for; all without it.
+    """
     name, page = names_in(data), await data.records.list(PersonRecord, limit=_MOST_PEOPLE)
-    named = {found.key: await name(found.key) or found.key for found in page.items}
+    asked = [found.key for found in page.items if which is None or which(found.value)]
+    named = {key: await name(key) or key for key in asked}
     return dict(sorted(named.items(), key=lambda item: item[1]))

@@ -60,7 +60,8 @@ class Consequences(Told):
     Attributes:
         effect: how far the action reaches.
         reversible: whether the agent, or the person it acts for, can undo it.
-        undo: the same in a sentence.
+        taken_back_until: until when a person can have it taken back from here, in words; null if nobody can.
+        undo: both in a sentence.
     """
 
     effect: str
@@ -68,6 +69,7 @@ class Consequences(Told):
     if_denied: str
     if_nobody_decides: str
     reversible: bool
+    taken_back_until: str | None
     undo: str
 
 
@@ -140,5 +142,6 @@ def consequences_of(record: ApprovalRecord, consequence: str, tool: Tool | None)
         if_denied="It is not done. The agent goes on without it, and the person who asked reads your reason.",
         if_nobody_decides=f"It is not done. On {day_and_time(record.expires_at)} the agent goes on without it.",
         reversible=reversible,
+        taken_back_until=tool.undone_by.until if tool and tool.undone_by else None,
         undo=_undo(tool, reversible=reversible),
     )

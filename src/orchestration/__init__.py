@@ -12,7 +12,15 @@ from orchestration.checkpointing import Checkpointer
 from orchestration.claims import Claims
 from orchestration.conversation import parse_model_message
 from orchestration.conversation_records import delete_conversation, rename_conversation
-from orchestration.deputies import DECIDERS, STAND_INS, deputies_of, deputy_named_by, name_deputy, places_taken
+from orchestration.deputies import (
+    DECIDERS,
+    STAND_INS,
+    deputies_of,
+    deputy_named_by,
+    may_stand_in,
+    name_deputy,
+    places_taken,
+)
 from orchestration.erasure import Eraser
 from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
@@ -98,6 +106,7 @@ __all__ = [
     "holds_of",
     "in_the_way",
     "markers_in",
+    "may_stand_in",
     "may_undo",
     "name_deputy",
     "parse_model_message",

@@ -46,7 +46,8 @@ async def name_deputy(data: TenantData, clock: Clock, *, deputy: PrincipalId, si
     Raises:
         Forbidden: the principal is no approver or owner by a role of their own.
         NotFound: there is no such member.
-        Unprocessable: it is the principal, or no time to come of 90 days at most (`deputy.period`).
+        Unprocessable: it is the principal (`deputy.self`), somebody last seen without a role in which people decide
+            (`deputy.role`), or no time to come of 90 days at most (`deputy.period`).
         Conflict: the same person has just named another.
     """
     me = data.context.principal
@@ -56,8 +57,11 @@ async def name_deputy(data: TenantData, clock: Clock, *, deputy: PrincipalId, si
         raise Unprocessable("Name somebody else as your deputy.", code="deputy.self")
     if not (since < until <= since + LONGEST and clock.now() < until):
         raise Unprocessable("Give a time that is not over, and of 90 days at most.", code="deputy.period")
-    if await data.records.get(PersonRecord, deputy) is None:
+    person = await data.records.get(PersonRecord, deputy)
+    if person is None:
         raise NotFound("There is no such member of your organisation.")
+    if not may_stand_in(person.value):
+        raise Unprocessable("They may not decide anything here, so name somebody else.", code="deputy.role")
     found = await data.records.get(DeputyRecord, me.id)
     record = DeputyRecord(
         absent=me.id, deputy=deputy, since=timestamp(since), until=timestamp(until), at=timestamp(clock.now())
@@ -74,6 +78,11 @@ async def deputy_named_by(data: TenantData, absent: PrincipalId) -> Versioned[De
     if found is None:
         raise NotFound("Nobody is their deputy.")
     return found
+
+
+def may_stand_in(person: PersonRecord) -> bool:
+    """Return whether somebody could be a deputy, by the roles that they were last seen with."""
+    return not frozenset(STAND_INS).isdisjoint(person.roles or ())
 
 
 def _has_begun(one: DeputyRecord, now: datetime) -> bool:

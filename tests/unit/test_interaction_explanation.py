@@ -29,9 +29,10 @@ from interaction.approval_view import ApprovalView, view_approval
 from interaction.decisions import decisions_of
 from interaction.explanation import PlainWords, story_of
 from interaction.plain_words import ending, in_plain_words, money, used
-from interaction.proposal_words import told_arguments
+from interaction.proposal_words import consequences_of, told_arguments
 from interaction.run_view import view_run
 from orchestration import ApprovalRecord
+from tools.backoffice import backoffice_tools
 
 
 async def _plain(tale: Tale, agents: dict[str, AgentManifest] | None = None) -> PlainWords:
@@ -247,7 +248,11 @@ async def test_an_approver_reads_what_would_happen_and_which_arguments_nobody_wr
     told = {argument.path: (argument.text, argument.untrusted) for argument in view.told}
     assert told == {"order_id": ("A-1", False), "amount_cents": ("12.50", True)}
     assert (view.on_behalf_of_name, view.decided) == ("Anna North", None)
-    assert (view.then.reversible, view.then.undo) == (False, "It cannot be undone.")
+    assert (view.then.reversible, view.then.taken_back_until) == (False, None)
+    assert view.then.undo == "It cannot be undone."
+    (refund,) = [tool for tool in backoffice_tools("https://nowhere.invalid") if tool.name == "issue_refund"]
+    then = consequences_of(_record(tale), view.consequence, refund)
+    assert (then.reversible, then.taken_back_until) == (False, "it is paid out")
     assert "26 November 2026, 14:05 UTC" in view.then.if_nobody_decides
     assert view.seconds_left == 3 * 24 * 60 * 60
     assert view.message == "Please pay order A-1 back."

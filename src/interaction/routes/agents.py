@@ -32,12 +32,19 @@ class AgentList(Told):
 
 
 class AgentTool(Told):
-    """`reversible` says whether the effect can be undone, `confidentiality_ceiling` what it may be given at most."""
+    """One tool.
+
+    Attributes:
+        reversible: whether the agent, or the person it acts for, can undo the effect.
+        taken_back_until: until when a person can have it taken back from here, in words; null if nobody can.
+        confidentiality_ceiling: the most confidential that it may be given.
+    """
 
     name: str
     description: str
     effect: Effect
     reversible: bool
+    taken_back_until: str | None
     confidentiality_ceiling: Confidentiality
 
 
@@ -208,6 +215,7 @@ def _tools(agent: AgentManifest, deps: InteractionDependencies) -> list[AgentToo
             description=tool.description,
             effect=tool.effect,
             reversible=tool.reversible,
+            taken_back_until=tool.undone_by.until if tool.undone_by else None,
             confidentiality_ceiling=tool.ceiling,
         )
         for tool in found

@@ -16,7 +16,7 @@ from interaction.dependencies import Deps
 from interaction.parameters import PersonPath
 from interaction.people import people_named
 from interaction.routes.deputies import deputies_seen, deputy_named, end_deputy
-from orchestration import DECIDERS
+from orchestration import DECIDERS, may_stand_in
 
 router = APIRouter(prefix="/deputies", tags=["console"], default_response_class=HTMLResponse)
 
@@ -35,11 +35,11 @@ class DeputyForm(Given):
 @router.get("", responses=problems())
 async def deputies_page(me: Me, deps: Deps, page: PageView) -> Response:
     """Show who is whose deputy: owners, admins and auditors all, others those that concern them."""
-    people = await people_named(deps.store.tenant(me))
+    people = await people_named(deps.store.tenant(me), may_stand_in) if me.has(*DECIDERS) else {}
     return await page.show(
         "deputies.html",
         deputies=await deputies_seen(me, deps),
-        people={key: name for key, name in people.items() if key != me.principal.id} if me.has(*DECIDERS) else {},
+        people={key: name for key, name in people.items() if key != me.principal.id},
         ends_all=me.has(Role.ADMIN, Role.OWNER),
         own=me.principal.id,
         today=deps.clock.now().date().isoformat(),
