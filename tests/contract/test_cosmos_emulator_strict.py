@@ -108,13 +108,17 @@ async def test_an_unknown_header_or_value_is_refused(
         {"authorization": "type=aad&ver=1.0&sig="},
         {"authorization": "type=aad&ver=2.0&sig=a.b.c"},
         {"authorization": "type%3Dmaster%26ver%3D1.0%26sig%3Dabc"},
-        {"x-ms-date": formatdate(time.time() - 1000, usegmt=True)},
-        {"x-ms-date": formatdate(time.time() + 1000, usegmt=True)},
     ],
 )
-async def test_who_asks_must_be_proved_now(
+async def test_who_asks_must_be_proved(
     world: Cosmos, container: ContainerProxy, headers: Mapping[str, str | None]
 ) -> None:
+    assert (await world.send("GET", docs(container, "a"), {**KEY, **headers}))[0] == 401
+
+
+@pytest.mark.parametrize("seconds", [-1000, 1000])
+async def test_what_is_asked_must_be_of_now(world: Cosmos, container: ContainerProxy, seconds: int) -> None:
+    headers = {"x-ms-date": formatdate(time.time() + seconds, usegmt=True)}
     assert (await world.send("GET", docs(container, "a"), {**KEY, **headers}))[0] == 401
 
 
