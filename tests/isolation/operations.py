@@ -82,6 +82,8 @@ NO_IDS = {
     "refusal": "a person's words",
     "instructions": "a person's words",
     "file": "bytes",
+    "client": "of an app in the organisation's Entra ID, looked for among its own",
+    "proof": "a token of the organisation's Entra ID",
     "of": "whether an archive is the organisation's or one's own",
     "endpoint": "of an index that the customer keeps: a host that is checked against the list of those allowed",
     "index": "of such an endpoint, which knows its own callers",
