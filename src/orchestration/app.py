@@ -93,7 +93,7 @@ class StartBody(_Body):
 class DecisionBody(_Body):
     approve: bool
     reason: str = Field(min_length=1)
-    through: str = ""
+    through: str = Field(default="", pattern=r"^(dap_[0-9a-z]{26})?$")
 
 
 class UndoBody(_Body):

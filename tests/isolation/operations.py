@@ -83,6 +83,7 @@ NO_IDS = {
     "instructions": "a person's words",
     "file": "bytes",
     "client": "of an app in the organisation's Entra ID, looked for among its own",
+    "through": "what the edge found of an app, written down and looked up nowhere",
     "proof": "a token of the organisation's Entra ID",
     "of": "whether an archive is the organisation's or one's own",
     "endpoint": "of an index that the customer keeps: a host that is checked against the list of those allowed",
