@@ -154,6 +154,8 @@ class ApprovalGiven(Part):
     decided_at: str
     in_place_of: str = ""
     """Whose deputy they were in this, by pseudonym; empty for a right of their own."""
+    through: str = ""
+    """The organisation's own app in which they signed it, by an id of ours; empty for the console and the API."""
 
 
 class ApprovalEscalated(Part):
@@ -176,6 +178,7 @@ class ApprovalResolved(Part):
     decided_at: str = ""
     """When they did, which may be before the run came to know; empty where nobody did."""
     in_place_of: str = ""
+    through: str = ""
 
 
 class RunParked(Part):

@@ -63,7 +63,8 @@ _ANNOUNCES = ("pass", "pwd", "wachtwoord", "kennwort", "secret", "key")
 
 _EMAIL = re.compile(r"(?<![\w.+\-])[\w.+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})*\.[A-Za-z]{2,24}\b")
 _NUMBERS = re.compile(r"[0-9][0-9A-Z ().\-/]{6,44}[0-9A-Z]")
-"""A stretch in which a number could stand that means somebody; short of that nothing more need be tried."""
+_LONG_NUMBERS = re.compile(r"[0-9][0-9A-Z ().\-/]{11,44}[0-9A-Z]")
+"""Stretches in which a telephone number, an account or a card could stand: without one nothing more need be tried."""
 _IBAN = re.compile(r"(?<![A-Za-z0-9])(?=([A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}))")
 _CARD = re.compile(
     r"(?<![\w.+])(?=([2-6]\d{3}([ \-]?)\d{4}\2\d{4}\2\d{4}(?:\2\d{3})?(?!\w)|3[47]\d{2}[ \-]?\d{6}[ \-]?\d{5}(?!\w)))"
@@ -104,10 +105,11 @@ def found_in(text: str) -> Iterator[Found]:
         yield from _matches(Secret.PASSWORD, _PASSWORD, text)
     if "@" in text:
         yield from _matches(PersonalData.EMAIL, _EMAIL, text)
-    if _NUMBERS.search(text):
+    if _LONG_NUMBERS.search(text):
         yield from _accounts(text)
         cards = (Found(PersonalData.CARD, match[1], match.start()) for match in _CARD.finditer(text))
         yield from (card for card in cards if _is_card(card.value))
+    if ("+" in text or "00" in text) and _NUMBERS.search(text):
         yield from _matches(PersonalData.PHONE, _PHONE, text)
 
 

@@ -5,7 +5,7 @@ is clear what it is, but never more than `LONGEST` characters.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from guards.formats import SECRET_WORDS, Found, found_in
 
@@ -16,12 +16,14 @@ _INERT = re.compile(rf"(?!(?i:bearer|{SECRET_WORDS})\b)[A-Z]?[^\W\d_A-Z]+[.,;!?)
 """A word of small letters, or with a capital in front, and no word that announces a secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
+class Leaving(NamedTuple):
     """Text that would leave next, and what was found in it. Nothing of it has left."""
 
     text: str
     found: tuple[Found, ...]
+
+
+_NOTHING = Leaving("", ())
 
 
 class Outgoing:
@@ -33,7 +35,10 @@ class Outgoing:
     def take(self, piece: str) -> Leaving:
         """Return what may leave now that `piece` has come, if what was found in it may."""
         self._held += piece
-        return self._let_go(max(_end_of_inert(self._held), len(self._held) - LONGEST))
+        if len(self._held) <= LONGEST and " " not in piece and "\n" not in piece:
+            return _NOTHING  # no word has ended that had not before
+        end = max(_end_of_inert(self._held), len(self._held) - LONGEST)
+        return self._let_go(end) if end > 0 else _NOTHING
 
     def finish(self) -> Leaving:
         """Return what is left when no more comes."""

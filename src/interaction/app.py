@@ -21,6 +21,7 @@ from interaction.routes import (
     conversations,
     data_export,
     deciding,
+    deciding_apps,
     deputies,
     document_care,
     documents,
@@ -53,7 +54,8 @@ MAX_BODY_BYTES = 1_000_000
 _RESOURCES = (
     *(people, agents, agent_identity, runs, run_evidence, effects, conversations),
     *(collections, documents, document_care),
-    *(passages, search, deputies, deciding, approvals, flags, usage, erasures, holds, inventory, data_export),
+    *(passages, search, deputies, deciding, deciding_apps, approvals, flags, usage),
+    *(erasures, holds, inventory, data_export),
     *(policies, policy_trying, policy_versions, switches, changes_to_come, evidence, evidence_log),
     *(openai_chat, openai_responses, marketplace),
 )

@@ -40,6 +40,7 @@ class ApprovalView(Told):
         approvers: how many different people have to approve it.
         given: who has, of several, before the last: `approver`.
         in_place_of: whose deputy that was; null for a right of their own.
+        through: the organisation's own app in which they signed it; null for the console and the API.
         escalated: it has waited for long, and owners and admins were told.
         decided: who decided and why, in a sentence; null while it is open.
         may_decide: whether you may; nobody decides on what they asked for themselves.
@@ -76,6 +77,7 @@ class ApprovalView(Told):
     approver_name: str | None
     in_place_of: str | None
     in_place_of_name: str | None
+    through: str | None
     escalated: bool
     decided_at: str | None
     reason: str | None
@@ -134,6 +136,7 @@ async def view_approval(
         approver_name=approver_name,
         in_place_of=record.in_place_of or None,
         in_place_of_name=await name(record.in_place_of) if record.in_place_of else None,
+        through=record.through or None,
         escalated=_escalated(record, events),
         decided_at=record.decided_at or None,
         reason=reason,
@@ -168,6 +171,7 @@ async def _yes(one: Yes, fetch: Fetch, name: NameOf) -> YesTold:
         approver_name=await name(one.by.id),
         in_place_of=one.in_place_of or None,
         in_place_of_name=absent,
+        through=one.through or None,
         at=one.at,
         reason=reason,
     )

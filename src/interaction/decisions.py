@@ -44,12 +44,14 @@ class YesTold(Told):
 
     Attributes:
         in_place_of: whose deputy they were in this; null for a right of their own.
+        through: the organisation's own app in which they signed it; null for the console and the API.
     """
 
     approver: str
     approver_name: str | None = None
     in_place_of: str | None
     in_place_of_name: str | None = None
+    through: str | None = None
     at: str
     reason: str
 
@@ -198,6 +200,7 @@ async def _approval(
             YesTold(
                 approver=given.approver.id,
                 in_place_of=given.in_place_of or None,
+                through=given.through or None,
                 at=given.decided_at,
                 reason=await text_of(given.reason, fetch),
             )

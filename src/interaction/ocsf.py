@@ -146,11 +146,12 @@ def _told(event: Event) -> _Told:
             told = _Told("request_approval", CREATE, ("tool", body.tool), more=more)
         case ApprovalGiven():
             more = {"approval": body.approval, "approver": body.approver.id, "in_place_of": body.in_place_of}
+            more["through"] = body.through
             told = _Told("give_approval", UPDATE, more=more)
         case ApprovalResolved():
             approver = body.approver.id if body.approver else ""
             more = {"approval": body.approval, "verdict": body.verdict, "approver": approver}
-            more["in_place_of"] = body.in_place_of
+            more |= {"in_place_of": body.in_place_of, "through": body.through}
             told = _Told("resolve_approval", UPDATE, good=body.verdict == "approved", code=body.verdict, more=more)
         case RunEnded():
             more = {"state": body.state}

@@ -25,6 +25,7 @@ from orchestration.erasure import Eraser
 from orchestration.exporting import Exporting
 from orchestration.flags import Flag, flag_answer, flags_of, resolve_flag
 from orchestration.grounds import markers_in, sentences_of
+from orchestration.guarding import Watch, of_arguments, of_output
 from orchestration.holds import HoldRecord, HoldScope, holds_of, in_the_way, refuse_held, release_hold, set_hold
 from orchestration.presentation import Fetch, answer_text, present, shown_passages
 from orchestration.quoting import Quoted
@@ -33,6 +34,7 @@ from orchestration.records import (
     ApprovalRecord,
     CollectionRecord,
     ConversationRecord,
+    DecidingAppRecord,
     DeputyRecord,
     DocumentRecord,
     Yes,
@@ -68,6 +70,7 @@ __all__ = [
     "CollectionRecord",
     "ConversationRecord",
     "DataStore",
+    "DecidingAppRecord",
     "DeputyRecord",
     "DocumentRecord",
     "Done",
@@ -89,6 +92,7 @@ __all__ = [
     "StoreDriver",
     "Sweeper",
     "Vouch",
+    "Watch",
     "Yes",
     "access_of",
     "answer_text",
@@ -109,6 +113,8 @@ __all__ = [
     "may_stand_in",
     "may_undo",
     "name_deputy",
+    "of_arguments",
+    "of_output",
     "parse_model_message",
     "place_in",
     "places_taken",

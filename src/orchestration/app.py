@@ -93,6 +93,7 @@ class StartBody(_Body):
 class DecisionBody(_Body):
     approve: bool
     reason: str = Field(min_length=1)
+    through: str = Field(default="", pattern=r"^(dap_[0-9a-z]{26})?$")
 
 
 class UndoBody(_Body):
@@ -202,7 +203,7 @@ async def undo(run: RunId, seq: int, body: UndoBody, call: Call, runs: TheRuns) 
 
 @router.post("/approvals/{approval}/decision", status_code=204)
 async def decide(approval: ApprovalId, body: DecisionBody, call: Call, runs: TheRuns) -> None:
-    await runs.decide(call.context, approval, Verdict(body.approve, body.reason, call.nonce))
+    await runs.decide(call.context, approval, Verdict(body.approve, body.reason, call.nonce, body.through))
 
 
 @router.post("/documents")

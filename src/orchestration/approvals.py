@@ -25,11 +25,12 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a person says, and the nonce of the request in which they do."""
+    """What a person says, the nonce of the request in which they do, and the app in which they signed it, if any."""
 
     approve: bool
     reason: str
     nonce: str
+    through: str = ""
 
 
 async def record_for(turn: Turn, requested: ApprovalRequested) -> Versioned[ApprovalRecord]:
@@ -86,6 +87,7 @@ async def decide(services: Services, context: TenantContext, approval: ApprovalI
             at=timestamp(services.clock.now()),
             nonce=verdict.nonce,
             in_place_of=place,
+            through=verdict.through,
         )
         decided = _after(found.value, said, approve=verdict.approve)
         try:
@@ -137,8 +139,8 @@ def _after(record: ApprovalRecord, said: Yes, *, approve: bool) -> ApprovalRecor
     if approve and len(record.given) + 1 < record.approvers:
         return record.model_copy(update={"given": (*record.given, said)})
     decision = {"status": "approved" if approve else "denied", "approver": said.by, "reason": said.reason}
-    when = {"decided_at": said.at, "nonce": said.nonce, "in_place_of": said.in_place_of}
-    return record.model_copy(update={**decision, **when})
+    how = {"decided_at": said.at, "nonce": said.nonce, "in_place_of": said.in_place_of, "through": said.through}
+    return record.model_copy(update={**decision, **how})
 
 
 def unheard(record: ApprovalRecord, proposal: ProposalState) -> list[ApprovalGiven]:
@@ -152,6 +154,7 @@ def unheard(record: ApprovalRecord, proposal: ProposalState) -> list[ApprovalGiv
             reason=one.reason,
             decided_at=one.at,
             in_place_of=one.in_place_of,
+            through=one.through,
         )
         for one in record.given[len(proposal.given) :]
     ]
@@ -228,4 +231,5 @@ def _resolved(record: ApprovalRecord) -> ApprovalResolved:
         reason=record.reason,
         decided_at=record.decided_at,
         in_place_of=record.in_place_of,
+        through=record.through,
     )

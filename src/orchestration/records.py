@@ -53,6 +53,8 @@ class Yes(BaseModel):
     nonce: str
     in_place_of: str = ""
     """Whose deputy they were in this; empty for a right of their own."""
+    through: str = ""
+    """The organisation's own app in which they signed it (`DecidingAppRecord.id`); empty where they did not."""
 
 
 class ApprovalRecord(Record):
@@ -88,6 +90,7 @@ class ApprovalRecord(Record):
     decided_at: str = ""
     nonce: str = ""
     in_place_of: str = ""
+    through: str = ""
     claim: str = ""
 
     @property
@@ -108,6 +111,22 @@ class DeputyRecord(Record):
     since: str
     until: str
     at: str
+
+
+class DecidingAppRecord(Record):
+    """An app of the organisation's own in which people sign decisions on approvals. Key: its client id in Entra ID.
+
+    One that was taken away stays, with `ended_at`: without any record, decisions would need no signature again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str] = "deciding_app"
+
+    id: str
+    client: str
+    by: PrincipalId
+    at: str
+    ended_at: str = ""
 
 
 class CancellationRecord(Record):

@@ -30,6 +30,7 @@ from orchestration.records import (
     CancellationRecord,
     CollectionRecord,
     ConversationRecord,
+    DecidingAppRecord,
     DeputyRecord,
     DocumentRecord,
 )
@@ -62,7 +63,7 @@ class DataStore:
 _RECORDS = (
     *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
     *(NameKey, PersonRecord, PolicyRecord, PolicyVersion, RulesetRecord, CancellationRecord, HoldRecord),
-    *(MovedRecord, SwitchesRecord, DeputyRecord, ChangeWindowsRecord),
+    *(MovedRecord, SwitchesRecord, DeputyRecord, DecidingAppRecord, ChangeWindowsRecord),
 )
 
 _BY_TENANT = "the tenant is in every statement"

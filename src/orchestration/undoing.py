@@ -217,6 +217,7 @@ def _named(events: Sequence[Stored], seq: int) -> Done:
 
 
 def _attempt_id(data: TenantData, run: RunId, seq: int, number: int) -> RunId:
+    # mandate: equal[key] - no other tenant has a run of this id
     return RunId(derived_id("run", "undo", data.context.tenant, run, str(seq), str(number)))
 
 

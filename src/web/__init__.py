@@ -22,7 +22,7 @@ from web.reshaping import Reshaped
 from web.service import create_service
 from web.service_tokens import AzureServiceTokens, ServiceTokens, make_credential
 from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
-from web.tokens import TokenValidator, VerifiedToken, bearer_token
+from web.tokens import Signature, TokenValidator, VerifiedToken, bearer_token
 from web.transports import InProcess, Network, PeerRequest, Transport
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Reshaped",
     "ServerEvent",
     "ServiceTokens",
+    "Signature",
     "TokenValidator",
     "Tokens",
     "Transport",

@@ -55,6 +55,15 @@ class VerifiedToken:
     is_app: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signed in to say something, and when, in seconds since 1970."""
+
+    tenant_id: str
+    object_id: str
+    at: float
+
+
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 _Seconds = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -150,24 +159,37 @@ class TokenValidator:
         Raises:
             Unauthenticated, Unavailable: as `verify` does; `identity.nonce` where it answers another sign-in.
         """
-        if len(id_token) > _MAX_TOKEN or not id_token.isascii():
-            raise _refused("malformed")
-        _, claims = await self._proved(id_token)
-        if not hmac.compare_digest(claims.nonce.encode(), nonce.encode()):
-            raise _refused("nonce")
+        claims = await self._answer(id_token, nonce, self._audience)
         return claims.tid, claims.oid
 
-    async def _proved(self, token: str) -> tuple[str, _Claims]:
+    async def verify_signature(self, id_token: str, *, nonce: str, client: str) -> Signature:
+        """Return who signed in to the app `client` with this nonce: if it is a hash of a text, who signed the text.
+
+        Raises:
+            Unauthenticated, Unavailable: as `verify_sign_in` does.
+        """
+        claims = await self._answer(id_token, nonce, client)
+        return Signature(claims.tid, claims.oid, float(claims.nbf))
+
+    async def _answer(self, id_token: str, nonce: str, audience: str) -> _Claims:
+        if len(id_token) > _MAX_TOKEN or not id_token.isascii():
+            raise _refused("malformed")
+        _, claims = await self._proved(id_token, audience)
+        if not hmac.compare_digest(claims.nonce.encode(), nonce.encode()):
+            raise _refused("nonce")
+        return claims
+
+    async def _proved(self, token: str, audience: str) -> tuple[str, _Claims]:
         kid = self._key_id(token)
         key = await self._keys.key(kid)
         if key is None:
             raise _refused("unknown_key")
         claims = _parse(self._signed_payload(token, key))
-        self._check(claims, key)
+        self._check(claims, key, audience)
         return kid, claims
 
     async def _verify(self, token: str) -> tuple[str, VerifiedToken]:
-        kid, claims = await self._proved(token)
+        kid, claims = await self._proved(token, self._audience)
         app_id = claims.azp or claims.appid
         if app_id is None:
             raise _refused("missing_claim")
@@ -208,8 +230,8 @@ class TokenValidator:
             raise _refused("malformed")
         return payload
 
-    def _check(self, claims: _Claims, key: SigningKey) -> None:
-        if claims.aud != self._audience:
+    def _check(self, claims: _Claims, key: SigningKey, audience: str) -> None:
+        if claims.aud != audience:
             raise _refused("audience")
         if not claims.iss or claims.iss != self._issuers[claims.ver].replace("{tid}", claims.tid):
             raise _refused("issuer")

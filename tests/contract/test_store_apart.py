@@ -12,7 +12,7 @@ from store_samples import Note, index, member, opened, passage, permit, prompt, 
 
 from core import ActionKind, Content, ContentClass, DocumentId, PrincipalId, TenantContext
 from core.errors import Conflict, Defect, NotFound
-from data import EVERYTHING, KNOWLEDGE, Held, Part, Query, Reader, Row, RunWriter, Store, TenantData
+from data import EVERYTHING, KNOWLEDGE, Held, Part, Query, Reader, Row, RunWriter, Store, TenantData, Term
 
 WHO = PrincipalId("usr_who")
 RUN, SAID, KEPT = run_id(), replace(prompt(), owner=WHO), passage("kettle", id_="doc_1.0")
@@ -153,6 +153,16 @@ async def test_each_tenant_keeps_content_for_as_long_as_it_chose_itself(both: Bo
     with pytest.raises(NotFound):
         await second.data.content.get(SAID.ref)
     assert await governed.expire(other) == 2
+
+
+async def test_a_hold_keeps_no_document_of_the_other_tenants_past_its_time(both: Both) -> None:
+    first, second = both
+    over = Term(SAID.ref.id, WHO, since="2019-01-01T00:00:00.000Z", until="2020-01-01T00:00:00.000Z")
+    await first.store.governed.hold(second.context.tenant, "case", [EVERYTHING])
+    assert [await side.data.knowledge.over([over]) for side in both] == [[SAID.ref.id], []]
+    for side in both:
+        await index(side.store, side.context, [replace(KEPT, id="doc_2.0", document=DocumentId("doc_2"), term=over)])
+    assert [await side.finds() for side in both] == [{KEPT.id}, {KEPT.id, "doc_2.0"}]
 
 
 async def test_what_is_counted_and_listed_of_a_tenant_is_its_own(both: Both) -> None:

@@ -98,6 +98,10 @@ def test_the_parts_are_measured(ran: Ran) -> None:
         assert ran.found["append"][level]["append_ms"]["median"] > 0
     assert ran.found["decision"]["policies_60"]["policies"] == 60
     assert 0 < ran.found["decision"]["policies_60"]["median_us"] <= ran.found["decision"]["policies_60"]["p99_us"]
+    assert ran.found["gate"]["policies"] >= 30
+    assert 0 < ran.found["gate"]["median_us"] <= ran.found["gate"]["p99_us"]
+    assert 0 < ran.found["gate"]["append_alone_ms"]["median"] < ran.found["gate"]["append_together_ms"]["median"]
+    assert 0 < ran.found["guards"]["turn_cpu_us"]["median"] <= ran.found["guards"]["turn_cpu_us"]["p99"]
     searches = ran.found["retrieval"]["p1000"]
     assert searches["passages"] == 1000
     assert 0 < searches["search_ms"]["median"] <= searches["search_ms"]["p99"]

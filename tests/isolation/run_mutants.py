@@ -56,6 +56,8 @@ KILLERS = {
     "control/records": [CONTROL, *ERASING],
     "control/gate": [CONTROL, "contract/test_control_gate.py"],
     "control/gate_facts": [CONTROL, "contract/test_control_gate.py"],
+    "control/marketplace/callers": ["contract/test_marketplace_webhook.py"],
+    "control/marketplace/": ["contract/test_marketplace_subscriptions.py"],
     "control/policy.": ["unit/test_policy.py"],
     "control/policy_replay": ["unit/test_policy_replay.py"],
     "control/policy_store": [CONTROL, "contract/test_control_gate.py"],
@@ -97,7 +99,8 @@ def world(*, needed: bool) -> Generator[None]:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "world.json"
         program = [sys.executable, str(Path(__file__).with_name("emulated_world.py")), str(file)]
-        with subprocess.Popen(program, stdin=subprocess.PIPE) as process:
+        paths = os.pathsep.join(str(TESTS / folder) for folder in ("", "contract"))  # as pytest's own `pythonpath`
+        with subprocess.Popen(program, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}) as process:
             while not file.exists():
                 assert process.poll() is None, "the emulators did not start"
                 time.sleep(0.1)
@@ -127,7 +130,7 @@ def attempt(trial: Trial) -> int:
     with redirect_stdout(output), redirect_stderr(output):
         if mutant:
             apply(mutant)
-        arguments = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", store]
+        arguments = ["-x", "-q", "--timeout=60", "-k", store]
         plugins = [sys.modules[name] for name in PLUGINS]
         ended = int(pytest.main([*arguments, *(str(TESTS / name) for name in tests)], plugins=plugins))
     if ended not in ((PASSED, *NOTICED) if mutant else (PASSED,)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from governed_world import Governed, eraser_of
 
-from control import BindingRecord, SessionRecord, TenantRecord, contexts
+from control import BindingRecord, SessionRecord, SubscriptionRecord, TenantRecord, contexts
 from core import TenantId
 from data import EVERYTHING, Held, Projector, R, Store
 from data.sqlite import open_store
@@ -71,6 +71,30 @@ async def test_who_waits_to_be_erased_is_let_in_no_more_and_their_neighbour_is(s
     assert waiting.waits == "hold.active"
     found = {record.id: record.status for record in await in_directory(store, TenantRecord)}
     assert found == {ours.tenant: "closed", theirs.tenant: "active"}
+    erasures = eraser_of(store).erasures
+    assert [await erasures.took(tenant) for tenant in (ours.tenant, theirs.tenant)] == [True, False]
+
+
+async def test_the_other_tenants_subscription_still_says_who_it_is_for(store: Store, both: Both) -> None:
+    records = store.tenant(contexts.publisher("test")).records
+    for tenant in (one.tenant for one in both):
+        bought = SubscriptionRecord(
+            **dict.fromkeys(("offer", "plan", "base_plan", "term_start", "term_end", "term_unit"), "said"),
+            id=f"of-{tenant}",
+            name="Shop",
+            status="Subscribed",
+            quantity=None,
+            tenant=tenant,
+            beneficiary_tid="tid",
+            beneficiary_oid="oid",
+            bought_by_another=False,
+            allowed=(),
+            auto_renew=True,
+        )
+        await records.put(bought.id, bought, etag=None)
+    await both[0].erase(eraser_of(store), "tenant", both[0].tenant)
+    names = {one.tenant: one.name for one in await in_directory(store, SubscriptionRecord)}
+    assert names == {both[0].tenant: "", both[1].tenant: "Shop"}
 
 
 async def test_what_was_erased_is_told_to_its_own_tenant_alone(store: Store, both: Both) -> None:

@@ -3,8 +3,11 @@
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from store_samples import member, opened
 
 from control import (
@@ -24,8 +27,11 @@ from control import (
     Switches,
     TenantRecord,
     contexts,
+    load_agents,
+    owner_mark,
 )
 from control.access import log_run
+from control.callers import EDGE, ControlServices, UserCaller, edge
 from control.gate_facts import Asked, question
 from control.policy_text import publisher_text
 from control.records import BUDGET_KEY
@@ -34,7 +40,9 @@ from core import (
     ActionKind,
     Actor,
     Label,
+    PrincipalId,
     PrincipalKind,
+    Role,
     RunId,
     SystemClock,
     TenantContext,
@@ -47,6 +55,7 @@ from core.errors import Conflict, Defect, Forbidden
 from core.events import Event, Stored
 from core.parts import RunKind
 from data import RunWriter, Store, read_run
+from mandate.settings import ROOT
 from web import Tokens, VerifiedAssertion, VerifiedToken
 
 CLOCK = SystemClock()
@@ -105,6 +114,23 @@ async def test_an_identity_leads_to_its_own_tenant_and_member_whoever_came_befor
         with pytest.raises(Forbidden) as refused:
             await directory.resolve(token(tid, oid, "x"), correlation="c")
         assert refused.value.code == "access.unbound"
+
+
+async def test_whether_a_tenant_is_active_is_said_of_each_by_itself(store: Store) -> None:
+    directory = Directory(store, CLOCK)
+    ids = [await onboarded(directory, name, f"tid-{name}") for name in ("active", "suspended")]
+    await directory.update(ids[1], plan="team", status="suspended")
+    assert [await directory.is_active(tenant) for tenant in ids] == [True, False]
+    assert not await directory.is_active(tenant_id("nobody's"))
+
+
+async def test_who_has_the_buyers_id_in_another_organisation_is_no_owner(store: Store) -> None:
+    directory = Directory(store, CLOCK)
+    record = TenantRecord(id=tenant_id("a"), name="a", plan="a", region="eu", owner=owner_mark("tid-b", "oid-1"))
+    await directory.create_tenant(record)
+    await directory.bind("tid-a", record.id)
+    context = await directory.resolve(token("tid-a", "oid-1", "same"), correlation="c")
+    assert context.principal.roles == {Role.USER}
 
 
 async def test_an_identity_that_is_bound_is_not_bound_to_another_tenant(store: Store) -> None:
@@ -290,3 +316,39 @@ async def test_sessions_of_people_with_the_same_id_are_not_each_others(
     await sessions.end_all(both[0])
     assert [len(await sessions.list(context)) for context in both] == [0, 1]
     assert (await sessions.find(cookies[1])).access_token == "of-1"
+
+
+# Who acts, and in whose name
+
+
+def test_an_agent_has_a_name_of_its_own_in_each_tenant(both: Both) -> None:
+    agent = load_agents(ROOT / "agents")["support"]
+    assert len({agent.principal(context.tenant) for context in both}) == 2
+
+
+async def test_a_member_who_is_called_as_the_edge_does_not_pass_for_it(both: Both, store: Store) -> None:
+    posing = replace(both[0], principal=replace(both[0].principal, id=PrincipalId(EDGE)))
+
+    async def authenticate(_: Request) -> UserCaller:
+        return UserCaller(posing)
+
+    access, unused = AccessLog(store, CLOCK, code="1"), ("directory", "policies", "switches", "erasures", "rings")
+    services = ControlServices(
+        store=store,
+        access=access,
+        authenticate=authenticate,
+        version="1",
+        **{name: cast("Any", None) for name in unused},
+    )
+    app = FastAPI()
+    app.state.services = services
+    scope: dict[str, object] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": [],
+        "app": app,
+        "route": APIRoute("/", edge),
+    }
+    with pytest.raises(Forbidden, match="Only the edge"):
+        await edge(Request(scope))

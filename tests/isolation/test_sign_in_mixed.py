@@ -6,9 +6,11 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 import pytest
 from fastapi import Request
 
+from core import SystemClock
 from core.errors import Unauthenticated
 from interaction.console.pages import sign_in
 from web import Attempt, Tokens, VerifiedToken
@@ -51,3 +53,20 @@ async def test_tokens_of_two_organisations_begin_no_session() -> None:
         await began("tid-a", "tid-a")
     with pytest.raises(Unauthenticated):
         await began("tid-a", "tid-b")
+
+
+async def test_who_lands_is_named_with_the_organisation_that_their_tokens_name() -> None:
+    arrivals: list[Any] = []
+
+    async def call(*_: object, body: bytes, **__: object) -> bytes:
+        arrivals.append(orjson.loads(body))
+        return b'{"secret": "s"}'
+
+    for tid in ("tid-a", "tid-b"):
+        deps = SimpleNamespace(
+            sign_ins=Proved(tid), validator=Proved(tid), control=SimpleNamespace(call=call), clock=SystemClock()
+        )
+        request = Request({"type": "http", "headers": [], "state": {}})
+        tokens = Tokens(access_token="a", id_token="i", expires_in=1)
+        await sign_in._landing(request, cast("Any", deps), tokens, Attempt("s", "n", "v"))
+    assert [(arrival["tid"], arrival["oid"]) for arrival in arrivals] == [("tid-a", OID), ("tid-b", OID)]

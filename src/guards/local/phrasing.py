@@ -138,17 +138,24 @@ _SIGNS = (
 )
 
 
+_BY_WORD: dict[str, set[int]] = {}
+for _number, _one in enumerate(_SIGNS):
+    for _word in _one.words:
+        _BY_WORD.setdefault(_word, set()).add(_number)
+_MARKED = tuple((mark, number) for number, sign in enumerate(_SIGNS) for mark in sign.marks)
+"""Which signs a text is worth being tried for: by the beginnings of its words, by the marks that stand in it."""
+
+
 def is_suspicious(text: str, tools: Sequence[str] = ()) -> bool:
     """Return whether `text` looks as if written to steer an agent; `tools` are names that only agents use."""
     plain, hidden = _seen(text)
     if hidden > _MANY_UNSEEN or any(tool in plain for tool in tools):
         return True
-    words = {word[:_PREFIX] for word in set(plain.translate(_APART).split())}
+    words = {word[:_PREFIX] for word in plain.translate(_APART).split()} & _BY_WORD.keys()
+    worth = {number for mark, number in _MARKED if mark in plain}.union(*(_BY_WORD[word] for word in words))
     weight = 0
-    for sign in _SIGNS:
-        if words.isdisjoint(sign.words) and not any(mark in plain for mark in sign.marks):
-            continue
-        weight += sign.weight if sign.pattern.search(plain) else 0
+    for number in worth:
+        weight += _SIGNS[number].weight if _SIGNS[number].pattern.search(plain) else 0
         if weight >= _ENOUGH:
             return True
     return False

@@ -20,7 +20,9 @@ from interaction.effects import undone_by
 from interaction.parameters import ApprovalPath, Cursor, Limit, no_such
 from interaction.people import names_in
 from interaction.routes.runs import lag
+from interaction.signed_decisions import nonce_of, signed_through
 from orchestration import ApprovalRecord, fetcher, place_in, places_taken
+from web import VerifiedToken
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"])
 
@@ -62,12 +64,22 @@ class ApprovalPage(Told):
 
 
 class NewDecision(Given):
-    """Your decision. The reason is kept, and told to whom it affects."""
+    """Your decision. The reason is kept, and told to whom it affects.
+
+    Attributes:
+        proof: in an app of your organisation's own, the id token of the sign-in in which you signed this decision.
+    """
 
     verdict: Literal["approved", "denied"]
     reason: Annotated[str, StringConstraints(min_length=3, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")] = (
         Field(examples=["The order was delivered broken; the customer sent photos."])
     )
+    proof: (
+        Annotated[
+            str, StringConstraints(max_length=16_000, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")
+        ]
+        | None
+    ) = None
 
 
 @router.get("", responses=described(ApprovalPage, 422))
@@ -121,15 +133,18 @@ async def read_approval(approval: ApprovalPath, me: Me, deps: Deps) -> Response:
 
 
 @router.post("/{approval}/decision", responses=described(ApprovalView, 404, 409, 413, 415, 422, 504))
-async def decide(approval: ApprovalPath, body: NewDecision, me: User, deps: Deps) -> Response:
+async def decide(approval: ApprovalPath, body: NewDecision, me: User, deps: Deps, request: Request) -> Response:
     """Approve or deny, with a reason; the run goes on at once. Roles: approver, owner, their deputies.
 
     Never who asked for it.
 
     Where the rules ask for several people, it goes on once the last of them has approved, or one has denied. Your own
     decision sent again changes nothing.
+
+    In an app that your organisation has named for it, a decision is signed: `proof` is an id token whose `nonce` is the
+    SHA-256, base64url without padding, of `{"approval":...,"reason":...,"verdict":...}` as canonical JSON (RFC 8785).
     """
-    return answer(await decided(me, deps, approval, body))
+    return answer(await decided(me, deps, approval, body, request.state.token))
 
 
 async def approval_of(me: TenantContext, deps: InteractionDependencies, approval: ApprovalId) -> ApprovalView:
@@ -138,20 +153,26 @@ async def approval_of(me: TenantContext, deps: InteractionDependencies, approval
 
 
 async def decided(
-    me: TenantContext, deps: InteractionDependencies, approval: ApprovalId, decision: NewDecision
+    me: TenantContext,
+    deps: InteractionDependencies,
+    approval: ApprovalId,
+    decision: NewDecision,
+    token: VerifiedToken,
 ) -> ApprovalView:
-    """Decide, and return the approval as it is then.
+    """Decide, with the token that the person came with, and return the approval as it is then.
 
     Raises:
         Conflict: it is not open any more.
-        Forbidden: it is for the person who asked themselves.
+        Forbidden: it is for the person who asked themselves; or it is not signed as `signed_through` wants it.
     """
     record = await _readable(deps, me, approval)
     place_in(record, me, await places_taken(deps.store.tenant(me), deps.clock), approve=False)
+    nonce = nonce_of(approval, decision.verdict, decision.reason)
+    through = await signed_through(me, deps, token, nonce, decision.proof)
     if not _said_before(record, me, decision):
-        payload = orjson.dumps({"approve": decision.verdict == "approved", "reason": decision.reason})
+        said = {"approve": decision.verdict == "approved", "reason": decision.reason, "through": through}
         path = f"/internal/approvals/{approval}/decision"
-        await deps.orchestration.call(me, "POST", path, body=payload, deadline=deps.clock.now() + CALL_TIME)
+        await deps.orchestration.call(me, "POST", path, body=orjson.dumps(said), deadline=deps.clock.now() + CALL_TIME)
         record = await _readable(deps, me, approval)
     return await _view(deps, me, record)
 

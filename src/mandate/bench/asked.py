@@ -6,7 +6,7 @@ from mandate.settings import ROOT
 from models import ChatRequest, Message, ToolCall, ToolOffer
 from tools import Registry
 
-_ORDER = (
+ORDER = (
     '{"id":"A-20417","customer":"C-1042","placed":"2026-10-11","status":"shipped","currency":"EUR","total_cents":24890,'
     '"items":[{"sku":"AF-MG48","name":"Merganser 48 backpack","quantity":1,"price_cents":17900},'
     '{"sku":"AF-DNP","name":"Dunlin trekking poles, pair","quantity":1,"price_cents":6990}]}'
@@ -28,5 +28,5 @@ def first_call(message: str) -> ChatRequest:
 def second_call(first: ChatRequest) -> ChatRequest:
     """Return what it is asked at the second step, after it has looked an order up."""
     call = ToolCall("call_1", "lookup_order", '{"order_id":"A-20417"}')
-    outcome = (Message("assistant", "", (call,)), Message("tool", _ORDER, tool_call_id=call.id))
+    outcome = (Message("assistant", "", (call,)), Message("tool", ORDER, tool_call_id=call.id))
     return ChatRequest(first.logical, (*first.messages, *outcome), first.tools, first.max_output_tokens)

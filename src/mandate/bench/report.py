@@ -65,6 +65,11 @@ def _parts(found: Figures, azure: Figures) -> Table:
         assert isinstance(figures, dict)
         time = f"{figures['median_us']} / {figures['p99_us']} µs"
         table.add_row(f"decision by {figures['policies']} policies", time)
+    gate, guards = _part(found, "gate"), _part(found, "guards")
+    time = f"{gate['median_us']} / {gate['p99_us']} µs; on disk {_pair(gate, 'append_alone_ms')} ms alone"
+    more = f"{_pair(gate, 'append_together_ms')} ms with 16 at once"
+    table.add_row(f"decision by {gate['policies']} policies, facts gathered", f"{time}, {more}")
+    table.add_row("guards, all looks of a two-step turn", f"{_pair(guards, 'turn_cpu_us')} µs CPU")
     for figures in _part(found, "retrieval").values():
         assert isinstance(figures, dict)
         times = f"{_pair(figures, 'search_ms')} ms; the first after a write {figures['first_search_ms']} ms"

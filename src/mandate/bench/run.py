@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from core.errors import Unavailable
-from mandate.bench import appends, cosmos, decisions, model_client, passthrough, retrieval
+from mandate.bench import appends, cosmos, decisions, gates, looks, model_client, passthrough, retrieval
 from mandate.bench.asked import first_call
 from mandate.bench.figures import Figures, spread
 from mandate.bench.load import Kind, Level, compare, failures, measure
@@ -114,6 +114,8 @@ async def _measured(folder: Path, plan: Plan) -> Figures:
     order = appends.Order(folder=folder, seconds=plan.append_seconds, appenders=levels)
     found["append"] = await result_of("appends", order)
     found["decision"] = await result_of("decisions", decisions.Order(decisions=plan.decisions))
+    found["gate"] = await result_of("gates", gates.Order(folder=folder, decisions=plan.decisions))
+    found["guards"] = await result_of("looks", looks.Order(turns=plan.decisions))
     _say("Searches ...")
     searches = retrieval.Order(folder=folder, sizes=plan.passages, searches=plan.searches)
     found["retrieval"] = await result_of("retrieval", searches)

@@ -96,7 +96,7 @@ async def decide_page(approval: ApprovalPath, me: User, deps: Deps, page: PageVi
     if decision is None:
         return await page.show("approval.html", 422, **await _told(me, deps, approval, given, wrong))
     try:
-        await decided(me, deps, approval, decision)
+        await decided(me, deps, approval, decision, request.state.token)
     except Conflict:
         return await page.show("approval.html", 409, **await _told(me, deps, approval, given, too_late=True))
     return RedirectResponse(f"/approvals/{approval}", _SEE_OTHER)

@@ -35,7 +35,8 @@ class DeputyForm(Given):
 @router.get("", responses=problems())
 async def deputies_page(me: Me, deps: Deps, page: PageView) -> Response:
     """Show who is whose deputy: owners, admins and auditors all, others those that concern them."""
-    people = await people_named(deps.store.tenant(me), may_stand_in) if me.has(*DECIDERS) else {}
+    names_one = me.has(*DECIDERS)
+    people = await people_named(deps.store.tenant(me), may_stand_in) if names_one else dict[str, str]()
     return await page.show(
         "deputies.html",
         deputies=await deputies_seen(me, deps),
