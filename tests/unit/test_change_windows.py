@@ -184,11 +184,11 @@ async def test_switching_a_flag_off_takes_it_back_at_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("windows", "freezes", "code"),
     [
-        ([ChangeWindow(day="sun", start="03:00", hours=1)], [], "changes.windows"),
-        ([TUESDAY_NIGHT] * 15, [], "changes.windows"),
-        ([], [(hour(0, 0), hour(40, 0))], "changes.freezes"),
-        ([], [(hour(-9, 0), hour(-2, 0))], "changes.freezes"),
-        ([], [(hour(3, 0), hour(2, 0))], "changes.freezes"),
+        ([ChangeWindow(day="sun", start="03:00", hours=1)], [], "rollout.windows"),
+        ([TUESDAY_NIGHT] * 15, [], "rollout.windows"),
+        ([], [(hour(0, 0), hour(40, 0))], "rollout.freezes"),
+        ([], [(hour(-9, 0), hour(-2, 0))], "rollout.freezes"),
+        ([], [(hour(3, 0), hour(2, 0))], "rollout.freezes"),
     ],
 )
 async def test_what_is_not_within_the_bounds_is_refused(
