@@ -95,7 +95,7 @@ class Features:
         """Save when changes may come from now on; returns the record's ETag. What has come stays.
 
         Raises:
-            Unprocessable: it is not within the publisher's bounds (`changes.windows`, `changes.freezes`).
+            Unprocessable: it is not within the publisher's bounds (`rollout.windows`, `rollout.freezes`).
             PreconditionFailed: somebody else saves at this moment.
         """
         now, bounds = self._clock.now(), self.bounds()
@@ -152,7 +152,7 @@ def _check(
         raise Unprocessable(
             f"Windows must be open for {bounds.least_hours_a_week} hours a week at least, in {MOST_WINDOWS} pieces at "
             "most. Without any, changes come at any time.",
-            code="changes.windows",
+            code="rollout.windows",
         )
     longest = timedelta(days=bounds.longest_freeze_days)
     if len(freezes) > MOST_FREEZES or not all(
@@ -161,5 +161,5 @@ def _check(
         raise Unprocessable(
             f"A freeze ends in the future, after it has begun, and lasts {bounds.longest_freeze_days} days at most; "
             f"there may be {MOST_FREEZES}.",
-            code="changes.freezes",
+            code="rollout.freezes",
         )

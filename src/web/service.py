@@ -22,11 +22,11 @@ class Health(BaseModel):
     """The answer of both probes.
 
     Attributes:
-        notes: codes of what is not as it should be, though the service works.
+        notes: codes of what is not as it should be, though the service works; left out if there is nothing.
     """
 
     status: str = "ok"
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] | None = None
 
 
 def create_service(
@@ -88,10 +88,10 @@ def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[None]]) -> None:
                 await ready()
         except TimeoutError:
             raise Unavailable("The service is not ready yet.", code="dependency.not_ready", retry_after=1) from None
-        return Health(notes=app.state.notes())
+        return Health(notes=app.state.notes() or None)
 
-    app.add_api_route("/healthz", healthz, tags=["probes"])
-    app.add_api_route("/readyz", readyz, tags=["probes"])
+    app.add_api_route("/healthz", healthz, tags=["probes"], response_model_exclude_none=True)
+    app.add_api_route("/readyz", readyz, tags=["probes"], response_model_exclude_none=True)
 
 
 def _describe_problems(app: FastAPI) -> None:

@@ -322,7 +322,7 @@ async def test_the_publisher_has_a_tenant_erased_and_is_told_which(api: Api) -> 
 async def test_the_publisher_puts_a_tenant_into_a_ring_that_there_is(api: Api) -> None:
     path = f"/v1/tenants/{CONTOSO.id}/ring"
     refused = await api.call("service:control.admin", "PUT", path, json={"ring": "nowhere"})
-    assert (refused.status, refused.json["code"]) == (422, "changes.ring")
+    assert (refused.status, refused.json["code"]) == (422, "rollout.ring")
     assert (await api.call("service:control.admin", "PUT", path, json={"ring": "early"})).status == 204
     seen = await api.call("contoso:user", "GET", "/v1/tenants/current")
     assert seen.json["ring"] == "early"

@@ -148,6 +148,30 @@ async def test_an_approver_names_a_deputy_and_ends_it(console: Console) -> None:
     await says(deputy, "What your agents asked a colleague to decide")
 
 
+async def test_an_admin_says_when_changes_come_and_members_see_it(console: Console, client: SignIn) -> None:
+    page = await console(MIA, "/changes")
+    await says(page, "Nothing is announced")
+    await page.click("summary:has-text('Add a window')")
+    await page.select_option("select[name=day]", "tue")
+    await page.click("button:has-text('Add a window')")
+    await says(page, "Tuesday")
+    await page.click("summary:has-text('Add a freeze')")
+    await page.click("button:has-text('Add a freeze')")
+    await expect(page.locator("button:has-text('Remove')")).to_have_count(2)
+    await shown(page, "changes")
+    await page.set_viewport_size({"width": 320, "height": 800})
+    await page.emulate_media(color_scheme="dark")
+    await shown(page, "changes-small-dark")
+    member = await console(SANDER, "/changes")
+    await says(member, "Tuesday")
+    await expect(member.locator("main button")).to_have_count(0)
+    refused = await (await client(SANDER)).ask("PUT", "/v1/changes/windows", {"windows": [], "freezes": []})
+    assert refused.status == 403
+    await (await client(MIA)).ask("PUT", "/v1/changes/windows", {"windows": [], "freezes": []})
+    told: Any = await (await client(SANDER)).get("/v1/changes")
+    assert (told["windows"]["windows"], told["items"]) == ([], [])
+
+
 async def test_an_auditor_sees_how_people_decide_and_a_user_does_not(console: Console, client: SignIn) -> None:
     run = await ask_refund(client, "4.93")
     assert run.pending_approval

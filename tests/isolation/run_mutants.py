@@ -55,6 +55,7 @@ KILLERS = {
     "control/contexts": [CONTROL, *ERASING, "contract/test_checkpoints.py"],
     "control/records": [CONTROL, *ERASING],
     "control/gate": [CONTROL, "contract/test_control_gate.py"],
+    "control/features": ["unit/test_change_windows.py"],
     "control/gate_facts": [CONTROL, "contract/test_control_gate.py"],
     "control/marketplace/callers": ["contract/test_marketplace_webhook.py"],
     "control/marketplace/": ["contract/test_marketplace_subscriptions.py"],

@@ -122,10 +122,10 @@ class World:
     flags: list[Flag] = field(default_factory=list[Flag])
     bounds: ChangeBounds = BOUNDS
 
-    async def onboarded(self, ring: str) -> "World":
-        record = TenantRecord(id=TENANT, name="A", plan="team", region="westeurope", ring=ring)
+    async def onboarded(self, ring: str, tenant: TenantId = TENANT) -> TenantData:
+        record = TenantRecord(id=tenant, name="A", plan="team", region="westeurope", ring=ring)
         await Directory(self.store, self.clock).create_tenant(record)
-        return self
+        return self.store.tenant(contexts.platform(record, "test"))
 
     @property
     def features(self) -> Features:
@@ -173,6 +173,26 @@ async def test_a_feature_comes_ring_by_ring_and_to_each_organisation_in_its_wind
     assert (await world.features.changes(world.data))[0].state == "here"
 
 
+async def test_organisations_beside_each_other_have_their_own_features_and_windows(world: World) -> None:
+    one = await world.onboarded("early")
+    other = await world.onboarded("general", TenantId("ten_0000000000000000000000000b"))
+    third = await world.onboarded("early", TenantId("ten_0000000000000000000000000c"))
+    only: dict[str, Any] = {"Audience": {"Users": [third.context.tenant]}}
+    targeted = {"requirement_type": "All", "client_filters": [{"name": "Microsoft.Targeting", "parameters": only}]}
+    mine = {"id": "mine", "description": "Theirs alone.", "enabled": True, "conditions": targeted}
+    world.flags = [flag(early=hour(0, 0)), Flag.model_validate(mine)]
+    features = world.features
+    assert [await features.on(data) for data in (one, other, third)] == [{"newer"}, frozenset(), {"newer", "mine"}]
+    assert [len(await features.changes(data)) for data in (one, other, third)] == [1, 0, 2]
+    world.clock.at = hour(7, 1)
+    await features.save(third, [TUESDAY_NIGHT], [])
+    world.flags = [flag(early=hour(7, 2))]
+    world.clock.at = hour(7, 3)
+    assert [await features.on(data) for data in (one, third)] == [{"newer"}, frozenset()]
+    await features.save(third, [], [])
+    assert await features.on(third) == {"newer"}, "what is saved here holds at once"
+
+
 async def test_switching_a_flag_off_takes_it_back_at_once(world: World) -> None:
     await world.onboarded("general")
     world.flags = [flag(general=hour(-1, 0))]
@@ -184,11 +204,11 @@ async def test_switching_a_flag_off_takes_it_back_at_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("windows", "freezes", "code"),
     [
-        ([ChangeWindow(day="sun", start="03:00", hours=1)], [], "changes.windows"),
-        ([TUESDAY_NIGHT] * 15, [], "changes.windows"),
-        ([], [(hour(0, 0), hour(40, 0))], "changes.freezes"),
-        ([], [(hour(-9, 0), hour(-2, 0))], "changes.freezes"),
-        ([], [(hour(3, 0), hour(2, 0))], "changes.freezes"),
+        ([ChangeWindow(day="sun", start="03:00", hours=1)], [], "rollout.windows"),
+        ([TUESDAY_NIGHT] * 15, [], "rollout.windows"),
+        ([], [(hour(0, 0), hour(40, 0))], "rollout.freezes"),
+        ([], [(hour(-9, 0), hour(-2, 0))], "rollout.freezes"),
+        ([], [(hour(3, 0), hour(2, 0))], "rollout.freezes"),
     ],
 )
 async def test_what_is_not_within_the_bounds_is_refused(

@@ -88,7 +88,7 @@ def test_a_feature_goes_to_the_first_ring_first_and_keeps_what_was_announced(roo
     flags.write_text("# Kept.\nflags:\n  - {id: newer, description: A newer model., enabled: false}\n")
     arguments = ("promote", "prod", "--feature", "newer", "--root", str(root), "--at", "2026-12-01T08:00:00")
     code, told = command(*arguments, "--to-ring", "general")
-    assert (code, "release.ring" in told) == (1, True)
+    assert (code, "promotion.ring" in told) == (1, True)
     for ring in ("internal", "early"):
         code, told = command(*arguments, "--to-ring", ring)
         assert code == 0, told

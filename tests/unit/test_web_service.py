@@ -273,6 +273,9 @@ async def test_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     app = create_service(name="test", version="1", ready=ready)
     assert (await ask(app, "GET", "/readyz")).body == (await ask(app, "GET", "/healthz")).body == b'{"status":"ok"}'
+    app.state.notes = lambda: ("configuration.rejected",)
+    noted = await ask(app, "GET", "/readyz")
+    assert (noted.status, noted.body) == (200, b'{"status":"ok","notes":["configuration.rejected"]}')
     troubles.append("store")
     answer = await ask(app, "GET", "/readyz")
     assert (answer.status, answer.problem["code"]) == (503, "dependency.store")

@@ -136,7 +136,7 @@ async def assign_ring(context: Publisher, tenant: _TenantId, body: RingAssigned,
     """Put a tenant into one of the rings of the settings, in which it then gets changes. Publisher only."""
     await deps.directory.tenant(tenant)
     if body.ring not in (rings := deps.rings()):
-        raise Unprocessable(f"There is no such ring. Rings are: {', '.join(rings)}.", code="changes.ring")
+        raise Unprocessable(f"There is no such ring. Rings are: {', '.join(rings)}.", code="rollout.ring")
     if await deps.directory.assign_ring(tenant, body.ring):
         await deps.access.admin(context, TenantRecord.kind, tenant, f"ring/{body.ring}")
 

@@ -93,7 +93,8 @@ class AppConfiguration:
         return merged(own, grown(given), {"flags": flags})
 
     async def _opened(self) -> "AzureAppConfigurationProvider":
-        self._credential = await asyncio.to_thread(make_credential, self._client_id)
+        if self._credential is None:
+            self._credential = await asyncio.to_thread(make_credential, self._client_id)
         from azure.appconfiguration.provider import SettingSelector, WatchKey
         from azure.appconfiguration.provider.aio import load  # pyright: ignore[reportUnknownVariableType] - the same
 

@@ -91,7 +91,7 @@ class Configuration:
         except Defect as error:
             await self._rejected(error)
         except MandateError as error:
-            self._told(UNREACHABLE, error)
+            self._told(error, code="configuration.unreachable")
         else:
             self.problem = ""
             with suppress(MandateError):  # the store does not answer: the next look writes it down
@@ -122,25 +122,19 @@ class Configuration:
         if self.problem == REJECTED and self._refused == error.message:
             return
         self._refused = error.message
-        self._told(REJECTED, error)
+        self._told(error, code="configuration.rejected")
         with suppress(MandateError):
             context = contexts.publisher("configuration")
             await self._access.admin(context, ConfigurationRecord.kind, self._environment, "rejected")
 
-    def _told(self, problem: str, error: MandateError) -> None:
-        if self.problem == problem and problem == UNREACHABLE:
+    def _told(self, error: MandateError, *, code: str) -> None:
+        if self.problem == code == UNREACHABLE:
             return
-        self.problem = problem
+        self.problem = code
         context = contexts.publisher("configuration")
-        meter_configuration(context, outcome="rejected" if problem == REJECTED else "unreachable")
-        log(
-            logging.ERROR,
-            "the configuration is left as it was",
-            context=context,
-            error=error,
-            code=problem,
-            version=self.version,
-        )
+        meter_configuration(context, outcome="rejected" if code == REJECTED else "unreachable")
+        event = "the configuration is left as it was"
+        log(logging.ERROR, event, context=context, error=error, code=code, version=self.version)
 
 
 class current(Mapping[str, V]):  # noqa: N801 - reads as what it gives: `current(lambda: ...)`

@@ -19,16 +19,16 @@ def promote(root: Path, source: str, target: str, *, dry_run: bool = False) -> l
     Values and flags stay: they are an environment's own.
 
     Raises:
-        Conflict: the source is not valid, was never released, or is not the one before (`release.source`).
+        Conflict: the source is not valid, was never released, or is not the one before (`promotion.source`).
         Defect: a release is not as it was made (`defect.release`).
     """
     if (source, target) not in [*pairwise(ORDER)]:
-        raise Conflict("A release goes from dev to staging and from there to prod.", code="release.source")
+        raise Conflict("A release goes from dev to staging and from there to prod.", code="promotion.source")
     if problems := problems_of(root, source):
-        raise Conflict(f"{source} is not valid: {problems[0]} See `mandate env validate`.", code="release.source")
+        raise Conflict(f"{source} is not valid: {problems[0]} See `mandate env validate`.", code="promotion.source")
     release = read_release(root, source)
     if not release.is_released:
-        raise Conflict(f"Nothing was released to {source} yet: see `mandate env pin`.", code="release.source")
+        raise Conflict(f"Nothing was released to {source} yet: see `mandate env pin`.", code="promotion.source")
     before = (root / "environments" / target / FILE).read_text("utf-8")
     if not dry_run:
         write_release(root, target, release)

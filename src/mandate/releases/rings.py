@@ -19,7 +19,7 @@ def to_ring(root: Path, environment: str, feature: str, ring: str, at: datetime)
 
     Raises:
         NotFound: there is no such flag, or no such ring.
-        Conflict: the feature has not been announced to the rings before (`release.ring`).
+        Conflict: the feature has not been announced to the rings before (`promotion.ring`).
     """
     files = Files(root / "environments", environment)
     live = parse(files.read_now())
@@ -29,7 +29,7 @@ def to_ring(root: Path, environment: str, feature: str, ring: str, at: datetime)
     known = flag.announced.since if flag.announced else {}
     before = live.rings[: live.rings.index(ring)]
     if any(one not in known or known[one] > at for one in before):
-        raise Conflict(f"First to the rings before it, not after it: {', '.join(before)}.", code="release.ring")
+        raise Conflict(f"First to the rings before it, not after it: {', '.join(before)}.", code="promotion.ring")
     changed = _announced(flag, ring, at)
     flags = [changed if one.id == feature else one for one in live.flags]
     head = "".join(line for line in files.flags.read_text("utf-8").splitlines(keepends=True) if line.startswith("#"))

@@ -19,7 +19,7 @@ from interaction.routes.changes_to_come import changes_of, windows_saved
 
 router = APIRouter(prefix="/changes", tags=["console"], default_response_class=HTMLResponse)
 
-ENTRY = Entry(name="changes", path="/changes", icon="next", position=77)
+ENTRY = Entry(name="changes", path="/changes", icon="calendar", position=77)
 
 _SEE_OTHER = 303
 _BACK = {303: {"description": "To the page"}}
