@@ -21,6 +21,7 @@ from store_samples import index, passage, vector
 from control import (
     AgentManifest,
     Budgets,
+    Entitlement,
     Gate,
     Money,
     Policies,
@@ -53,6 +54,7 @@ from core.errors import Unauthenticated
 from core.parts import RunState
 from data import Hit, Query, Source, Store, TenantData, Trim, read_run
 from emulators.backoffice import BackofficeSeed, create_app
+from entitled import ENTITLED, by_plan
 from guards import Guard, Text
 from guards.local import LocalGuard
 from models import Bounds, Catalogue, ChatRequest, Completion, Embeddings, ModelRouter, Target, TextDelta
@@ -339,6 +341,7 @@ async def open_world(
     environment: str = "",
     name: str = "orchestration-1",
     not_entitled: Container[TenantId] = (),
+    entitlement: Callable[[], Entitlement] = lambda: ENTITLED,
     guards: Sequence[Guard] | None = None,
 ) -> AsyncGenerator[World]:
     """Open a process of the product.
@@ -350,6 +353,7 @@ async def open_world(
         environment: policies of the environment.
         name: of the process.
         not_entitled: tenants whose subscription is not active, as it is at each decision.
+        entitlement: what everybody has bought, likewise.
         guards: others than the one that needs no service.
     """
     model = ScriptedModel()
@@ -361,8 +365,8 @@ async def open_world(
     async def token(scope: str) -> str:
         return TOKEN
 
-    async def entitled(tenant: TenantId) -> bool:
-        return tenant not in not_entitled
+    async def entitled(tenant: TenantId) -> Entitlement:
+        return replace(entitlement(), is_active=tenant not in not_entitled)
 
     async def no_features(_: TenantData) -> Sequence[str]:
         return ()
@@ -375,7 +379,7 @@ async def open_world(
             Services(
                 store=store,
                 gate=Gate(policies=policies, switches=switches, environment="local", clock=CLOCK),
-                budgets=Budgets(CLOCK, {"team": Amount(micros=10**12, tokens=10**12)}),
+                budgets=Budgets(CLOCK, by_plan({"team": Amount(micros=10**12, tokens=10**12)})),
                 money=Money(CLOCK),
                 models=ModelRouter(Catalogue.model_validate(_CATALOGUE), {"openai": model}, CLOCK),
                 registry=registry,

@@ -30,6 +30,7 @@ from control.change_windows import (
 )
 from control.configured import CONFIGURATION_KEY, ConfigurationRecord
 from control.directory import Binding, Directory, groups_now, member_name
+from control.entitlements import Entitlement, Entitlements, Offered, OverrideRecord
 from control.erasures import Erasures
 from control.features import Change, ChangeState, Features
 from control.flags import Announced, Conditions, Flag, FlagGroup, Flags, Slug, Targeting, WindowFilter
@@ -39,13 +40,19 @@ from control.keys import StoreKeys
 from control.marketplace import (
     DeliveryRecord,
     Desk,
+    EmissionRecord,
     LandingRecord,
     Landings,
+    Ledger,
+    Metering,
+    MeterRecord,
     OpenDelivery,
     SubscriptionRecord,
     Subscriptions,
     Terms,
+    Unit,
     WebhookCallers,
+    billed_subscriptions,
 )
 from control.money import Money
 from control.ordinary_day import ordinary_facts
@@ -150,6 +157,9 @@ __all__ = [
     "DeliveryRecord",
     "Desk",
     "Directory",
+    "EmissionRecord",
+    "Entitlement",
+    "Entitlements",
     "ErasureReason",
     "ErasureRecord",
     "Erasures",
@@ -166,12 +176,17 @@ __all__ = [
     "LandingRecord",
     "Landings",
     "Layer",
+    "Ledger",
     "MarketplaceServices",
     "MemberRecord",
+    "MeterRecord",
+    "Metering",
     "Money",
     "MovedRecord",
     "NewPolicies",
+    "Offered",
     "OpenDelivery",
+    "OverrideRecord",
     "PersonRecord",
     "Policies",
     "PolicyProblem",
@@ -209,12 +224,14 @@ __all__ = [
     "Targeting",
     "TenantRecord",
     "Terms",
+    "Unit",
     "Used",
     "UserCaller",
     "Verdict",
     "WebhookCallers",
     "WindowFilter",
     "ask_by_hand",
+    "billed_subscriptions",
     "binding_key",
     "changed",
     "check_layer",

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from control.callers import ControlServices
-from control.routes import marketplace, policies, switches, tenants
+from control.routes import entitlements, marketplace, metering, policies, switches, tenants
 from web import create_service
 
 MAX_BODY_BYTES = 100_000
@@ -26,16 +26,19 @@ def create_app(deps: ControlServices, *, ready: Callable[[], Awaitable[None]] | 
     app.include_router(policies.router)
     app.include_router(switches.router)
     app.include_router(tenants.router)
+    app.include_router(entitlements.router)
     app.include_router(marketplace.router)
+    app.include_router(metering.router)
     return app
 
 
 @asynccontextmanager
 async def _at_work(deps: ControlServices) -> AsyncGenerator[None]:
-    """Do what the marketplace tells, for as long as the service runs."""
+    """Do what the marketplace tells, and bill what is used, for as long as the service runs."""
     if deps.marketplace is None:
         yield
         return
-    work = asyncio.create_task(deps.marketplace.desk.run())
+    work = [asyncio.create_task(job.run()) for job in (deps.marketplace.desk, deps.marketplace.metering)]
     yield
-    work.cancel()
+    for task in work:
+        task.cancel()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from control.entitlements import Entitlement
 from control.register import Claim
 from control.switch_records import AgentScope
 from core import (
@@ -108,7 +109,7 @@ class Situation:
 
     Attributes:
         label: the join of all that is in the context: who could have written it, who may read it.
-        entitled: whether the tenant's subscription is active and includes this.
+        entitled: what the tenant has bought, as it is at this moment.
         used: by the run.
         calls_in_hour: how many tools the tenant's agents have called within an hour.
         checked: what guards found in the context.
@@ -116,7 +117,7 @@ class Situation:
 
     label: Label
     budget_left_micros: int
-    entitled: bool
+    entitled: Entitlement
     used: Used = Used()
     calls_in_hour: int = 0
     checked: Checked = NOT_CHECKED

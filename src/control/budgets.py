@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import SystemRandom
@@ -10,7 +10,7 @@ from typing import Literal
 
 from control.batches import Batches
 from control.records import BUDGET_KEY, Amount, BudgetRecord
-from core import Clock, TenantId, timestamp
+from core import Clock, TenantContext, TenantId, timestamp
 from core.errors import BudgetSpent, Conflict, Defect, PreconditionFailed
 from data import TenantData, Versioned
 
@@ -41,12 +41,12 @@ class Budgets:
 
     Args:
         clock: says which month it is (UTC).
-        limits: by plan, what a tenant may spend in a month, in millionths of the catalogue's currency and in tokens.
+        limit: of a tenant: what it may spend in a month now, in millionths of the catalogue's currency and in tokens.
     """
 
-    def __init__(self, clock: Clock, limits: Mapping[str, Amount]) -> None:
+    def __init__(self, clock: Clock, limit: Callable[[TenantContext], Awaitable[Amount]]) -> None:
         self._clock = clock
-        self._limits = limits
+        self._limit = limit
         self._known: dict[TenantId, Versioned[BudgetRecord]] = {}
         self._owed: dict[TenantId, list[_Change]] = {}
         self._seen: dict[TenantId, tuple[datetime, BudgetRecord]] = {}
@@ -145,10 +145,8 @@ class Budgets:
     async def _current(
         self, data: TenantData, known: Versioned[BudgetRecord] | None = None
     ) -> tuple[BudgetRecord, str | None]:
-        """Return the record as it is to be read now: this month's, under the limit of the tenant's plan."""
-        limit = self._limits.get(data.context.plan)
-        if limit is None:
-            raise Defect(f"The plan `{data.context.plan}` has no budget; add it to the settings.", code="defect.plan")
+        """Return the record as it is to be read now: this month's, under the tenant's limit."""
+        limit = await self._limit(data.context)
         month = self._clock.now().strftime("%Y-%m")
         found = known or await data.records.get(BudgetRecord, BUDGET_KEY)
         if found is None:

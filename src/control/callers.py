@@ -1,6 +1,6 @@
 """Who calls the control plane, what that lets them do, and the record that is kept when they are refused."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,8 +9,9 @@ from fastapi import Request
 from control import contexts
 from control.access import AccessLog
 from control.directory import Directory
+from control.entitlements import Entitlements
 from control.erasures import Erasures
-from control.marketplace import Desk, Landings, Subscriptions, WebhookCallers
+from control.marketplace import Desk, Landings, Metering, Subscriptions, Unit, WebhookCallers
 from control.policy_store import Policies
 from control.switches import Switches
 from core import PUBLISHER, Actor, PrincipalKind, Role, TenantContext
@@ -53,6 +54,7 @@ class MarketplaceServices:
     callers: WebhookCallers
     desk: Desk
     landings: Landings
+    metering: Metering
     subscriptions: Subscriptions
 
 
@@ -62,6 +64,7 @@ class ControlServices:
 
     Attributes:
         authenticate: returns who calls, or raises `Unauthenticated` or `Forbidden`; what it raises is recorded here.
+        units: what can be billed by use, by name.
         version: of the code.
         rings: in which tenants get changes, as they are now.
         marketplace: None where the product is not sold there.
@@ -73,6 +76,8 @@ class ControlServices:
     switches: Switches
     access: AccessLog
     erasures: Erasures
+    entitlements: Entitlements
+    units: Mapping[str, Unit]
     authenticate: Callable[[Request], Awaitable[Caller]]
     version: str
     rings: Callable[[], Sequence[str]]

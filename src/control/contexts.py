@@ -106,3 +106,11 @@ def from_log(tenant: TenantId) -> TenantContext:
     The directory may not know the tenant any more: its evidence outlives it.
     """
     return TenantContext(tenant=tenant, principal=_PLATFORM, plan="", region="", correlation="checkpoints")
+
+
+def from_meter(tenant: TenantId) -> TenantContext:
+    """Return the platform's own authority to count what a tenant used: a subscription of the publisher's names it.
+
+    The directory may not know the tenant any more: what it used before its end is billed all the same.
+    """
+    return TenantContext(tenant=tenant, principal=_PLATFORM, plan="", region="", correlation="metering")

@@ -33,7 +33,7 @@ def question(asked: Asked, request: ActionRequest) -> Question:
         Defect: the request states a fact that only the gate may state.
     """
     context, agent = asked.run.data.context, asked.agent
-    known = _who(asked) | _situation(asked) | _what(asked, request) | _switched(asked, request)
+    known = _who(asked) | _situation(asked) | _what(asked, request) | _available(asked, request)
     if clash := known.keys() & request.facts.keys():
         raise Defect(f"An action stated what only the gate may state: {', '.join(sorted(clash))}.")
     name = agent.name if agent.kind is PrincipalKind.AGENT else context.principal.id
@@ -48,7 +48,6 @@ def _who(asked: Asked) -> dict[str, Fact]:
     for_user = context.principal.kind is PrincipalKind.USER and agent.kind is not PrincipalKind.USER
     return {
         "environment": asked.environment,
-        "plan": context.plan,
         "user_roles": tuple(sorted(context.principal.roles)),
         "user_groups": tuple(sorted(context.principal.groups)),
         "principal_kind": context.principal.kind.value,
@@ -75,7 +74,7 @@ def _situation(asked: Asked) -> dict[str, Fact]:
         "context_confidentiality": situation.label.confidentiality.value,
         "confidentiality_rank": situation.label.confidentiality.rank,
         "budget_left_micros": situation.budget_left_micros,
-        "entitled": situation.entitled,
+        "plan": situation.entitled.plan,
         "weekday": WEEKDAYS[asked.at.weekday()],
         "hour": asked.at.hour,
         "agent_identity": _identity(asked).value,
@@ -84,13 +83,15 @@ def _situation(asked: Asked) -> dict[str, Fact]:
     }
 
 
-def _switched(asked: Asked, request: ActionRequest) -> dict[str, Fact]:
+def _available(asked: Asked, request: ActionRequest) -> dict[str, Fact]:
+    """Return what the tenant's plan has to say to the action, and what was switched off of it."""
     needed = capabilities(request.kind, request.facts)
     tool = request.target if request.kind is ActionKind.CALL_TOOL else ""
     stopping = asked.thrown.stopping(agent=asked.agent.name, tool=tool, capabilities=needed)
     if not stopped_by(asked.agent.claims, asked.thrown.everywhere, asked.at.date()).isdisjoint(_claimed_of(request)):
         stopping = tuple(sorted({*stopping, "claim"}))
-    return {"switched_off": stopping, "change_freeze": asked.thrown.change_freeze}
+    entitled = asked.situation.entitled.includes(request.kind, request.target, needed)
+    return {"entitled": entitled, "switched_off": stopping, "change_freeze": asked.thrown.change_freeze}
 
 
 def _claimed_of(request: ActionRequest) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ ENDS = (
     "refused.agent_revoked",
     "refused.agent_unsponsored",
     "refused.no_role",
+    "refused.not_entitled",
 )
 """What `@ends` may say: the codes with which a run ends that a policy stopped."""
 

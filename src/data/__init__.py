@@ -21,6 +21,7 @@ from data.checkpoints import (
     read_checkpoint,
     root_over,
 )
+from data.completed_view import COMPLETED, CompletedRun
 from data.cursors import decode_cursor, encode_cursor
 from data.flag_views import FLAGS, FlagState, FlagSummary
 from data.governed import EVERYTHING, Governed, Held, Part
@@ -59,6 +60,7 @@ from data.verification import Broken, Verdict, read_raw, verified_runs, verify_a
 __all__ = [
     "APPROVALS",
     "CHECKPOINT",
+    "COMPLETED",
     "EVERYTHING",
     "FLAGS",
     "INLINE",
@@ -78,6 +80,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointLine",
     "CheckpointRecord",
+    "CompletedRun",
     "ContentStore",
     "EventLine",
     "EvidenceKeyRecord",

@@ -11,6 +11,7 @@ from contextlib import suppress
 from core import TenantId
 from core.errors import MandateError
 from core.events import Event, Stored
+from data.completed_view import COMPLETED
 from data.flag_views import FLAGS
 from data.platform import Platform
 from data.ports import Row
@@ -27,7 +28,7 @@ BURST_SECONDS = 0.05
 
 Key = tuple[TenantId, str]
 
-PROJECTIONS = (RUNS, APPROVALS, FLAGS, USAGE, USES)
+PROJECTIONS = (RUNS, APPROVALS, FLAGS, USAGE, USES, COMPLETED)
 """All views that there are. `RUNS` comes first, since the others are folded with the help of its rows."""
 
 CHECKPOINT = " ".join(projection.view for projection in PROJECTIONS)

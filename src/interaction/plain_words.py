@@ -42,6 +42,7 @@ _CAUSES = {
     "refused.agent_expired": "The time for which the agent may act was over.",
     "refused.agent_unsponsored": "Nobody in the organisation answers for the agent at present.",
     "refused.no_role": "The person for whom the agent acts has no role that lets them make anything happen.",
+    "refused.not_entitled": "The organisation's plan does not include this, or its subscription is not active.",
     "limit.seconds": "It had worked as long as it may on one question.",
     "budget.spent": "The organisation has spent what it set aside for this month.",
     "budget.tokens": "The organisation has used what it set aside for this month.",

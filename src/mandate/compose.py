@@ -32,7 +32,7 @@ from mandate.configuration.live import current
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.marketplaces import marketplace_services
 from mandate.notaries import open_notary
-from mandate.plans import Plan
+from mandate.plans import Plan, load_units
 from mandate.services import Name
 from mandate.version import VERSION
 from models import Adapter, Catalogue, ModelRouter, catalogue_currency
@@ -104,6 +104,8 @@ async def _control(host: Host) -> AsyncGenerator[ControlServices]:
         access=host.access,
         erasures=host.erasures,
         rings=lambda: host.configuration.live.rings,
+        entitlements=host.entitlements,
+        units=load_units(host.settings),
         authenticate=host.calls("control").caller,
         version=VERSION,
         marketplace=marketplace_services(host, tokens) if host.settings.marketplace_url else None,
@@ -133,7 +135,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
                 environment=host.settings.environment,
                 clock=host.clock,
             ),
-            budgets=Budgets(host.clock, current(lambda: {name: plan.budget for name, plan in _plans(host).items()})),
+            budgets=Budgets(host.clock, lambda context: host.entitlements.budget(context.tenant)),
             money=Money(host.clock),
             models=model_router(host, tokens),
             registry=registry,
@@ -146,7 +148,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             readers=Readers(host.settings.readers),
             guards=open_guards(host, registry, tokens),
             sources=AzureSearch(host.session, _customer_tokens(host, tokens).token),
-            entitled=host.directory.is_active,
+            entitled=host.entitlements.of,
             features=host.features.on,
         )
         signer, anchor = await stack.enter_async_context(

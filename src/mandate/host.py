@@ -15,9 +15,11 @@ from control import (
     AgentManifest,
     Calls,
     Directory,
+    Entitlements,
     Erasures,
     Features,
     Governance,
+    Offered,
     Policies,
     Principals,
     StoreKeys,
@@ -30,7 +32,7 @@ from core import Clock, SystemClock
 from core.errors import Defect
 from data import Store
 from mandate.configuration.files import Files
-from mandate.configuration.live import Configuration, Source
+from mandate.configuration.live import Configuration, Source, current
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.stores import open_configured
@@ -66,6 +68,7 @@ class Host:
     erasures: Erasures
     configuration: Configuration
     features: Features
+    entitlements: Entitlements
     agents: Mapping[str, AgentManifest]
     governance: Governance
     apps: dict[Name, FastAPI] = field(default_factory=dict[Name, FastAPI])
@@ -152,9 +155,15 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             erasures=Erasures(store, clock, settings.erasure_journal),
             configuration=configuration,
             features=Features(directory, clock, lambda: configuration.flags, lambda: configuration.live.change_windows),
+            entitlements=Entitlements(store, clock, _offered(configuration)),
             agents=agents,
             governance=governance,
         )
+
+
+def _offered(configuration: Configuration) -> Mapping[str, Offered]:
+    """Return what each plan gives, as it is at the moment."""
+    return current(lambda: {name: plan.offered for name, plan in configuration.live.plans.items()})
 
 
 @asynccontextmanager

@@ -1,10 +1,19 @@
 """How the publisher's side of the marketplace is put together, where one is set."""
 
-from control import Desk, Landings, MarketplaceServices, Subscriptions, WebhookCallers
+from control import (
+    Desk,
+    Landings,
+    Ledger,
+    MarketplaceServices,
+    Metering,
+    Subscriptions,
+    WebhookCallers,
+    billed_subscriptions,
+)
 from control.marketplace_api import RESOURCE as MARKETPLACE
 from control.marketplace_api import MarketplaceApi
 from mandate.host import Host
-from mandate.plans import load_terms
+from mandate.plans import load_terms, load_units
 from web import AzureServiceTokens, CustomerTokens, TokenValidator
 
 
@@ -36,5 +45,12 @@ def marketplace_services(host: Host, tokens: AzureServiceTokens) -> MarketplaceS
         callers=WebhookCallers(validator, settings.marketplace_tenant, MARKETPLACE),
         desk=Desk(host.store, host.clock, api, subscriptions),
         landings=Landings(host.store, host.clock, api, subscriptions),
+        metering=Metering(
+            host.store,
+            host.clock,
+            api,
+            Ledger(host.store, load_units(settings)),
+            lambda: billed_subscriptions(subscriptions, host.entitlements),
+        ),
         subscriptions=subscriptions,
     )

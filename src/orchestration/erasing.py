@@ -12,6 +12,7 @@ from control import (
     BindingRecord,
     ErasureRecord,
     MemberRecord,
+    OverrideRecord,
     PersonRecord,
     SessionRecord,
     SubscriptionRecord,
@@ -206,7 +207,9 @@ async def records_of_person(erasing: Erasing) -> int:
 async def directory_entries(erasing: Erasing) -> int:
     directory, tenant = erasing.directory, erasing.record.tenant
     bindings = [f.key async for f in each(directory, BindingRecord) if f.value.tenant == tenant]
-    return await _delete(directory, BindingRecord, bindings) + await _delete(directory, TenantRecord, [tenant])
+    laid_down = await _delete(directory, OverrideRecord, [tenant])
+    entry = await _delete(directory, TenantRecord, [tenant])
+    return await _delete(directory, BindingRecord, bindings) + laid_down + entry
 
 
 async def subscriptions(erasing: Erasing) -> int:

@@ -11,7 +11,15 @@ from functools import partial
 
 import orjson
 
-from control import BindingRecord, ErasureRecord, MemberRecord, PersonRecord, TenantRecord, contexts
+from control import (
+    BindingRecord,
+    ErasureRecord,
+    MemberRecord,
+    OverrideRecord,
+    PersonRecord,
+    TenantRecord,
+    contexts,
+)
 from core import PrincipalId, RunId, TenantContext, commitment
 from data import (
     RUNS,
@@ -127,12 +135,14 @@ async def _records(models: Sequence[type[Record]], exporting: Exporting) -> Asyn
 
 
 async def directory(exporting: Exporting) -> AsyncIterator[bytes]:
-    """Give the tenant's own entry, and which identities belong to it."""
+    """Give the tenant's own entry, what is laid down for it, and which identities belong to it."""
     if exporting.person:
         return
     tenant = exporting.context.tenant
     if found := await exporting.directory.records.get(TenantRecord, tenant):
         yield _record(found.key, found.value)
+    if override := await exporting.directory.records.get(OverrideRecord, tenant):
+        yield _record(override.key, override.value)
     async for binding in each(exporting.directory, BindingRecord):
         if binding.value.tenant == tenant:
             yield _record(binding.key, binding.value)

@@ -126,7 +126,7 @@ STORES = (
     ),
     DataStore(
         name="directory",
-        places=("record:tenant", "record:binding"),
+        places=("record:tenant", "record:binding", "record:entitlement_override"),
         isolates="in the publisher's tenant, found by id or by a verified identity only",
         exports="the tenant's own entry and bindings; none in a person's archive",
         archives=exporting.directory,
@@ -140,6 +140,13 @@ STORES = (
         exports="nothing: the customer has it where they bought it",
         erases={"tenant": erasing.subscriptions},
         keeps="for whom it was bought stays as long as the subscription: the marketplace says it with every look",
+    ),
+    DataStore(
+        name="bills",
+        places=("record:meter", "record:usage_event"),
+        isolates="the publisher's, under the marketplace's ids; each names its tenant, and no page gives another's",
+        exports="nothing: the customer has it from whoever sends the bill",
+        keeps=f"accounts of what was billed outlive the tenant: {_MINTED}",
     ),
     DataStore(
         name="sessions",
@@ -191,6 +198,7 @@ STORES = (
             "memory:control/directory.py:Directory._members",
             "memory:control/directory.py:Directory._known",
             "memory:control/features.py:Features._schedules",
+            "memory:control/entitlements.py:Entitlements._cache",
             "memory:control/policy_store.py:Policies._cache",
             "memory:control/keys.py:StoreKeys._cache",
             "memory:control/cache.py:Cache._entries",

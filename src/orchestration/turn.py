@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from control import AgentFacts, AgentManifest, Budgets, Checked, Gate, Money, Situation, Used
+from control import AgentFacts, AgentManifest, Budgets, Checked, Entitlement, Gate, Money, Situation, Used
 from core import Actor, Clock, Content, ContentClass, ContentRef, Effect, Label, TenantContext, TenantId
 from core.bodies import Body, RunEnded
 from core.parts import RunState
@@ -39,7 +39,7 @@ class Services:
     carriers: Carriers
     driver: Driver
     sources: Sources
-    entitled: Callable[[TenantId], Awaitable[bool]]
+    entitled: Callable[[TenantId], Awaitable[Entitlement]]
     guards: Sequence[Guard]
     features: Callable[[TenantData], Awaitable[Collection[str]]]
     hub: Hub = field(default_factory=Hub)

@@ -3,17 +3,59 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from control import AccessLog, Desk, Directory, Erasures, Landings, SubscriptionRecord, Subscriptions, Terms
+from store_samples import opened
+
+from clocks import MovableClock
+from control import (
+    AccessLog,
+    Amount,
+    Capability,
+    Desk,
+    Directory,
+    Entitlements,
+    Erasures,
+    Landings,
+    Ledger,
+    Metering,
+    Offered,
+    SubscriptionRecord,
+    Subscriptions,
+    Terms,
+    Unit,
+    billed_subscriptions,
+)
 from control.marketplace import Notice
 from control.marketplace_api import MarketplaceApi
-from data import Store
+from core import Actor, PrincipalKind, RunId, new_id
+from core.bodies import RunEnded
+from core.parts import RunKind, RunState, Usage
+from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
 from marketplace_world import PUBLISHER_TOKEN, Market, open_market
 
+UNITS = {"completed_runs": Unit(name="completed_runs", runs=RunKind.TURN, title="Completed runs", says="Each.")}
 TERMS = Terms(["team", "business"], "team", "westeurope", "local", timedelta(days=7))
+
+
+def offered(**included: int) -> dict[str, Offered]:
+    """Return plans that have everything, and so many completed runs."""
+    everything, models = frozenset(Capability), frozenset({"chat", "embed"})
+    return {
+        plan: Offered(everything, models, Amount(micros=10**9, tokens=10**9), {"completed_runs": units})
+        for plan, units in included.items()
+    }
+
+
+async def use(data: TenantData, at: datetime, *, completed: bool = True) -> RunId:
+    """Have a run that ended at a time."""
+    actor = Actor(kind=PrincipalKind.AGENT, id=f"agt_{data.context.tenant[4:]}")
+    writer = RunWriter(data, RunId(new_id("run")), actor=actor, clock=MovableClock(at))
+    state = RunState.COMPLETED if completed else RunState.FAILED
+    await writer.append([opened(), RunEnded(state=state, usage=Usage(model_calls=1))])
+    return writer.run
 
 
 @dataclass
@@ -26,6 +68,9 @@ class DeskWorld:
     subscriptions: Subscriptions
     desk: Desk
     landings: Landings
+    entitlements: Entitlements
+    metering: Metering
+    api: MarketplaceApi
 
     async def deliver(self, since: int = 0) -> int:
         """Take every webhook that came after the first `since`, do the work, and return how many there are."""
@@ -55,4 +100,14 @@ async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWo
         subscriptions = Subscriptions(store, market.clock, api, directory, erasures, access, TERMS)
         desk = Desk(store, market.clock, api, subscriptions)
         landings = Landings(store, market.clock, api, subscriptions)
-        yield DeskWorld(folder, market, store, directory, erasures, subscriptions, desk, landings)
+        entitlements = Entitlements(store, market.clock, offered(team=2, business=4))
+        metering = Metering(
+            store,
+            market.clock,
+            api,
+            Ledger(store, UNITS),
+            lambda: billed_subscriptions(subscriptions, entitlements),
+        )
+        yield DeskWorld(
+            *(folder, market, store, directory, erasures, subscriptions, desk, landings, entitlements, metering, api)
+        )

@@ -34,6 +34,7 @@ from core.errors import Forbidden, Unauthenticated
 from core.parts import RunState
 from data import RUNS, Projector, Row, RunWriter, Store
 from data.projections import IDLE_SECONDS
+from entitled import by_plan
 from interaction.changes import POLL_SECONDS as LIVE_SECONDS
 from interaction.changes import Changes
 from orchestration.live import Hub
@@ -134,7 +135,7 @@ async def test_a_renewed_signing_key_within_five_seconds(store: Store, neighbour
 async def test_what_is_left_of_a_budget_within_five_seconds(
     store: Store, neighbour: Store, clock: MovableClock
 ) -> None:
-    mine, others = (Budgets(clock, {"team": Amount(micros=1000, tokens=1000)}) for _ in range(2))
+    mine, others = (Budgets(clock, by_plan({"team": Amount(micros=1000, tokens=1000)})) for _ in range(2))
     context = contexts.platform(CONTOSO, "test")
     assert await others.left(neighbour.tenant(context)) == 1000
     await mine.reserve(store.tenant(context), "run/1", 400)

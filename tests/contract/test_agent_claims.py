@@ -32,6 +32,7 @@ from core.errors import NotFound
 from core.parts import RunKind, Versions
 from data import RunWriter, Store, read_run
 from data.sqlite import open_store
+from entitled import ENTITLED
 from orchestration import Claims
 from tool_calls import trusted_call
 
@@ -75,7 +76,9 @@ class Company:
         await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="1"))])
         policies = Policies(environment="", clock=self.clock)
         gate = Gate(policies=policies, switches=self.switches, environment="local", clock=self.clock)
-        situation = Situation(label=Label(), budget_left_micros=1000, entitled=True, checked=Checked(guards=("local",)))
+        situation = Situation(
+            label=Label(), budget_left_micros=1000, entitled=ENTITLED, checked=Checked(guards=("local",))
+        )
         model = ActionRequest(kind=ActionKind.CALL_MODEL, target="chat", step=1, arguments={}, facts={})
         search = replace(model, kind=ActionKind.RETRIEVE, target="knowledge", facts={"collections": ("policies",)})
         return await gate.authorize(

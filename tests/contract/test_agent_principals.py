@@ -58,6 +58,7 @@ from core.errors import Conflict, Forbidden, NotFound, Unprocessable
 from core.parts import RunKind, Versions
 from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
+from entitled import ENTITLED
 from tool_calls import trusted_call
 from web import VerifiedToken
 
@@ -71,7 +72,7 @@ CONTOSO = TenantRecord(
 )
 TID = "11111111-1111-4111-8111-111111111111"
 START = datetime(2026, 11, 26, tzinfo=UTC)
-SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True, checked=Checked(guards=("local",)))
+SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=ENTITLED, checked=Checked(guards=("local",)))
 SUPPORT = replace(AGENTS["support"].facts(CONTOSO.id), claims=())
 
 

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import Request
 from governed_world import Governed, eraser_of
+from marketplace_desk_world import UNITS, offered
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clocks import MovableClock
@@ -21,6 +22,7 @@ from control import (
     Caller,
     ControlServices,
     Directory,
+    Entitlements,
     ErasureRecord,
     Erasures,
     Policies,
@@ -45,6 +47,7 @@ TIGHTER = '@id("no-mail") @lane("never") @reason("No mail.") forbid (principal, 
 SAVED = {"text": TIGHTER, "reason": "Mail is sent by people."}
 TID = "11111111-1111-4111-8111-111111111111"
 DAY = "2026-11-23"
+PLANS = offered(team=500)
 
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -133,12 +136,33 @@ async def api(tmp_path: Path, url: str) -> AsyncIterator[Api]:
             switches=Switches(store, clock, agents=["support"], tools=["issue_refund"]),
             access=AccessLog(store, clock, code="1"),
             erasures=Erasures(store, clock),
+            entitlements=Entitlements(store, clock, PLANS),
+            units=UNITS,
             authenticate=authenticate,
             version="1",
             rings=lambda: ["early", "general"],
         )
         FRONT.app = create_app(services)
         yield Api(url, session, store)
+
+
+async def test_what_the_publisher_lays_down_for_one_tenant_holds_for_it_alone_and_is_recorded(api: Api) -> None:
+    path = f"/v1/tenants/{CONTOSO.id}/entitlements"
+    laid = {"features": ["models", "search"], "included": {"completed_runs": 20}}
+    for nobody in ("contoso:owner", "service:call"):
+        assert (await api.call(nobody, "PUT", path, json=laid)).status == 403
+    told = await api.call("service:control.admin", "PUT", path, json=laid)
+    assert told.status == 200
+    assert (told.json["features"], told.json["included"]) == (["models", "search"], {"completed_runs": 20})
+    assert told.json["models"] == ["chat", "embed"], "what is left out is the plan's"
+    others = await api.call("service:control.admin", "GET", f"/v1/tenants/{FABRIKAM.id}/entitlements")
+    assert (others.json["included"], "tools" in others.json["features"]) == ({"completed_runs": 500}, True)
+    changed = await api.log(contexts.publisher("test"), RunKind.ADMIN)
+    assert [(body.kind, body.key) for body in changed if isinstance(body, RecordChanged)] == [
+        ("entitlement_override", CONTOSO.id)
+    ]
+    unknown = await api.call("service:control.admin", "PUT", path, json={"included": {"smiles": 1}})
+    assert (unknown.status, unknown.json["code"]) == (422, "entitlement.unit")
 
 
 async def test_an_admin_puts_policies_in_force_and_everybody_else_may_at_most_read_them(api: Api) -> None:

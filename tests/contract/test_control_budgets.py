@@ -14,8 +14,9 @@ from core import TenantId, derived_id
 from core.errors import BudgetSpent, Defect
 from data import Store, TenantData
 from data.sqlite import open_store
+from entitled import by_plan
 
-LIMITS = {"team": Amount(micros=1000, tokens=10_000)}
+LIMITS = by_plan({"team": Amount(micros=1000, tokens=10_000)})
 
 
 START = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)

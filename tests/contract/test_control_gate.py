@@ -56,6 +56,7 @@ from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Unavaila
 from core.parts import Limits, RunKind, Versions
 from data import Record, RunWriter, Store, TenantData, read_run
 from data.sqlite import open_store
+from entitled import ENTITLED
 from tool_calls import trusted_facts
 
 AGENT = AgentFacts(
@@ -64,7 +65,7 @@ AGENT = AgentFacts(
     effects=frozenset(Effect),
     collections=frozenset({"manuals", "policies"}),
 )
-SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=True, checked=Checked(guards=("local",)))
+SITUATION = Situation(label=Label(), budget_left_micros=1000, entitled=ENTITLED, checked=Checked(guards=("local",)))
 ADMIN = PrincipalId(new_id("prn"))
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(steps=2, tool_calls=2, tokens=100, output_tokens=10, cost_micros=100, seconds=100)

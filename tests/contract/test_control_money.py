@@ -14,6 +14,7 @@ from core import PrincipalId, TenantId, derived_id
 from core.errors import Conflict
 from data import Store, TenantData
 from data.sqlite import open_store
+from entitled import by_plan
 
 ANNA, BEN = PrincipalId("prn_anna"), PrincipalId("prn_ben")
 
@@ -100,7 +101,7 @@ async def test_more_than_can_be_counted_is_refused(store: Store, monkeypatch: py
 
 
 async def test_tool_calls_are_counted_for_an_hour_by_all_processes(store: Store) -> None:
-    clock, limits = MovableClock(START), {"team": Amount(micros=1000, tokens=1000)}
+    clock, limits = MovableClock(START), by_plan({"team": Amount(micros=1000, tokens=1000)})
     mine, others = Budgets(clock, limits), Budgets(clock, limits)
     data = of(store)
     for _ in range(3):

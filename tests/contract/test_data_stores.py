@@ -11,8 +11,19 @@ from evidence_world import Vouched
 from governed_world import Governed, eraser_of
 from identity_world import MovingClock
 
-from control import BindingRecord, Directory, SessionRecord, StoreKeys, SubscriptionRecord, TenantRecord, contexts
+from control import (
+    BindingRecord,
+    Directory,
+    MeterRecord,
+    OverrideRecord,
+    SessionRecord,
+    StoreKeys,
+    SubscriptionRecord,
+    TenantRecord,
+    contexts,
+)
 from control.cache import FORGOTTEN, Cache
+from control.marketplace import Resource
 from core import ID_PATTERN, TenantId
 from core.bodies import RunEnded
 from core.errors import Conflict, NotFound
@@ -91,8 +102,11 @@ async def _of(one: Governed, model: type[Record]) -> int:
 
 
 async def directory(ours: Governed, theirs: Governed) -> None:
+    publisher = ours.store.tenant(contexts.publisher("test")).records
+    for one in (ours, theirs):
+        await publisher.put(one.tenant, OverrideRecord(included={"completed_runs": 1}), etag=None)
     await erase(ours)
-    for model in (TenantRecord, BindingRecord):
+    for model in (TenantRecord, BindingRecord, OverrideRecord):
         assert (await _of(ours, model), await _of(theirs, model)) == (0, 1)
 
 
@@ -112,6 +126,19 @@ async def subscriptions(ours: Governed, theirs: Governed) -> None:
     assert other
     assert kept.value.is_bare
     assert (other.value, kept.value.plan) == (_subscription(theirs), "team")
+
+
+async def bills(ours: Governed, theirs: Governed) -> None:
+    """What was billed outlives the tenant, without a word of whose it was."""
+    records = ours.store.tenant(contexts.publisher("test")).records
+    for one in (ours, theirs):
+        account = MeterRecord(resource=Resource(id=f"of-{one.tenant}"), tenant=one.tenant, unit="completed_runs")
+        await records.put(f"of-{one.tenant}/completed_runs", account, etag=None)
+    await erase(ours)
+    for one in (ours, theirs):
+        kept = await records.get(MeterRecord, f"of-{one.tenant}/completed_runs")
+        assert kept
+        assert (kept.value.tenant, ours.words.name in kept.value.model_dump_json()) == (one.tenant, False)
 
 
 def _subscription(one: Governed) -> SubscriptionRecord:
@@ -210,6 +237,7 @@ CHECKS: dict[str, Check] = {
     "directory": directory,
     "sessions": sessions,
     "subscriptions": subscriptions,
+    "bills": bills,
     "views": views,
     "erasures": erasures,
     "processes": processes,

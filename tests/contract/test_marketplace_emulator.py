@@ -264,6 +264,7 @@ async def test_one_event_for_each_dimension_and_hour_is_accepted(market: Market)
         ({"quantity": 0}, "InvalidQuantity"),
         ({"dimension": "smiles"}, "InvalidDimension"),
         ({"resourceId": "nobody"}, "ResourceNotFound"),
+        ({"planId": "business"}, "BadArgument"),
         ({"effectiveStartTime": timestamp(START - timedelta(hours=25))}, "Expired"),
         ({"effectiveStartTime": timestamp(START + timedelta(hours=1))}, "BadArgument"),
     ],
@@ -279,7 +280,7 @@ async def test_a_batch_says_of_each_event_what_became_of_it(
     too_many = {"request": [usage(subscription)] * 26}
     assert (await market.call("POST", "/batchUsageEvent", too_many))[0] == 400
     _, reported = await market.call("GET", "/usageEvents?usageStartDate=2026-11-01")
-    assert [line["quantity"] for line in reported] == [3]
+    assert [(line["usageResourceId"], line["processedQuantity"]) for line in reported] == [(subscription, 3)]
 
 
 async def test_after_the_end_only_what_was_used_before_is_accepted(market: Market) -> None:

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from fastapi import Request
 from jwt.algorithms import RSAAlgorithm
-from marketplace_desk_world import DeskWorld, open_desk
+from marketplace_desk_world import UNITS, DeskWorld, open_desk
 
 from control import (
     AccessLog,
@@ -158,6 +158,8 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             switches=Switches(desk.store, clock, agents=[], tools=[]),
             access=AccessLog(desk.store, clock, code="1"),
             erasures=Erasures(desk.store, clock),
+            entitlements=desk.entitlements,
+            units=UNITS,
             authenticate=nobody,
             version="1",
             rings=lambda: ["general"],
@@ -166,6 +168,7 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
                 desk=desk.desk,
                 landings=desk.landings,
                 subscriptions=desk.subscriptions,
+                metering=desk.metering,
             ),
         )
         yield Hook(desk, InProcess(create_app(services)))

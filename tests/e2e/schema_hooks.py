@@ -29,6 +29,7 @@ BY_STATE = {
     "source.endpoint": "a host is one of those allowed",
     "source.region": "a source is where the organisation's data may be",
     "request.refused": "a live list is for those who accept an event stream",
+    "entitlement.unit": "units stand in a file of ours",
     "policy.syntax": "a text that is no Cedar",
     "policy.schema": "Cedar that speaks of what there is not",
     "policy.layer": "Cedar that loosens",

@@ -59,6 +59,8 @@ NO_IDS = {
     "return_to": "a path",
     "reference": "the publisher's own, in an endpoint for the publisher alone",
     "plan": "what is bought",
+    **dict.fromkeys(("resource", "unit", "hour"), "of what is billed, in an endpoint for the publisher alone"),
+    **dict.fromkeys(("features", "models"), "of a plan: what is sold, the same for all"),
     "region": "a place",
     "stamp": "a deployment",
     "tid": "of Entra, in an endpoint for the publisher alone",

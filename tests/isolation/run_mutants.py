@@ -35,6 +35,8 @@ ONLY_COSMOS = "contract/test_store_cosmos.py::test_"
 WITHHELD = f"{ONLY_COSMOS}another_tenants_document_is_withheld_and_called_a_fault"
 ERASING = ["isolation/test_erasing_apart.py", "contract/test_governance.py", "contract/test_erasure_bytes.py"]
 
+METERING = "contract/test_marketplace_metering.py"
+
 KILLERS = {
     "core/": [VIEWS],
     "data/cosmos/items": [WITHHELD, REQUESTS],
@@ -45,6 +47,7 @@ KILLERS = {
     "data/sqlite/": [MATRIX, APART],
     "data/checkpoint": ["contract/test_checkpoints.py"],
     "data/seals": ["contract/test_checkpoints.py"],
+    "data/completed": [METERING],
     "data/notary/azure": ["contract/test_store_blobs.py"],
     "data/": [VIEWS, MATRIX],
     "telemetry/": ["unit/test_telemetry.py"],
@@ -52,18 +55,20 @@ KILLERS = {
     "web/tokens": ["unit/test_web_tokens.py", "contract/test_identity_console.py"],
     "web/": ["unit/test_web_assertions.py"],
     "control/erasures": ERASING,
-    "control/contexts": [CONTROL, *ERASING, "contract/test_checkpoints.py"],
+    "control/contexts": [CONTROL, *ERASING, "contract/test_checkpoints.py", METERING],
     "control/records": [CONTROL, *ERASING],
     "control/gate": [CONTROL, "contract/test_control_gate.py"],
     "control/features": ["unit/test_change_windows.py"],
     "control/gate_facts": [CONTROL, "contract/test_control_gate.py"],
     "control/marketplace/callers": ["contract/test_marketplace_webhook.py"],
-    "control/marketplace/": ["contract/test_marketplace_subscriptions.py"],
+    "control/marketplace/": [METERING, "contract/test_marketplace_subscriptions.py"],
     "control/policy.": ["unit/test_policy.py"],
     "control/policy_replay": ["unit/test_policy_replay.py"],
     "control/policy_store": [CONTROL, "contract/test_control_gate.py"],
     "control/switches": ["contract/test_control_gate.py"],
+    "control/routes/metering": [METERING],
     "control/routes/": ["contract/test_control_api.py"],
+    "control/entitlements": ["contract/test_control_api.py"],
     "control/": [CONTROL],
     "orchestration/archive": ["contract/test_archive.py"],
     "orchestration/exporting": ["contract/test_archive.py"],

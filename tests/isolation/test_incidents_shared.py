@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -170,7 +170,11 @@ async def test_incident_14_money_is_counted_when_it_is_spent_already(
     await at_rest(runs, services)
     assert len(held) == 1
     assert sum(amount.micros for amount in held[0].reserved.values()) > 0
-    monkeypatch.setitem(cast("dict[str, Amount]", services.budgets._limits), pair[0].plan, Amount())
+
+    async def limit(context: TenantContext) -> Amount:
+        return Amount() if context.tenant == pair[0].tenant else Amount(micros=10**9, tokens=10**9)
+
+    monkeypatch.setattr(services.budgets, "_limit", limit)
     asked = {"agent": "support", "message": "How long is the warranty?"}
     answers = [await tenant.owner.ask("POST", "/v1/runs", asked) for tenant in both]
     assert [answer.body.get("code") or answer.body["state"] for answer in answers] == ["budget.spent", "completed"]

@@ -55,6 +55,7 @@ from core.errors import Conflict, Defect, Forbidden
 from core.events import Event, Stored
 from core.parts import RunKind
 from data import RunWriter, Store, read_run
+from entitled import ENTITLED, by_plan
 from mandate.settings import ROOT
 from web import Tokens, VerifiedAssertion, VerifiedToken
 
@@ -165,7 +166,7 @@ async def test_the_gate_knows_a_run_that_another_tenant_opened(store: Store, bot
     switches = Switches(store, CLOCK, agents=(), tools=())
     agent = AgentFacts(name="support", tools=frozenset(), collections=frozenset())
     run = RunWriter(store.tenant(both[0]), RunId(new_id("run")), actor=both[0].principal.actor)
-    situation, call = Situation(Label(), 0, entitled=True), ActionRequest(ActionKind.CALL_MODEL, "chat", 1, {}, {})
+    situation, call = Situation(Label(), 0, entitled=ENTITLED), ActionRequest(ActionKind.CALL_MODEL, "chat", 1, {}, {})
     asked = Asked(run, agent, situation, await switches.thrown(run.data), CLOCK.now(), "local")
     for context, same in zip(both, (True, False), strict=True):
         run.events = [_first_event(context)]
@@ -257,7 +258,7 @@ async def budget(store: Store, context: TenantContext) -> BudgetRecord:
 
 async def test_what_one_tenant_spends_is_no_other_tenants_money(store: Store, both: Both) -> None:
     """The same keys at the same time, set aside and settled, at once and later."""
-    budgets = Budgets(CLOCK, {"standard": LIMIT})
+    budgets = Budgets(CLOCK, by_plan({"standard": LIMIT}))
     first, second = (store.tenant(context) for context in both)
     await asyncio.gather(
         budgets.reserve(first, "k", 900), budgets.reserve(second, "k", 10), budgets.reserve(second, "l", 5)

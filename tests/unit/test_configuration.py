@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from control import CONFIGURATION_KEY, AccessLog, Amount, Budgets, ConfigurationRecord, contexts, log_run
+from control import CONFIGURATION_KEY, AccessLog, Amount, ConfigurationRecord, contexts, log_run
 from core import PUBLISHER, SystemClock, TenantContext
 from core.bodies import RecordChanged
 from core.errors import Defect, RateLimited, Unavailable
@@ -146,7 +146,7 @@ async def test_limits_follow_the_configuration(world: World) -> None:
     rates = current(
         lambda: {name: PlanRates(one.per_person, one.per_tenant) for name, one in configuration.live.plans.items()}
     )
-    budgets = current(lambda: {name: one.budget for name, one in configuration.live.plans.items()})
+    offered = current(lambda: {name: one.offered for name, one in configuration.live.plans.items()})
     limits, context = RateLimits(rates), _member()
     limits.take(context)
     team = {"per_person": {"per_second": 0.001, "burst": 1}, "budget": {"micros": 5, "tokens": 5}}
@@ -155,8 +155,7 @@ async def test_limits_follow_the_configuration(world: World) -> None:
     limits.take(context)
     with pytest.raises(RateLimited):
         limits.take(context)
-    assert Budgets(SystemClock(), budgets)
-    assert budgets["team"] == Amount(micros=5, tokens=5)
+    assert offered["team"].budget == Amount(micros=5, tokens=5)
 
 
 def _member() -> TenantContext:

@@ -104,7 +104,7 @@ def tool(**facts: Fact) -> Decision:
         ({"secrets_read": ("token",), "personal_data_read": ("card",)}, Lane.AUTOMATIC, "clean-writes"),
         ({"agent_tools": ("other",)}, Lane.NEVER, "tool-not-given"),
         ({"same_tenant": False}, Lane.NEVER, "tenant-wall"),
-        ({"entitled": False}, Lane.NEVER, "not-entitled"),
+        ({"entitled": False}, Lane.NEVER, "not-entitled-to-a-tool"),
     ],
 )
 def test_a_tool_call_gets_the_lane_that_its_policy_states(facts: dict[str, Fact], lane: Lane, policy: str) -> None:

@@ -1,8 +1,14 @@
 """What the control plane asks of the marketplace."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from control.marketplace.shapes import Operation, Subscription, SubscriptionPage
+from control.marketplace.metering_records import Resource
+from control.marketplace.shapes import Operation, Reported, Subscription, SubscriptionPage, UsageAnswer
+
+MOST_IN_BATCH = 25
+"""https://learn.microsoft.com/partner-center/marketplace-offers/marketplace-metering-service-apis"""
 
 
 class Marketplace(Protocol):
@@ -38,4 +44,30 @@ class Marketplace(Protocol):
 
     async def acknowledge(self, subscription: str, operation: str, status: Literal["Success", "Failure"]) -> None:
         """Accept or reject a change; `Conflict` where it is settled, or none of those that can be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """What is sent: so many units of `dimension` in the hour that begins at `hour`, RFC 3339 in UTC."""
+
+    resource: Resource
+    dimension: str
+    hour: str
+    quantity: int
+    plan: str
+
+
+class MeterApi(Protocol):
+    """Metered billing; raises `Unavailable` as `Marketplace` does."""
+
+    async def emit(self, events: Sequence[UsageEvent]) -> Sequence[UsageAnswer | None]:
+        """Send 25 events at most, and return what became of each; None where the answer does not say.
+
+        Whoever gets no answer sends the same again: what was taken then comes back as a duplicate.
+        """
+        ...
+
+    async def reported(self, since: str) -> Sequence[Reported]:
+        """Return the marketplace's report of what it accepted from the day `since` on, such as `2026-11-23`."""
         ...

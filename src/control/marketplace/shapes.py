@@ -1,5 +1,6 @@
 """What the marketplace says, read leniently: unknown fields, numbers as text, padded words are all to be expected."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
@@ -19,6 +20,15 @@ def _whole(value: object) -> int | None:
 
 def _text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
+
+
+def moment(text: str) -> datetime | None:
+    """Return a time of theirs, in UTC where it does not say; None where it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 Word = Annotated[str, BeforeValidator(_trimmed), Field(min_length=1, max_length=200)]
@@ -93,3 +103,73 @@ class SubscriptionPage(_Said):
 
     subscriptions: tuple[Subscription, ...] = ()
     next_link: Optional = Field(default="", validation_alias=AliasChoices("@nextLink", "nextLink"))
+
+
+def _units(value: object) -> int:
+    """Return a number of units; ours are whole, and come back as `3.0`, or as text."""
+    if isinstance(value, str):
+        value = float(value)
+    if isinstance(value, int | float) and value == int(value):
+        return int(value)
+    raise ValueError("not a whole number of units")
+
+
+Units = Annotated[int, BeforeValidator(_units)]
+
+
+class _OfResource(_Said):
+    """What is said of a resource, by its id or its URI; the report has the id under a name of its own."""
+
+    resource_id: Optional = Field(default="", validation_alias=AliasChoices("resourceId", "usageResourceId"))
+    resource_uri: Annotated[str, BeforeValidator(_text), Field(max_length=2000)] = ""
+    dimension: Optional = ""
+
+    def is_of(self, id_: str, uri: str, dimension: str) -> bool:
+        same = (self.resource_uri.lower() == uri.lower()) if uri else (self.resource_id.lower() == id_.lower())
+        return same and self.dimension == dimension
+
+
+class _AcceptedMessage(_Said):
+    quantity: Units = 0
+
+
+class _AdditionalInfo(_Said):
+    accepted_message: _AcceptedMessage | None = None
+
+
+class _Problem(_Said):
+    additional_info: _AdditionalInfo | None = None
+
+
+class UsageAnswer(_OfResource):
+    """What became of one event of a batch; `status` may be a word that nobody has told us of."""
+
+    status: Word
+    quantity: Units = 0
+    effective_start_time: Optional = ""
+    error: _Problem | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        """The beginning of the hour that it is about."""
+        return moment(self.effective_start_time)
+
+    @property
+    def accepted(self) -> int | None:
+        """Units that are accepted for that hour: of a duplicate, those of the event before; None if it is not said."""
+        if self.status != "Duplicate":
+            return self.quantity
+        message = self.error.additional_info.accepted_message if self.error and self.error.additional_info else None
+        return message.quantity if message else None
+
+
+class UsageAnswers(_Said):
+    result: tuple[UsageAnswer, ...]
+
+
+class Reported(_OfResource):
+    """A line of the marketplace's report of what it accepted: the sum of a day."""
+
+    day: Optional = Field(default="", validation_alias=AliasChoices("usageDate", "effectiveStartTime"))
+    quantity: Units = Field(default=0, validation_alias=AliasChoices("processedQuantity", "quantity"))
+    status: Optional = Field(default="", validation_alias=AliasChoices("reconStatus", "status"))

@@ -1,21 +1,31 @@
-"""The marketplace's SaaS fulfillment API, version 2, over HTTPS.
+"""The marketplace's SaaS fulfillment API, version 2, and its metered billing, over HTTPS.
 
 https://learn.microsoft.com/partner-center/marketplace-offers/pc-saas-fulfillment-subscription-api
 https://learn.microsoft.com/partner-center/marketplace-offers/pc-saas-fulfillment-operations-api
+https://learn.microsoft.com/partner-center/marketplace-offers/marketplace-metering-service-apis
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from yarl import URL
 
-from control.marketplace import Operation, Subscription, SubscriptionPage
+from control.marketplace import (
+    Operation,
+    Reported,
+    Subscription,
+    SubscriptionPage,
+    UsageAnswer,
+    UsageAnswers,
+    UsageEvent,
+)
+from core import parse_timestamp
 from core.errors import Conflict, NotFound, Unavailable
 from web import read_bounded
 
@@ -30,12 +40,15 @@ _Model = TypeVar("_Model", bound=BaseModel)
 Token = Callable[[], Awaitable[str]]
 
 
+_REPORT = TypeAdapter(tuple[Reported, ...])
+
+
 class _Resolved(BaseModel):
     subscription: Subscription
 
 
 class MarketplaceApi:
-    """See `control.marketplace.Marketplace`. It asks once: whoever needs an answer asks again later.
+    """See `control.marketplace.Marketplace` and `MeterApi`. It asks once: whoever needs an answer asks again later.
 
     Args:
         base: address, such as `https://marketplaceapi.microsoft.com/api`.
@@ -88,8 +101,25 @@ class MarketplaceApi:
         answered, _ = await self._ask("PATCH", self._operation(subscription, operation), {"status": status})
         self._check_done(answered)
 
-    def _at(self, path: str) -> URL:
-        return URL(f"{self._base}{path}", encoded=True).with_query({"api-version": API_VERSION})
+    async def emit(self, events: Sequence[UsageEvent]) -> Sequence[UsageAnswer | None]:
+        """See `MeterApi.emit`."""
+        asked = {"request": [_event(event) for event in events]}
+        status, body = await self._ask("POST", self._at("/batchUsageEvent"), asked)
+        said = self._read(UsageAnswers, status, body).result
+        return [next((answer for answer in said if _is_of(answer, event)), None) for event in events]
+
+    async def reported(self, since: str) -> Sequence[Reported]:
+        """See `MeterApi.reported`."""
+        status, body = await self._ask("GET", self._at("/usageEvents", usageStartDate=since))
+        if status != HTTPStatus.OK:
+            raise _unavailable()
+        try:
+            return _REPORT.validate_json(body or b"[]")
+        except ValidationError:
+            raise _unavailable() from None
+
+    def _at(self, path: str, **query: str) -> URL:
+        return URL(f"{self._base}{path}", encoded=True).with_query({"api-version": API_VERSION, **query})
 
     def _operation(self, subscription: str, operation: str) -> URL:
         return self._at(f"/saas/subscriptions/{_safe(subscription)}/operations/{_safe(operation)}")
@@ -129,6 +159,23 @@ class MarketplaceApi:
                 return response.status, await read_bounded(response.content.iter_any(), _MAX_ANSWER)
         except (aiohttp.ClientError, TimeoutError):
             raise _unavailable() from None
+
+
+def _event(event: UsageEvent) -> Mapping[str, object]:
+    resource = {"resourceUri": event.resource.uri} if event.resource.uri else {"resourceId": event.resource.id}
+    return {
+        **resource,
+        "quantity": event.quantity,
+        "dimension": event.dimension,
+        "effectiveStartTime": event.hour,
+        "planId": event.plan,
+    }
+
+
+def _is_of(answer: UsageAnswer, event: UsageEvent) -> bool:
+    """Return whether an answer is about an event; nothing says that answers come in the order of the events."""
+    same = answer.is_of(event.resource.id, event.resource.uri, event.dimension)
+    return same and answer.at == parse_timestamp(event.hour)
 
 
 def _safe(name: str) -> str:

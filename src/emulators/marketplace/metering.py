@@ -3,12 +3,13 @@
 https://learn.microsoft.com/partner-center/marketplace-offers/marketplace-metering-service-apis
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import uuid4
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from core.clock import timestamp
@@ -25,15 +26,26 @@ Verdict = Literal[
 
 
 class UsageEvent(BaseModel):
-    """One event as a publisher sends it."""
+    """One event as a publisher sends it: a subscription has an id, a managed application an id or a URI."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    resource_id: str
+    resource_id: str = ""
+    resource_uri: str = ""
     quantity: Annotated[float, Field(allow_inf_nan=False)]
     dimension: str
     effective_start_time: AwareDatetime
     plan_id: str
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if bool(self.resource_id) == bool(self.resource_uri):
+            raise ValueError("give resourceId or resourceUri, and never both")
+        return self
+
+    @property
+    def resource(self) -> str:
+        return self.resource_id or self.resource_uri
 
 
 class UsageBatch(BaseModel):
@@ -56,13 +68,13 @@ class Metering:
             return verdict, None
         hour = _hour(event.effective_start_time)
         for line in self._state.usage:
-            same = (line.resource_id, line.dimension) == (event.resource_id, event.dimension)
+            same = (line.resource_id, line.dimension) == (event.resource, event.dimension)
             if same and _hour(datetime.fromisoformat(line.effective_start_time)) == hour:
                 return "Duplicate", line
         line = UsageLine(
             usage_event_id=str(uuid4()),
             message_time=timestamp(self._now),
-            resource_id=event.resource_id,
+            resource_id=event.resource,
             quantity=event.quantity,
             dimension=event.dimension,
             effective_start_time=timestamp(event.effective_start_time),
@@ -72,16 +84,18 @@ class Metering:
         return "Accepted", line
 
     def _unfit(self, event: UsageEvent) -> Verdict | None:
-        subscription = self._state.subscriptions.get(event.resource_id)
+        subscription = self._state.subscriptions.get(event.resource)
         if subscription is None:
             return "ResourceNotFound"
         start, ended = event.effective_start_time, self._state.ended_at.get(subscription.id)
         before_the_end = ended is not None and start.timestamp() < ended
         is_active = subscription.saas_subscription_status == "Subscribed" or before_the_end
+        plan = self._catalogue.plan(subscription.plan_id)
+        dimensions = plan.included if plan else {}
         reasons: Mapping[Verdict, bool] = {
             "InvalidQuantity": event.quantity <= 0,
-            "InvalidDimension": event.dimension not in self._catalogue.dimensions,
-            "BadArgument": start > self._now or self._catalogue.plan(event.plan_id) is None,
+            "BadArgument": start > self._now or event.plan_id != subscription.plan_id,
+            "InvalidDimension": event.dimension not in dimensions,
             "Expired": self._now - start > WINDOW,
             "ResourceNotActive": not is_active,
         }
@@ -103,6 +117,29 @@ def duplicate(line: UsageLine) -> Mapping[str, object]:
     return {"additionalInfo": {"acceptedMessage": said}, "message": message, "code": "Conflict"}
 
 
+def report(lines: Sequence[UsageLine], since: str) -> list[Mapping[str, object]]:
+    """Return the report from the day `since` on: the sum of each day. The real one comes up to a day later."""
+    sums, counts = Counter[tuple[str, str, str, str]](), Counter[tuple[str, str, str, str]]()
+    for line in lines:
+        key = (line.effective_start_time[:10], line.resource_id, line.dimension, line.plan_id)
+        if key[0] >= since[:10]:
+            sums[key] += int(line.quantity)
+            counts[key] += 1
+    return [
+        {
+            "usageDate": f"{day}T00:00:00Z",
+            "usageResourceId": resource,
+            "dimension": dimension,
+            "planId": plan,
+            "reconStatus": "Accepted",
+            "submittedQuantity": float(units),
+            "processedQuantity": float(units),
+            "submittedCount": counts[day, resource, dimension, plan],
+        }
+        for (day, resource, dimension, plan), units in sorted(sums.items())
+    ]
+
+
 def item(event: UsageEvent, verdict: Verdict, line: UsageLine | None) -> Mapping[str, object]:
     """Return what a batch says of one of its events."""
     if verdict == "Accepted" and line:
@@ -110,7 +147,7 @@ def item(event: UsageEvent, verdict: Verdict, line: UsageLine | None) -> Mapping
     said: dict[str, object] = {
         "status": verdict,
         "messageTime": "0001-01-01T00:00:00",
-        "resourceId": event.resource_id,
+        **({"resourceUri": event.resource_uri} if event.resource_uri else {"resourceId": event.resource_id}),
         "quantity": event.quantity,
         "dimension": event.dimension,
         "effectiveStartTime": timestamp(event.effective_start_time),

@@ -33,6 +33,7 @@ from data import RunWriter, Store
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.figures import Figures, spread
+from mandate.bench.permits import ENTITLED
 from mandate.bench.programs import read_order, tell
 from mandate.local.world import load_companies
 from mandate.settings import ROOT
@@ -43,7 +44,9 @@ _ASKED = (
 )
 """Facts that the step states itself; the rest the gate gathers."""
 
-_SITUATION = Situation(label=Label(), budget_left_micros=49_000_000, entitled=True, checked=Checked(guards=("local",)))
+_SITUATION = Situation(
+    label=Label(), budget_left_micros=49_000_000, entitled=ENTITLED, checked=Checked(guards=("local",))
+)
 _AGENT = "support"
 _TOGETHER = 16
 

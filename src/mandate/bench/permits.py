@@ -2,14 +2,25 @@
 
 from collections.abc import Sequence
 
-from control import ActionRequest, AgentFacts, Gate, Granted, Policies, Situation, Switches
+from control import (
+    ActionRequest,
+    AgentFacts,
+    Capability,
+    Entitlement,
+    Gate,
+    Granted,
+    Policies,
+    Situation,
+    Switches,
+)
 from core import Label, Permit, RunId, SystemClock, new_id
 from core.bodies import RunOpened
 from core.errors import Defect
 from core.parts import RunKind, Versions
 from data import RunWriter, Store, TenantData
 
-_SITUATION = Situation(label=Label(), budget_left_micros=1, entitled=True)
+ENTITLED = Entitlement("", is_active=True, features=frozenset(Capability), models=frozenset({"chat", "embed"}))
+_SITUATION = Situation(label=Label(), budget_left_micros=1, entitled=ENTITLED)
 _MOST = 50
 """Of one append, which holds a hundred events at most."""
 

@@ -3,41 +3,16 @@
 import asyncio
 from http import HTTPStatus
 
-import aiohttp
 import orjson
-from pydantic import BaseModel, ConfigDict
 
 from control import MOST_DAYS
-from core import Json
 from mandate.api import Myself, Run
 from mandate.client import Client
 from mandate.demo.browser import Browser
+from mandate.demo.marketplace import BO, INES, SECONDS, as_ines, becomes, do, known_of, operate, question
+from mandate.demo.metered import exceeds, is_metered
 from mandate.demo.report import expect
 from mandate.demo.story import Story
-from mandate.local.seeding import operator_token
-from mandate.services import Services
-from mandate.settings import ROOT
-
-INES, BO = "ines@kestrelmoor.example", "bo@kestrelmoor.example"
-KESTREL = "6a1c8f0e-3b52-4c57-9b6e-2f0d7a9e41c3"
-SECONDS = 20.0
-"""In which what the marketplace tells has reached everybody: told, done, and what was read before is old."""
-
-
-class _Known(BaseModel):
-    """A subscription as the publisher sees it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    status: str
-    plan: str
-    tenant: str
-    onboarding: str
-
-
-class _KnownPage(BaseModel):
-    items: list[_Known]
 
 
 async def buys(story: Story) -> str:
@@ -67,18 +42,18 @@ async def lands(story: Story) -> str:
     seen = _nowhere(browser, token)
     status = await browser.submit(f"{story.url}/marketplace/landing")
     expect(status == HTTPStatus.OK and "Your subscription is active" in browser.page, browser.page[-300:])
-    known = await _known(story)
+    known = await known_of(story)
     expect(known is not None and (known.status, known.onboarding) == ("Subscribed", "done"), str(known))
     return seen
 
 
 async def uses(story: Story) -> str:
     """She is the owner, answers for the agent, and asks it."""
-    me = Myself.model_validate(await (await _ines(story)).get("/v1/me"))
+    me = Myself.model_validate(await (await as_ines(story)).get("/v1/me"))
     expect((me.tenant.name, list(me.roles)) == ("For the depot", ["owner"]), f"{me.tenant.name} {me.roles}")
-    answers_for = await (await _ines(story)).ask("PUT", "/v1/agents/support/sponsorship", {"days": MOST_DAYS})
+    answers_for = await (await as_ines(story)).ask("PUT", "/v1/agents/support/sponsorship", {"days": MOST_DAYS})
     expect(answers_for.status == HTTPStatus.NO_CONTENT, str(answers_for.body))
-    run = Run.model_validate(await (await _ines(story)).post("/v1/runs", _question()))
+    run = Run.model_validate(await (await as_ines(story)).post("/v1/runs", question()))
     expect(run.state == "completed", f"{run.state} {run.code}")
     story.notes["run of ines"] = run.run
     return run.run
@@ -87,40 +62,45 @@ async def uses(story: Story) -> str:
 async def nobody_pretends(story: Story) -> str:
     """Whoever calls the webhook without being the marketplace is refused, and nothing changes."""
     told = {"id": story.note("subscription"), "subscriptionId": story.note("subscription"), "action": "Unsubscribe"}
-    for token in ("", "nonsense", (await _ines(story)).token):
+    for token in ("", "nonsense", (await as_ines(story)).token):
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         url = f"{story.url}/v1/marketplace/webhook"
         async with story.session.post(url, data=orjson.dumps(told), headers=headers) as response:
             expect(response.status == HTTPStatus.UNAUTHORIZED, f"answered {response.status}")
-    known = await _known(story)
+    known = await known_of(story)
     expect(known is not None and known.status == "Subscribed", str(known))
     return "401 three times"
 
 
 async def changes_plan(story: Story) -> str:
     """She changes the plan where she bought it; we accept, and what she may use changes with it."""
-    await _do(story, "plan", plan="business")
-    await _becomes(story, "Subscribed", "business")
+    await do(story, "plan", plan="business")
+    await becomes(story, "Subscribed", "business")
     return "business"
 
 
 async def is_suspended(story: Story) -> str:
-    """A payment fails: everything can be read and exported, and no run starts."""
-    await _do(story, "suspend")
-    await _becomes(story, "Suspended", "business")
+    """A payment fails while the agent works: it gets no further. All can be read and exported, and no run starts."""
+    async with story.host.fault("stall=9,only=chat"):
+        under_way = asyncio.create_task((await as_ines(story)).post("/v1/runs", question()))
+        await asyncio.sleep(1)
+        await do(story, "suspend")
+        await becomes(story, "Suspended", "business")
+        run = Run.model_validate(await under_way)
+    expect((run.state, run.code) == ("refused", "refused.not_entitled"), f"{run.state} {run.code}")
     code = await _refused_soon(story)
-    ines = await _ines(story)
+    ines = await as_ines(story)
     await ines.get(f"/v1/runs/{story.note('run of ines')}")
-    return f"{code}; exported {await _exported(story, ines)} bytes"
+    return f"{run.code}, {code}; exported {await _exported(story, ines)} bytes"
 
 
 async def is_reinstated(story: Story) -> str:
     """The payment works again, and so does the agent."""
-    await _do(story, "reinstate")
-    await _becomes(story, "Subscribed", "business")
+    await do(story, "reinstate")
+    await becomes(story, "Subscribed", "business")
     async with asyncio.timeout(SECONDS):
         while True:
-            answer = await (await _ines(story)).ask("POST", "/v1/runs", _question())
+            answer = await (await as_ines(story)).ask("POST", "/v1/runs", question())
             if answer.status == HTTPStatus.OK:
                 return Run.model_validate(answer.body).run
             await asyncio.sleep(0.2)
@@ -129,42 +109,42 @@ async def is_reinstated(story: Story) -> str:
 async def lost_message(story: Story) -> str:
     """The marketplace's message of a change is lost; comparing with the marketplace mends what we know."""
     await _faults(story, lose=1)
-    await _do(story, "suspend")
+    await do(story, "suspend")
     await asyncio.sleep(1)
-    known = await _known(story)
+    known = await known_of(story)
     expect(known is not None and known.status == "Subscribed", "the message was not lost")
-    drifted = (await _operate(story, "POST", "/v1/subscriptions/reconciliation"))["drifted"]
-    await _becomes(story, "Suspended", "business")
+    drifted = (await operate(story, "POST", "/v1/subscriptions/reconciliation"))["drifted"]
+    await becomes(story, "Suspended", "business")
     return f"{drifted} had drifted"
 
 
 async def leaves(story: Story) -> str:
     """She cancels: what is hers can be taken away, and nothing begins any more."""
-    await _do(story, "cancel")
-    await _becomes(story, "Unsubscribed", "business")
+    await do(story, "cancel")
+    await becomes(story, "Unsubscribed", "business")
     code = await _refused_soon(story)
-    return f"{code}; exported {await _exported(story, await _ines(story))} bytes"
+    return f"{code}; exported {await _exported(story, await as_ines(story))} bytes"
 
 
 async def is_erased(story: Story) -> str:
     """At her wish the publisher does not wait for seven days: all is erased, and she is a stranger."""
-    known = await _known(story)
+    known = await known_of(story)
     assert known
-    await _operate(story, "POST", f"/v1/tenants/{known.tenant}/erasure")
+    await operate(story, "POST", f"/v1/tenants/{known.tenant}/erasure")
     async with asyncio.timeout(SECONDS):
         while True:
-            answer = await (await _ines(story)).ask("GET", "/v1/me")
+            answer = await (await as_ines(story)).ask("GET", "/v1/me")
             if answer.body.get("code") == "access.unbound":
                 break
             await asyncio.sleep(0.2)
-    after = await _known(story)
+    after = await known_of(story)
     expect(after is not None and after.onboarding == "erased", str(after))
     return str(answer.body["code"])
 
 
 STEPS = (
-    *(buys, another_does_not_land, lands, uses, nobody_pretends, changes_plan, is_suspended, is_reinstated),
-    *(lost_message, leaves, is_erased),
+    *(buys, another_does_not_land, lands, uses, nobody_pretends, changes_plan, exceeds, is_metered),
+    *(is_suspended, is_reinstated, lost_message, leaves, is_erased),
 )
 
 
@@ -187,23 +167,15 @@ def _nowhere(browser: Browser, token: str) -> str:
 
 async def _nobody_is_taken_on(story: Story) -> None:
     """We may know of the subscription, from comparing; nothing was begun for it."""
-    known = await _known(story)
+    known = await known_of(story)
     expect(known is None or known.onboarding == "none", str(known))
-
-
-async def _ines(story: Story) -> Client:
-    return await Client.signed_in(story.session, story.url, KESTREL, INES)
-
-
-def _question() -> Json:
-    return {"agent": "support", "message": "What is the status of order A-20424?"}
 
 
 async def _refused_soon(story: Story) -> str:
     """Return the code with which a run is refused, once what was read before is old enough."""
     async with asyncio.timeout(SECONDS):
         while True:
-            answer = await (await _ines(story)).ask("POST", "/v1/runs", _question())
+            answer = await (await as_ines(story)).ask("POST", "/v1/runs", question())
             if answer.status != HTTPStatus.OK:
                 break
             await asyncio.sleep(0.2)
@@ -219,39 +191,7 @@ async def _exported(story: Story, client: Client) -> int:
         return len(raw)
 
 
-async def _do(story: Story, act: str, **form: str) -> None:
-    url = f"{story.url}/shop/{story.note('subscription')}/{act}"
-    async with story.session.post(url, data=form, allow_redirects=False) as response:
-        expect(response.status == HTTPStatus.SEE_OTHER, f"{act}: {response.status} {await response.text()}")
-
-
 async def _faults(story: Story, **faults: int) -> None:
     url = f"{story.host.stack.address('marketplace')}/faults"
     async with story.session.post(url, data=orjson.dumps(faults), ssl=False) as response:
         expect(response.status == HTTPStatus.NO_CONTENT, f"the marketplace answered {response.status}")
-
-
-async def _becomes(story: Story, status: str, plan: str) -> None:
-    async with asyncio.timeout(SECONDS):
-        while True:
-            known = await _known(story)
-            if known and (known.status, known.plan) == (status, plan):
-                return
-            await asyncio.sleep(0.1)
-
-
-async def _known(story: Story) -> _Known | None:
-    page = _KnownPage.model_validate(await _operate(story, "GET", "/v1/subscriptions"))
-    return next((one for one in page.items if one.id == story.note("subscription")), None)
-
-
-async def _operate(story: Story, method: str, path: str) -> dict[str, Json]:
-    """Ask the control plane as the publisher's operator."""
-    stack = story.host.stack
-    token = await operator_token(story.session, stack, Services.load(ROOT / "environments"))
-    headers, timeout = {"Authorization": f"Bearer {token}"}, aiohttp.ClientTimeout(total=30)
-    url = f"{stack.address('control')}{path}"
-    async with story.session.request(method, url, headers=headers, timeout=timeout) as response:
-        raw = await response.read()
-        expect(response.ok, f"{method} {path} answered {response.status}: {raw.decode()}")
-        return orjson.loads(raw)

@@ -19,6 +19,7 @@ UNBOUND = {
     "interaction/routes/runs.py": "says how far the views are behind, which is one number, and brings them up to date",
     "orchestration/erasure.py": "brings the views up to date, from which it is read where a document was used",
     "orchestration/store_driver.py": "finds the runs of all tenants that somebody must carry on",
+    "control/marketplace/ledger.py": "brings the views up to date, from which it is counted what each tenant used",
     "mandate/compose.py": "gives it to the projector",
 }
 """Who may use `store.platform` and `store.governed`, which are bound to no tenant, and for what."""
