@@ -30,6 +30,7 @@ def test_a_changed_value_makes_a_snapshot_differ(tmp_path: Path) -> None:
     values.mkdir()
     text = parameter_file("dev").read_text()
     (values / "main.bicepparam").write_text(text.replace("'../../infra", "'../infra"))
+    (values / "release.yaml").write_bytes(parameter_file("dev").with_name("release.yaml").read_bytes())
     snapshot = parameter_file("dev").with_name("main.snapshot.json").read_bytes()
     (values / "main.snapshot.json").write_bytes(snapshot)
     assert Bicep.find().snapshot(values / "main.bicepparam", "validate") == ""

@@ -57,6 +57,7 @@ def test_no_deployment_has_a_name_that_azure_would_refuse(template: Callable[[st
         "format('models-{0}'": 15,
         "format('endpoint-{0}'": 24,
         "format('service-{0}'": 21,
+        "format('job-{0}'": 21,
         "format('stamp-{0}'": 26,
         "format('budget-{0}'": 27,
     }
