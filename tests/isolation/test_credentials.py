@@ -190,7 +190,7 @@ def misused(sides: Sides, caller: Caller, service: str, request: Request) -> dic
         "an expired assertion": sent(caller.signed(service, request, seconds=-1)),
         "an assertion for another service": sent(caller.signed(service, request, audience=other)),
         "an assertion for another address": sent(caller.signed(service, elsewhere)),
-        "an assertion for another body": sent(caller.signed(service, replace(request, body=b"{}"))),
+        "an assertion for another body": sent(caller.signed(service, replace(request, body=request.body + b" "))),
         "a key that nobody published": sent(stranger.signed(service, request)),
     }
 

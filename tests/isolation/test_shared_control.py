@@ -333,7 +333,10 @@ async def test_a_member_who_is_called_as_the_edge_does_not_pass_for_it(both: Bot
     async def authenticate(_: Request) -> UserCaller:
         return UserCaller(posing)
 
-    access, unused = AccessLog(store, CLOCK, code="1"), ("directory", "policies", "switches", "erasures", "rings")
+    access, unused = (
+        AccessLog(store, CLOCK, code="1"),
+        ("directory", "policies", "switches", "erasures", "rings", "entitlements", "units"),
+    )
     services = ControlServices(
         store=store,
         access=access,
