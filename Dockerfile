@@ -3,28 +3,38 @@
 #   docker build --tag mandate .
 #   docker run --read-only --tmpfs /tmp mandate mandate serve control
 #
-# Pin the base by its digest when you release. Not built in this project's checks so far: docs/proofs.md.
+# A release pins BASE by its digest: docs/releases.md. tests/infra/test_image.py builds it without Docker.
+ARG BASE=docker.io/library/debian:trixie-slim
 
-FROM docker.io/library/python:3.12-slim AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m venv /opt/mandate
-COPY requirements.txt /build/
-RUN /opt/mandate/bin/pip install --require-hashes --requirement /build/requirements.txt
-RUN python -m pip install hatchling
-COPY pyproject.toml README.md LICENSE /build/
-COPY src /build/src
+FROM ${BASE} AS base
+RUN apt-get update -qq \
+ && apt-get install --yes -qq --no-install-recommends ca-certificates python3 tzdata \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt
+
+FROM base AS build
+RUN apt-get update -qq && apt-get install --yes -qq --no-install-recommends python3-venv
+WORKDIR /build
+COPY requirements.txt requirements-build.txt ./
+RUN python3 -m venv /opt/mandate && python3 -m venv tools \
+ && /opt/mandate/bin/pip install --quiet --no-cache-dir --only-binary :all: --require-hashes -r requirements.txt \
+ && tools/bin/pip install --quiet --no-cache-dir --only-binary :all: --require-hashes -r requirements-build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
 # Emulators stay out: nothing in a container shall be able to stand in for Azure.
-RUN rm -r /build/src/emulators /build/src/mandate/local /build/src/mandate/demo /build/src/mandate/bench \
- && sed -i 's|"src/emulators", ||' /build/pyproject.toml \
- && python -m pip wheel --no-deps --no-build-isolation --wheel-dir /build/wheels /build \
- && /opt/mandate/bin/pip install --no-deps /build/wheels/*.whl \
- && /opt/mandate/bin/pip uninstall --yes pip
+RUN rm -r src/emulators src/mandate/local src/mandate/demo src/mandate/bench \
+ && sed -i 's|"src/emulators", ||' pyproject.toml \
+ && tools/bin/python -m hatchling build -t wheel -d wheels \
+ && /opt/mandate/bin/pip install --quiet --no-deps --no-index wheels/*.whl \
+ && /opt/mandate/bin/pip uninstall --quiet --yes pip
 
-FROM docker.io/library/python:3.12-slim
+FROM base
+# Nobody here becomes somebody else.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=build /opt/mandate /opt/mandate
 COPY agents /opt/app/agents
 COPY environments /opt/app/environments
 ENV PATH=/opt/mandate/bin:$PATH MANDATE_ROOT=/opt/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 USER 65532:65532
 WORKDIR /opt/app
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["mandate", "healthy"]
 CMD ["mandate", "serve", "interaction"]

@@ -3,10 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+BUILDAH ?= buildah
+BUILD_OPTIONS ?=
+BILL ?= .mandate/bill.json
 # Some containers forbid Python to keep what it compiled: each of the hundred processes here would compile all anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup up demo bench test test-isolation test-others check format pins clean
+.PHONY: help setup up demo bench test test-isolation test-others check format pins image bill clean
 
 help:
 	@echo "make up      run the product on this machine, with two demo companies"
@@ -41,8 +44,8 @@ test: setup
 test-isolation:
 	$(BIN)/python -m pytest -q tests/isolation
 
-# The slow folders first, so that no core waits for a slow file at the end.
-SLOW := tests/e2e/ tests/faults/
+# What is slow first, so that no core waits for a slow file at the end.
+SLOW := tests/infra/test_image.py tests/e2e/ tests/faults/
 test-others:
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  $(SLOW) $(filter-out $(SLOW) tests/isolation/ %/__pycache__/,$(wildcard tests/*/))
@@ -61,6 +64,14 @@ format: setup
 pins: setup
 	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade --extra local --extra dev pyproject.toml -o requirements-dev.txt
+	echo hatchling | $(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --upgrade - -o requirements-build.txt
+
+# The image of the services, and its bill of materials: docs/releases.md. As root, or within `buildah unshare`.
+image:
+	$(BUILDAH) bud --quiet --layers=false --format docker $(BUILD_OPTIONS) --tag mandate .
+
+bill:
+	syft scan --quiet --output cyclonedx-json=$(BILL) "dir:$$($(BUILDAH) mount "$$($(BUILDAH) from --pull-never mandate)")"
 
 clean:
 	rm -rf .venv .mandate

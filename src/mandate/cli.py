@@ -117,6 +117,27 @@ def serve(
     _run(run(service, dict(item.split("=", 1) for item in port or [])))
 
 
+@app.command()
+def healthy() -> None:
+    """Exit with 0 if the services that listen on this machine, at their declared ports, are alive; 1 otherwise."""
+    from mandate.healthy import healthy as run
+
+    _run(run())
+
+
+@app.command()
+def watch(
+    addresses: Annotated[list[str], typer.Argument(help="Of stamps, such as https://mandate.example.")],
+    seconds: Annotated[float, typer.Option(help="For how long.")] = 600,
+    every: Annotated[float, typer.Option(min=0.01, help="Seconds between two questions.")] = 5,
+    misses: Annotated[int, typer.Option(min=1, help="So many in a row are too many.")] = 3,
+) -> None:
+    """Ask a release again and again whether it is ready; exits with 1 as soon as it is not."""
+    from mandate.watching import watch as run
+
+    _run(run(addresses, seconds, every, misses))
+
+
 @app.command(hidden=True)
 def emulate(
     name: Annotated[Literal["identity", "model", "backoffice", "marketplace", "cosmos"], typer.Argument()],

@@ -1,16 +1,14 @@
 """Telemetry into Application Insights: Microsoft's own exporter against a strict stand-in over HTTPS, by identity."""
 
 import asyncio
-import gzip
 import json
 import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
+from azure_stand_ins import INSIGHTS_CLIENT_ID, INSTRUMENTATION, Insights
 
 from core import Effect, Principal, PrincipalId, PrincipalKind, TenantContext, TenantId
 from emulators.authority import LocalAuthority
@@ -18,9 +16,6 @@ from telemetry import Destinations, configure, meter_tool, shutdown, span
 from telemetry.azure_monitor import OFF
 
 CANARY = "canary words of a customer"
-INSTRUMENTATION = "11111111-2222-4333-8444-555555555555"
-CLIENT_ID = "6f4f6f0a-0000-4000-8000-000000000001"
-TOKEN = "let me report"
 ME = TenantContext(
     tenant=TenantId("ten_a"),
     principal=Principal(id=PrincipalId("prn_a"), kind=PrincipalKind.USER),
@@ -28,36 +23,6 @@ ME = TenantContext(
     region="westeurope",
     correlation="cor_a",
 )
-
-
-@dataclass
-class Insights:
-    """Ingestion that takes what comes by token, and the platform's endpoint that gives that token to one identity."""
-
-    items: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    refused: int = 0
-
-    async def token(self, request: web.Request) -> web.Response:
-        wanted = {"resource": "https://monitor.azure.com/", "client_id": CLIENT_ID, "api-version": "2019-08-01"}
-        if dict(request.query) != wanted or request.headers.get("X-IDENTITY-HEADER") != "secret":
-            return web.json_response({"error": "invalid_request"}, status=400)
-        return web.json_response({"access_token": TOKEN, "expires_on": "4102444800", "token_type": "Bearer"})
-
-    async def track(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.refused += 1
-            return self._told({}, status=401)
-        body = await request.read()  # the server has unpacked it, unless it does not know how
-        text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-        found: list[dict[str, Any]] = json.loads(text)
-        assert all(item["iKey"] == INSTRUMENTATION for item in found)
-        self.items += found
-        return self._told({"itemsReceived": len(found), "itemsAccepted": len(found), "errors": []})
-
-    def _told(self, body: dict[str, Any], status: int = 200) -> web.Response:
-        response = web.json_response(body, status=status)
-        response.force_close()  # the exporter never closes its connections
-        return response
 
 
 @pytest.fixture
@@ -79,7 +44,7 @@ async def insights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGene
         monkeypatch.setenv(name, "")  # put back afterwards
     connection = f"InstrumentationKey={INSTRUMENTATION};IngestionEndpoint=https://127.0.0.1:{encrypted}"
     try:
-        yield stand_in, Destinations(insights=connection, client_id=CLIENT_ID, ca_file=authority.ca_file)
+        yield stand_in, Destinations(insights=connection, client_id=INSIGHTS_CLIENT_ID, ca_file=authority.ca_file)
     finally:
         await shutdown()
         configure("test", "0", "local")

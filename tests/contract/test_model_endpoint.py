@@ -326,6 +326,20 @@ async def test_api_version_is_checked(http: aiohttp.ClientSession) -> None:
 # Embeddings
 
 
+async def test_a_model_is_also_known_by_the_name_of_its_deployment() -> None:
+    deployments = {"gpt-5.1": "mandate-stand-in", "small-vectors": "multilingual-e5-small"}
+    app = create_app(authorize=authorize, embedder=LengthEmbedder(), deployments=deployments)
+    async with serving(app) as url, aiohttp.ClientSession(url, headers=HEADERS) as http:
+        asked = {"messages": [{"role": "user", "content": "Hello"}]}
+        answers = [
+            await http.post("/openai/v1/chat/completions", json={**asked, "model": "gpt-5.1"}),
+            await http.post("/openai/v1/embeddings", json={"model": "small-vectors", "input": "Hello"}),
+            await http.post("/openai/v1/chat/completions", json={**asked, "model": "gpt-5"}),
+            await http.post("/openai/v1/chat/completions", data=b"no json"),
+        ]
+        assert [answer.status for answer in answers] == [200, 200, 400, 400]
+
+
 async def test_openai_embeddings_follow_the_prefix_in_their_order(http: aiohttp.ClientSession) -> None:
     body: dict[str, object] = {"model": "multilingual-e5-small", "input": ["query: four", "passage: six", "seventh"]}
     async with http.post("/openai/v1/embeddings", json=body) as response:

@@ -1,9 +1,7 @@
 """Signing by a key in Key Vault: Microsoft's own SDK against a strict stand-in over HTTPS, by token."""
 
-import base64
 import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from azure.core.pipeline.transport import AioHttpTransport
+from azure_stand_ins import VAULT_KEY_VERSION, VAULT_TOKEN, Vault
 from cosmos_emulated import AnyToken
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from evidence_world import Vouched
 
 from core.errors import Defect, Unavailable
@@ -27,56 +23,7 @@ from mandate.settings import Settings
 from orchestration import Checkpointer
 
 VAULT = "https://mandate.vault.azure.net"
-VERSION = "0123456789abcdef0123456789abcdef"
-KEY = f"{VAULT}/keys/evidence/{VERSION}"
-TOKEN = "let me sign"
-API_VERSION = "2025-07-01"
-
-
-@dataclass
-class Vault:
-    """A vault with one key, as far as signing asks for it; whatever else it is asked, it refuses.
-
-    Attributes:
-        away: answers nobody.
-        curve: that it says its key is on.
-    """
-
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-    away: bool = False
-    curve: str = "P-256"
-    asked: list[str] = field(default_factory=list[str])
-
-    async def answer(self, request: web.Request) -> web.Response:
-        if self.away:
-            return web.json_response({"error": {"code": "Throttled", "message": "later"}}, status=503)
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            challenge = (
-                'Bearer authorization="https://login.microsoftonline.com/tid", resource="https://vault.azure.net"'
-            )
-            return web.json_response({}, status=401, headers={"WWW-Authenticate": challenge})
-        if request.query.get("api-version") != API_VERSION:
-            return web.json_response({"error": {"code": "BadParameter", "message": "no"}}, status=400)
-        self.asked.append(f"{request.method} {request.path}")
-        match request.method, request.path:
-            case "GET", path if path == f"/keys/evidence/{VERSION}":
-                return web.json_response({"key": self._public(), "attributes": {"enabled": True}})
-            case "POST", path if path == f"/keys/evidence/{VERSION}/sign":
-                return web.json_response({"kid": KEY, "value": self._signed(await request.json())})
-            case _:
-                return web.json_response({"error": {"code": "KeyNotFound", "message": "no"}}, status=404)
-
-    def _public(self) -> dict[str, Any]:
-        key = public_of(self.key)
-        return {"kid": KEY, "kty": "EC", "crv": self.curve, "x": key.x, "y": key.y, "key_ops": ["sign", "verify"]}
-
-    def _signed(self, asked: dict[str, str]) -> str:
-        assert asked.keys() == {"alg", "value"}
-        assert asked["alg"] == "ES256"
-        digest = base64.urlsafe_b64decode(asked["value"] + "==")
-        assert len(digest) == 32
-        r, s = decode_dss_signature(self.key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
-        return base64.urlsafe_b64encode(r.to_bytes(32) + s.to_bytes(32)).rstrip(b"=").decode()
+KEY = f"{VAULT}/keys/evidence/{VAULT_KEY_VERSION}"
 
 
 class Led(AioHttpTransport):
@@ -126,18 +73,18 @@ async def test_checkpoints_are_signed_by_a_key_that_never_leaves_the_vault(
     stand_in, transport = vault
     ours = Vouched.over(store, tmp_path)
     await ours.append()
-    async with open_signer(KEY, AnyToken(TOKEN), transport) as signer:
+    async with open_signer(KEY, AnyToken(VAULT_TOKEN), transport) as signer:
         await Checkpointer(store, signer, ours.anchor, ours.clock, timedelta(minutes=10)).make()
         assert await signer.key() == public_of(stand_in.key)
     assert await ours.findings() == []
     assert [kept.signed.kid for kept in await ours.kept()] == [public_of(stand_in.key).kid]
-    assert f"POST /keys/evidence/{VERSION}/sign" in stand_in.asked
+    assert f"POST /keys/evidence/{VAULT_KEY_VERSION}/sign" in stand_in.asked
     assert not (tmp_path / "key.pem").exists()
 
 
 async def test_a_vault_that_is_away_or_has_another_kind_of_key_is_said_to_be(vault: tuple[Vault, Led]) -> None:
     stand_in, transport = vault
-    async with open_signer(KEY, AnyToken(TOKEN), transport) as signer:
+    async with open_signer(KEY, AnyToken(VAULT_TOKEN), transport) as signer:
         stand_in.curve = "P-384"
         with pytest.raises(Defect) as refused:
             await signer.key()
@@ -149,11 +96,12 @@ async def test_a_vault_that_is_away_or_has_another_kind_of_key_is_said_to_be(vau
 
 
 @pytest.mark.parametrize(
-    "url", [f"{VAULT}/keys/evidence", VAULT, f"http://mandate.vault.azure.net/keys/evidence/{VERSION}", "no url"]
+    "url",
+    [f"{VAULT}/keys/evidence", VAULT, f"http://mandate.vault.azure.net/keys/evidence/{VAULT_KEY_VERSION}", "no url"],
 )
 async def test_only_a_version_of_a_key_over_https_is_taken(url: str) -> None:
     with pytest.raises(Defect):
-        async with open_signer(url, AnyToken(TOKEN)):
+        async with open_signer(url, AnyToken(VAULT_TOKEN)):
             pass
 
 

@@ -1,68 +1,30 @@
 """Prompt Shields, asked over HTTPS by token: a strict stand-in answers as its documents say, or badly."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from azure_stand_ins import ATTACK, SHIELDS_TOKEN, Shields
 
 from core.errors import Unavailable
 from emulators.authority import LocalAuthority
 from guards import Place, Text
-from guards.prompt_shields import DOCUMENTS, PIECE, REQUESTS, SCOPE, PromptShields
+from guards.prompt_shields import PIECE, REQUESTS, SCOPE, PromptShields
 from tools import open_session
 
-TOKEN = "let me look"
-HONEST, ATTACK = "Where is my parcel?", "ATTACK"
+HONEST = "Where is my parcel?"
 MESSAGE, PASSAGE = Text(Place.MESSAGE, HONEST), Text(Place.PASSAGES, f"A letter with an {ATTACK} in it.")
 
 
-@dataclass
-class Service:
-    """As far as it is documented: what it is asked must fit, and `ATTACK` is what it takes for one.
-
-    Attributes:
-        answer: what it answers in place of that; a status, or text.
-        seconds: how long it takes.
-    """
-
-    url: str = ""
-    answer: int | str | None = None
-    seconds: float = 0
-    asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        assert request.method == "POST"
-        assert request.path_qs == "/contentsafety/text:shieldPrompt?api-version=2024-09-01"
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return web.json_response({"error": {"code": "401"}}, status=401)
-        asked: dict[str, Any] = await request.json()
-        assert asked.keys() <= {"userPrompt", "documents"}
-        assert len(asked["documents"]) <= DOCUMENTS
-        assert len(asked.get("userPrompt", "")) + sum(map(len, asked["documents"])) <= PIECE
-        self.asked.append(asked)
-        await asyncio.sleep(self.seconds)
-        if isinstance(self.answer, int):
-            return web.json_response({"error": {"code": str(self.answer)}}, status=self.answer)
-        if self.answer is not None:
-            return web.Response(text=self.answer, content_type="application/json")
-        told: dict[str, Any] = {"documentsAnalysis": [{"attackDetected": ATTACK in one} for one in asked["documents"]]}
-        if "userPrompt" in asked:
-            told["userPromptAnalysis"] = {"attackDetected": ATTACK in asked["userPrompt"]}
-        return web.json_response(told)
-
-
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncGenerator[tuple[Service, aiohttp.ClientSession]]:
+async def service(tmp_path: Path) -> AsyncGenerator[tuple[Shields, aiohttp.ClientSession]]:
     authority = LocalAuthority.open(tmp_path / "authority")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*authority.issue(["127.0.0.1"]))
-    stand_in, app = Service(), web.Application(client_max_size=10**6)
+    stand_in, app = Shields(), web.Application(client_max_size=10**6)
     app.router.add_route("*", "/{path:.*}", stand_in.handle)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
@@ -74,7 +36,9 @@ async def service(tmp_path: Path) -> AsyncGenerator[tuple[Service, aiohttp.Clien
     await runner.cleanup()
 
 
-def shields(given: tuple[Service, aiohttp.ClientSession], token: str = TOKEN, seconds: float = 2.0) -> PromptShields:
+def shields(
+    given: tuple[Shields, aiohttp.ClientSession], token: str = SHIELDS_TOKEN, seconds: float = 2.0
+) -> PromptShields:
     async def issued(scope: str) -> str:
         assert scope == SCOPE
         return token
@@ -83,7 +47,7 @@ def shields(given: tuple[Service, aiohttp.ClientSession], token: str = TOKEN, se
 
 
 async def test_the_message_is_the_prompt_and_all_else_documents(
-    service: tuple[Service, aiohttp.ClientSession],
+    service: tuple[Shields, aiohttp.ClientSession],
 ) -> None:
     texts = [PASSAGE, MESSAGE, Text(Place.RESULTS, "{}")]
     assert await shields(service).suspects(texts) == [True, False, False]
@@ -92,7 +56,7 @@ async def test_the_message_is_the_prompt_and_all_else_documents(
 
 
 async def test_long_and_many_texts_are_looked_at_whole_in_pieces_that_fit(
-    service: tuple[Service, aiohttp.ClientSession],
+    service: tuple[Shields, aiohttp.ClientSession],
 ) -> None:
     late, cut = "x" * 25_000 + ATTACK, "x" * (PIECE - 3) + ATTACK
     many = [Text(Place.RESULTS, str(number)) for number in range(12)]
@@ -103,7 +67,7 @@ async def test_long_and_many_texts_are_looked_at_whole_in_pieces_that_fit(
     ]
 
 
-async def test_more_than_fits_counts_as_not_looked_at(service: tuple[Service, aiohttp.ClientSession]) -> None:
+async def test_more_than_fits_counts_as_not_looked_at(service: tuple[Shields, aiohttp.ClientSession]) -> None:
     with pytest.raises(Unavailable):
         await shields(service).suspects([Text(Place.PASSAGES, "x" * PIECE * (REQUESTS + 1))])
     assert service[0].asked == []
@@ -133,7 +97,7 @@ async def test_more_than_fits_counts_as_not_looked_at(service: tuple[Service, ai
     ],
 )
 async def test_what_is_no_clear_answer_is_none(
-    service: tuple[Service, aiohttp.ClientSession], answer: int | str
+    service: tuple[Shields, aiohttp.ClientSession], answer: int | str
 ) -> None:
     service[0].answer = answer
     with pytest.raises(Unavailable) as missed:
@@ -143,7 +107,7 @@ async def test_what_is_no_clear_answer_is_none(
 
 
 async def test_one_that_is_slow_away_or_does_not_know_us_has_not_answered(
-    service: tuple[Service, aiohttp.ClientSession],
+    service: tuple[Shields, aiohttp.ClientSession],
 ) -> None:
     service[0].seconds = 5
     for guard in (shields(service, seconds=0.1), shields(service, token="another's")):

@@ -1,16 +1,13 @@
 """Large content in Blob Storage, tried on Azurite: Microsoft's own emulator, from npm."""
 
-import asyncio
-import hashlib
-import shutil
-import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jwt
+import azurite_live
 import pytest
 from azure.storage.blob.aio import ContainerClient
+from azurite_live import made_up_token
 from cosmos_emulated import AnyToken
 from store_places import CosmosPlace, emulated
 from store_samples import member, prompt
@@ -23,8 +20,6 @@ from data.cosmos.content import INLINE_BYTES
 from data.notary.azure import open_anchor
 from emulators.authority import LocalAuthority
 
-AZURITE = Path(__file__).with_name("azurite")
-ACCOUNT = "devstoreaccount1"
 LARGE = INLINE_BYTES + 1
 
 
@@ -37,44 +32,16 @@ class World:
 
 @pytest.fixture(scope="session")
 async def azurite_folder(pytestconfig: pytest.Config) -> Path:
-    """A folder with Azurite in it, kept between runs as long as its pins are the same."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"tool missing: {tool}")
-    cache = pytestconfig.cache
-    assert cache is not None
-    lock = hashlib.sha256((AZURITE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = cache.mkdir(f"azurite-{lock}")
-    for file in AZURITE.iterdir():
-        shutil.copy2(file, folder)
-    if not (folder / "node_modules" / ".package-lock.json").exists():
-        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        process = await asyncio.create_subprocess_exec(*npm, cwd=folder, stdout=asyncio.subprocess.PIPE)
-        assert await asyncio.wait_for(process.wait(), 110) == 0
-    return folder
+    assert pytestconfig.cache is not None
+    return await azurite_live.install(pytestconfig.cache)
 
 
 @pytest.fixture
 async def azurite(azurite_folder: Path, tmp_path: Path) -> AsyncGenerator[tuple[str, Path]]:
     """Run it with HTTPS and tokens, and give its address and the authority to trust."""
     authority = LocalAuthority.open(tmp_path / "authority")
-    certificate, key = authority.issue(["127.0.0.1"])
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        azurite_folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js",
-        *("--blobHost", "127.0.0.1", "--blobPort", "0", "--location", tmp_path / "azurite"),
-        *("--oauth", "basic", "--cert", certificate, "--key", key, "--skipApiVersionCheck", "--disableTelemetry"),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            while b"successfully listens" not in (line := await process.stdout.readline()):
-                assert line, "Azurite did not start"
-        yield f"{line.decode().split()[-1]}/{ACCOUNT}", authority.ca_file
-    finally:
-        process.terminate()
-        await process.wait()
+    async with azurite_live.running(azurite_folder, tmp_path / "azurite", authority) as url:
+        yield url, authority.ca_file
 
 
 @pytest.fixture
@@ -88,19 +55,6 @@ async def world(azurite: tuple[str, Path], tmp_path: Path) -> AsyncGenerator[Wor
             ContainerClient(url, "content", token, connection_verify=str(ca_file)) as blobs,
         ):
             yield World(store, place, blobs)
-
-
-def made_up_token() -> str:
-    """Return a token of the form that Azurite looks for; it checks no signature."""
-    now = int(time.time())
-    claims = {
-        "aud": "https://storage.azure.com",
-        "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
-        "iat": now - 60,
-        "nbf": now - 60,
-        "exp": now + 3600,
-    }
-    return jwt.encode(claims, "of no consequence, but long enough", algorithm="HS256")
 
 
 def large(fill: bytes = b"x", size: int = LARGE) -> Content:

@@ -5,10 +5,12 @@ import base64
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -52,6 +54,7 @@ class _Endpoint:
 
     authorize: Authorize
     embedder: Embedder
+    deployments: Mapping[str, str] = field(default_factory=dict[str, str])
     faults: Faults = field(default_factory=Faults)
     counts: Counter[str] = field(default_factory=Counter[str])
 
@@ -95,7 +98,7 @@ class _Endpoint:
 
     async def _begin(self, request: Request, kind: Literal["chat", "embeddings"]) -> tuple[bytes, Fault]:
         """Read the body and let the faults strike that come before the answer."""
-        body = await _read(request)
+        body = self._by_model(await _read(request))
         fault = self.faults.take(request.headers.get("x-mandate-fault", ""), body, kind=kind)
         if fault.stall:
             await asyncio.sleep(fault.stall)
@@ -104,6 +107,14 @@ class _Endpoint:
         if fault.status:
             raise _Injected(fault.status)
         return body, fault
+
+    def _by_model(self, body: bytes) -> bytes:
+        """Put the model where the request names a deployment of it; what is no JSON is refused later."""
+        with suppress(orjson.JSONDecodeError):
+            asked: dict[str, object] = orjson.loads(body) if self.deployments else {}
+            if model := self.deployments.get(str(asked.get("model"))):
+                return orjson.dumps({**asked, "model": model})
+        return body
 
     async def set_faults(self, request: Request) -> Response:
         self.faults.set(parse(_FaultBody, await _read(request)).fault)
@@ -117,14 +128,17 @@ class _Endpoint:
         return json_response(dict(self.counts))
 
 
-def create_app(*, authorize: Authorize, embedder: Embedder | None = None) -> Starlette:
+def create_app(
+    *, authorize: Authorize, embedder: Embedder | None = None, deployments: Mapping[str, str] | None = None
+) -> Starlette:
     """Return the server of both wire formats.
 
     Args:
         authorize: called with the bearer token of each request; raises `Unauthenticated` or `Forbidden`.
         embedder: computes vectors; by default multilingual-e5-small without a cache on disk.
+        deployments: the model behind each name that it is also known by, as in Azure, where deployments have names.
     """
-    state = _Endpoint(authorize, embedder or E5Embedder())
+    state = _Endpoint(authorize, embedder or E5Embedder(), deployments or {})
     routes = [
         Route("/healthz", _healthy, methods=["GET"]),
         state.route("/faults", state.set_faults, OPENAI, "POST"),

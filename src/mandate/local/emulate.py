@@ -206,7 +206,12 @@ def _model(authorize: Authorize) -> ASGIApp:
     from emulators import model_endpoint
 
     EMBEDDINGS.mkdir(parents=True, exist_ok=True)
-    return model_endpoint.create_app(authorize=authorize, embedder=model_endpoint.E5Embedder(EMBEDDINGS))
+    given = os.environ.get("MODEL_DEPLOYMENTS", "")
+    return model_endpoint.create_app(
+        authorize=authorize,
+        embedder=model_endpoint.E5Embedder(EMBEDDINGS),
+        deployments=dict(pair.split("=", 1) for pair in given.split(",") if pair),
+    )
 
 
 def _backoffice(authorize: Authorize, folder: Path, companies: Sequence[Company]) -> ASGIApp:

