@@ -35,6 +35,7 @@ BY_STATE = {
     "policy.layer": "Cedar that loosens",
     "policy.fact": "each action has facts of its own",
     "agent.scope": "what an agent was given stands in its manifest",
+    "rollout.ring": "which rings there are stands in the environment",
     "rollout.windows": "hours enough in a week",
     "rollout.freezes": "a time to come, and not too long",
     "deputy.role": "a deputy is somebody who may decide",

@@ -23,7 +23,7 @@ async def test_every_promise_of_the_demo_holds(form: tuple[str, ...]) -> None:
 async def test_a_customer_of_the_marketplace_buys_uses_and_leaves(form: tuple[str, ...]) -> None:
     finished = await mandate("demo", "marketplace", *form, seconds=220)
     assert finished.code == 0, finished.output
-    assert "11 ok, 0 FAIL, 0 not run" in finished.output
+    assert "13 ok, 0 FAIL, 0 not run" in finished.output
 
 
 @pytest.mark.timeout(180)

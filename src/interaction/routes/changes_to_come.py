@@ -29,7 +29,7 @@ class NewWindow(Given):
 
     day: Day
     start: Annotated[str, Field(pattern=rf"^{TIME_OF_DAY.pattern}$", examples=["22:00"])]
-    hours: Annotated[int, WHOLE, Field(ge=1, le=24)]
+    hours: Annotated[int, Field(ge=1, le=24), WHOLE]
 
 
 class NewFreeze(Given):
