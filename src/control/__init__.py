@@ -20,16 +20,17 @@ from control.change_windows import (
     DAYS,
     MOST_FREEZES,
     MOST_WINDOWS,
-    TIME_OF_DAY,
     ChangeBounds,
     ChangeFreeze,
     ChangeSchedule,
     ChangeWindow,
     ChangeWindowsRecord,
     Day,
+    OpenHours,
+    TimeOfDay,
 )
 from control.configured import CONFIGURATION_KEY, ConfigurationRecord
-from control.directory import Binding, Directory, groups_now, member_name
+from control.directory import Binding, Directory
 from control.entitlements import Entitlement, Entitlements, Offered, OverrideRecord
 from control.erasures import Erasures
 from control.features import Change, ChangeState, Features
@@ -54,6 +55,7 @@ from control.marketplace import (
     WebhookCallers,
     billed_subscriptions,
 )
+from control.members import groups_now, member_name
 from control.money import Money
 from control.ordinary_day import ordinary_facts
 from control.policy import Question, Ruleset
@@ -115,7 +117,6 @@ __all__ = [
     "NOT_CHECKED",
     "PERSONAL_ACCOUNTS",
     "POLICY_KEY",
-    "TIME_OF_DAY",
     "AccessLog",
     "ActionRequest",
     "AgentFacts",
@@ -186,6 +187,7 @@ __all__ = [
     "NewPolicies",
     "Offered",
     "OpenDelivery",
+    "OpenHours",
     "OverrideRecord",
     "PersonRecord",
     "Policies",
@@ -224,6 +226,7 @@ __all__ = [
     "Targeting",
     "TenantRecord",
     "Terms",
+    "TimeOfDay",
     "Unit",
     "Used",
     "UserCaller",

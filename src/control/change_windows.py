@@ -4,7 +4,6 @@ The moment at which a change takes effect is computed, never stored: from when i
 at each moment since, and the bounds. All processes come to the same, and a later change of the windows undoes nothing.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Literal
@@ -18,7 +17,10 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WEEK = timedelta(days=7)
 MOST_WINDOWS, MOST_FREEZES = 14, 10
-TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+
+
+TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+OpenHours = Annotated[int, Field(ge=1, le=24)]
 
 
 class ChangeBounds(BaseModel):
@@ -45,8 +47,8 @@ class ChangeWindow(_Part):
     """Each week from a time of a day, in UTC, for so many hours."""
 
     day: Day
-    start: Annotated[str, Field(pattern=rf"^{TIME_OF_DAY.pattern}$")]
-    hours: Annotated[int, Field(ge=1, le=24)]
+    start: TimeOfDay
+    hours: OpenHours
 
 
 class ChangeFreeze(_Part):

@@ -1,39 +1,32 @@
-"""Who belongs to which tenant: identities, bindings, members."""
+"""Who belongs to which tenant: identities and bindings."""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import orjson
-
 from control import contexts
 from control.cache import Cache
-from control.principals import sponsor_seen
+from control.members import Seen, enrol, point_to
 from control.records import (
     LAST_RING,
     PERSONAL_ACCOUNTS,
     BindingRecord,
     MemberRecord,
-    PersonRecord,
     TenantRecord,
     binding_key,
     owner_mark,
 )
 from core import (
     Clock,
-    Confidentiality,
-    Content,
-    ContentClass,
     PrincipalId,
     Role,
     TenantContext,
     TenantId,
     canonical,
-    new_id,
 )
 from core.errors import Conflict, Defect, Forbidden, NotFound, PreconditionFailed
-from data import Page, Records, Store, TenantData, Versioned
+from data import Page, Records, Store, Versioned
 from web import VerifiedToken
 
 
@@ -41,16 +34,6 @@ from web import VerifiedToken
 class Binding:
     key: str
     is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a person's token tells of them; `at` is when it was issued."""
-
-    profile: bytes
-    groups: tuple[str, ...]
-    roles: tuple[Role, ...]
-    at: float
 
 
 class Directory:
@@ -63,7 +46,7 @@ class Directory:
         self._store = store
         self._tenants: Cache[str, TenantRecord] = Cache(clock)
         self._known: Cache[TenantId, tuple[bool, str]] = Cache(clock)
-        self._members: Cache[tuple[TenantId, str], tuple[_Seen, PrincipalId]] = Cache(clock)
+        self._members: Cache[tuple[TenantId, str], tuple[Seen, PrincipalId]] = Cache(clock)
 
     @property
     def _records(self) -> Records:
@@ -83,7 +66,7 @@ class Directory:
         roles = tuple(role for role in Role if role in token.roles or (bought and role is Role.OWNER))
         groups = sorted(tenant.groups[group] for group in token.groups if group in tenant.groups)
         profile = canonical({"name": token.name, "username": token.username})
-        seen = _Seen(profile, tuple(groups), roles, token.issued_at)
+        seen = Seen(profile, tuple(groups), roles, token.issued_at)
         if not roles:
             await self._without_role(tenant, token.object_id, seen, correlation)
             raise Forbidden(
@@ -221,11 +204,11 @@ class Directory:
 
         return await self._tenants.get(key, load)
 
-    async def _member(self, tenant: TenantRecord, oid: str, seen: _Seen, correlation: str) -> PrincipalId:
+    async def _member(self, tenant: TenantRecord, oid: str, seen: Seen, correlation: str) -> PrincipalId:
         data = self._store.tenant(contexts.platform(tenant, correlation))
 
-        async def load(_: tuple[_Seen, PrincipalId] | None) -> tuple[_Seen, PrincipalId]:
-            return seen, await _enrol(data, oid, seen)
+        async def load(_: tuple[Seen, PrincipalId] | None) -> tuple[Seen, PrincipalId]:
+            return seen, await enrol(data, oid, seen)
 
         key = (tenant.id, oid)
         known, member = await self._members.get(key, load)
@@ -234,70 +217,8 @@ class Directory:
             _, member = await self._members.get(key, load)
         return member
 
-    async def _without_role(self, tenant: TenantRecord, oid: str, seen: _Seen, correlation: str) -> None:
+    async def _without_role(self, tenant: TenantRecord, oid: str, seen: Seen, correlation: str) -> None:
         """Take note that a member has no role any more; who never was one leaves no trace."""
         data = self._store.tenant(contexts.platform(tenant, correlation))
         if found := await data.records.get(MemberRecord, oid):
-            await _point_to(data, found.value, seen)
-
-
-async def _enrol(data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
-    """Return the member's id, minting it at the first visit; keeps the stored profile and groups up to date."""
-    found = await data.records.get(MemberRecord, oid)
-    profile = seen.profile
-    if found and await data.content.matches(found.value.profile, profile):
-        await _point_to(data, found.value, seen)
-        return found.value.principal
-    member = found.value.principal if found else PrincipalId(new_id("prn"))
-    content = Content.new(
-        profile, kind=ContentClass.PROFILE, owner=member, confidentiality=Confidentiality.CONFIDENTIAL
-    )
-    await data.content.put([content])
-    record = MemberRecord(principal=member, profile=content.ref)
-    try:
-        await data.records.put(oid, record, etag=found.etag if found else None)
-    except PreconditionFailed:
-        # The same person came in at the same time, elsewhere: theirs counts, ours is removed again.
-        await data.content.erase([content.ref.id])
-        winner = await data.records.get(MemberRecord, oid)
-        if winner is None:
-            raise Conflict("The member was changed at the same time; try again.") from None
-        return winner.value.principal
-    await _point_to(data, record, seen)
-    if found:
-        with suppress(Conflict):  # a legal hold keeps the former one
-            await data.content.erase([found.value.profile.id])
-    return member
-
-
-async def _point_to(data: TenantData, member: MemberRecord, seen: _Seen) -> None:
-    """Let the member's pseudonym lead to their profile, groups and roles; a token older than another changes none."""
-    found = await data.records.get(PersonRecord, member.principal)
-    groups, roles, at = seen.groups, seen.roles, seen.at
-    if found and found.value.groups_at > at:
-        groups, roles, at = found.value.groups, found.value.roles, found.value.groups_at
-    person = PersonRecord(profile=member.profile, groups=groups, groups_at=at, roles=roles)
-    if found is None or found.value != person:
-        if roles is not None:
-            await sponsor_seen(data, member.principal, roles, at)
-        with suppress(PreconditionFailed):  # another process does the same at this moment, or the next visit does
-            await data.records.put(member.principal, person, etag=found.etag if found else None)
-
-
-async def groups_now(data: TenantData) -> frozenset[str]:
-    """Return the groups that the principal of `data` was last seen in, by any process; those of its proof if never."""
-    principal = data.context.principal
-    found = await data.records.get(PersonRecord, principal.id)
-    return frozenset(found.value.groups) if found else principal.groups
-
-
-async def member_name(data: TenantData, member: PrincipalId) -> str | None:
-    """Return the name of a member of the tenant, else their user name; None if it is not known or was erased."""
-    found = await data.records.get(PersonRecord, member)
-    if found is None:
-        return None
-    try:
-        profile: dict[str, str] = orjson.loads(await data.content.get(found.value.profile))
-    except NotFound:
-        return None
-    return profile["name"] or profile["username"]
+            await point_to(data, found.value, seen)

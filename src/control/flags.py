@@ -5,18 +5,16 @@ portal than to us: `Microsoft.Targeting`, whose users are tenants and whose grou
 which a change waits for the windows of the organisation that it comes to.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, cast
 
+from featuremanagement import FeatureFilter, FeatureManager, TargetingContext
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from core import TenantId
 from core.errors import Defect
-
-if TYPE_CHECKING:
-    from featuremanagement import FeatureManager
 
 WINDOW_FILTER = "Mandate.ChangeWindow"
 
@@ -116,20 +114,26 @@ class Flags:
             ring: stands among its groups.
             has_come: whether a change, announced for a time and urgent or not, has come to the tenant.
         """
-        if not self.all:
-            return frozenset()
-        from featuremanagement import TargetingContext
-
         context = TargetingContext(user_id=tenant, groups=[ring])
-        ask = self._library.is_enabled
-        return frozenset(name for name in self.all if ask(name, context, has_come=has_come))  # pyright: ignore[reportArgumentType] - its overloads leave out the context
+        # What the library declares of it leaves out the context, which it documents.
+        ask = cast("Callable[..., bool]", self._library.is_enabled)
+        return frozenset(name for name in self.all if ask(name, context, has_come=has_come))
 
     @cached_property
-    def _library(self) -> "FeatureManager":
-        from featuremanagement import FeatureManager
-
-        from control.flag_filters import ChangeWindowFilter  # noqa: PLC0415 - only where there is a flag
-
+    def _library(self) -> FeatureManager:
         told = [flag.model_dump(mode="json", exclude={"display_name"}) for flag in self.all.values()]
         known = {"feature_management": {"feature_flags": told}}
-        return FeatureManager(known, feature_filters=[ChangeWindowFilter()])
+        return FeatureManager(known, feature_filters=[_ChangeWindowFilter()])
+
+
+class _ChangeWindowFilter(FeatureFilter):
+    """Asks the caller's `has_come`, for the ring that is the only one of its groups."""
+
+    _alias = WINDOW_FILTER
+
+    def evaluate(self, context: Mapping[str, object], **kwargs: object) -> bool:
+        """Return whether the change that `context` announces has come."""
+        given = Announced.model_validate(context["parameters"])
+        (ring,) = cast("Sequence[str]", kwargs["groups"])
+        has_come = cast("Callable[[datetime, bool], bool]", kwargs["has_come"])
+        return ring in given.since and has_come(given.since[ring], given.urgent)

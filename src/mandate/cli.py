@@ -1,9 +1,5 @@
 """The command line. Each command says what it does; what it does is elsewhere, and imported only when it is called."""
 
-import asyncio
-import os
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +9,7 @@ from mandate import DEFAULT_URL
 from mandate.configuration.commands import env, promote
 from mandate.entra.commands import entra
 from mandate.infra.commands import infra, package
+from mandate.running import run_to_end
 
 app = typer.Typer(
     name="mandate",
@@ -55,7 +52,9 @@ def up(
     from mandate.local.up import up as run
     from mandate.settings import ROOT
 
-    _run(run(folder or ROOT / ".mandate", port, separate=services or replicas > 1, replicas=replicas, store=store))
+    run_to_end(
+        run(folder or ROOT / ".mandate", port, separate=services or replicas > 1, replicas=replicas, store=store)
+    )
 
 
 @app.command()
@@ -68,7 +67,7 @@ def chat(
     """Talk to an agent in the terminal: streamed, with its sources, and with the approvals that it asks for."""
     from mandate.chat import chat as run
 
-    _run(run(url, user, agent, message))
+    run_to_end(run(url, user, agent, message))
 
 
 @app.command()
@@ -82,7 +81,7 @@ def demo(
     """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
     from mandate.demo import demo as run
 
-    _run(run(story, separate=services or replicas > 1, replicas=replicas, store=store, url=url))
+    run_to_end(run(story, separate=services or replicas > 1, replicas=replicas, store=store, url=url))
 
 
 @app.command()
@@ -93,7 +92,7 @@ def bench(
     """Measure a product of its own against a bare FastAPI and aiohttp pass-through, in turns."""
     from mandate.bench import bench as run
 
-    _run(run(quick=quick, as_json=as_json))
+    run_to_end(run(quick=quick, as_json=as_json))
 
 
 @app.command()
@@ -114,7 +113,7 @@ def serve(
     """Run one service, or all in one process, as `environments/services.yaml` declares it."""
     from mandate.serve import run
 
-    _run(run(service, dict(item.split("=", 1) for item in port or [])))
+    run_to_end(run(service, dict(item.split("=", 1) for item in port or [])))
 
 
 @app.command()
@@ -122,7 +121,7 @@ def healthy() -> None:
     """Exit with 0 if the services that listen on this machine, at their declared ports, are alive; 1 otherwise."""
     from mandate.healthy import healthy as run
 
-    _run(run())
+    run_to_end(run())
 
 
 @app.command()
@@ -135,7 +134,7 @@ def watch(
     """Ask a release again and again whether it is ready; exits with 1 as soon as it is not."""
     from mandate.watching import watch as run
 
-    _run(run(addresses, seconds, every, misses))
+    run_to_end(run(addresses, seconds, every, misses))
 
 
 @app.command(hidden=True)
@@ -148,7 +147,7 @@ def emulate(
     from mandate.local.emulate import emulate as run
     from mandate.settings import Settings
 
-    _run(run(name, port, folder, Settings()))
+    run_to_end(run(name, port, folder, Settings()))
 
 
 @app.command(hidden=True)
@@ -159,7 +158,7 @@ def ingress(
     from mandate.local.emulate import ingress as run
 
     ports = dict(route.split("=", 1) for route in routes)
-    _run(run({int(port): [int(replica) for replica in behind.split(",")] for port, behind in ports.items()}))
+    run_to_end(run({int(port): [int(replica) for replica in behind.split(",")] for port, behind in ports.items()}))
 
 
 @evidence.command("verify")
@@ -182,11 +181,11 @@ def verify(
     except ValueError:
         raise typer.BadParameter("There is no public key in it.", param_hint="--key") from None
     if export:
-        _run(verify_export(export, pinned))
+        run_to_end(verify_export(export, pinned))
     from mandate.evidence import verify as work
     from mandate.settings import ROOT
 
-    _run(work(folder or ROOT / ".mandate", run, store, pinned))
+    run_to_end(work(folder or ROOT / ".mandate", run, store, pinned))
 
 
 @evidence.command("export")
@@ -199,7 +198,7 @@ def export(
     """Print all events that checkpoints cover, one JSON object a line, and at the end, on stderr, where to go on."""
     from mandate.evidence_export import export as work
 
-    _run(work(url, user, after, ocsf=ocsf))
+    run_to_end(work(url, user, after, ocsf=ocsf))
 
 
 @knowledge.command("add")
@@ -212,7 +211,7 @@ def add(
     """Add documents to a collection; a file that has not changed is not taken in twice."""
     from mandate.knowledge import add as work
 
-    _run(work(url, user, collection, files))
+    run_to_end(work(url, user, collection, files))
 
 
 @data.command("reapply")
@@ -224,7 +223,7 @@ def reapply(
     from mandate.erasures import reapply as work
     from mandate.settings import ROOT
 
-    _run(work(folder or ROOT / ".mandate", journal))
+    run_to_end(work(folder or ROOT / ".mandate", journal))
 
 
 @policy.command("docs")
@@ -233,7 +232,7 @@ def docs() -> None:
     from mandate.policy_docs import write
     from mandate.settings import ROOT
 
-    _run(write(ROOT))
+    run_to_end(write(ROOT))
 
 
 @policy.command("replay")
@@ -263,40 +262,4 @@ def replay(
     from mandate.settings import ROOT
 
     asked = Asked(candidate, environment, since, tenant)
-    _run(work(folder or ROOT / ".mandate", store, asked, as_json=as_json, fail_on=fail_on))
-
-
-def _run(work: Coroutine[None, None, int | None]) -> None:
-    """Run a command to its end; what it raises on purpose is told in a line, without a stack."""
-    from core.errors import MandateError
-
-    if os.environ.get("MANDATE_SUPERVISED"):
-        from mandate.supervision import end_with_parent
-
-        end_with_parent()
-    try:
-        code = _loop(work)
-    except MandateError as error:
-        print(f"{error.message} ({error.code})", file=sys.stderr)
-        code = 1
-    except _unanswered():
-        print("The product does not answer. Look whether it is up. (dependency.api)", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        code = 130
-    raise typer.Exit(code or 0)
-
-
-def _unanswered() -> tuple[type[Exception], ...]:
-    """Return what a client raises where nobody answers; looked up only when something was raised."""
-    from aiohttp import ClientError
-
-    return ClientError, TimeoutError
-
-
-def _loop(work: Coroutine[None, None, int | None]) -> int | None:
-    if sys.platform == "win32":
-        return asyncio.run(work)
-    import uvloop
-
-    return uvloop.run(work)
+    run_to_end(work(folder or ROOT / ".mandate", store, asked, as_json=as_json, fail_on=fail_on))

@@ -1,36 +1,17 @@
 """Azurite, Microsoft's own emulator of Azure Storage, from npm: installed once, run over HTTPS and with tokens."""
 
 import asyncio
-import hashlib
-import shutil
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import jwt
-import pytest
 
 from emulators.authority import LocalAuthority
 
 PINS = Path(__file__).with_name("azurite")
 ACCOUNT = "devstoreaccount1"
-
-
-async def install(cache: pytest.Cache) -> Path:
-    """Return a folder with Azurite in it, kept between runs as long as its pins are the same."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"tool missing: {tool}")
-    lock = hashlib.sha256((PINS / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = cache.mkdir(f"azurite-{lock}")
-    for file in PINS.iterdir():
-        shutil.copy2(file, folder)
-    if not (folder / "node_modules" / ".package-lock.json").exists():
-        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        process = await asyncio.create_subprocess_exec(*npm, cwd=folder, stdout=asyncio.subprocess.PIPE)
-        assert await asyncio.wait_for(process.wait(), 110) == 0
-    return folder
 
 
 @asynccontextmanager

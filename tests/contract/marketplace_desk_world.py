@@ -1,31 +1,40 @@
 """The control plane's marketplace over a real store and the emulator, without the services around it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
+from fastapi import Request
 from store_samples import opened
 
 from clocks import MovableClock
 from control import (
     AccessLog,
     Amount,
+    Caller,
     Capability,
+    ControlServices,
     Desk,
     Directory,
     Entitlements,
     Erasures,
     Landings,
     Ledger,
+    MarketplaceServices,
     Metering,
     Offered,
+    Policies,
     SubscriptionRecord,
     Subscriptions,
+    Switches,
     Terms,
     Unit,
+    WebhookCallers,
     billed_subscriptions,
+    create_app,
 )
 from control.marketplace import Notice
 from control.marketplace_api import MarketplaceApi
@@ -35,6 +44,7 @@ from core.parts import RunKind, RunState, Usage
 from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
 from marketplace_world import PUBLISHER_TOKEN, Market, open_market
+from web import InProcess
 
 UNITS = {"completed_runs": Unit(name="completed_runs", runs=RunKind.TURN, title="Completed runs", says="Each.")}
 TERMS = Terms(["team", "business"], "team", "westeurope", "local", timedelta(days=7))
@@ -79,6 +89,33 @@ class DeskWorld:
             await self.desk.take(Notice.model_validate(webhook))
         await self.desk.do_due()
         return len(received)
+
+    def control(
+        self, authenticate: Callable[[Request], Awaitable[Caller]], callers: WebhookCallers | None = None
+    ) -> InProcess:
+        """Return the control plane's own API, as those reach it whom `authenticate` and `callers` let in."""
+        clock = self.market.clock
+        services = ControlServices(
+            store=self.store,
+            directory=self.directory,
+            policies=Policies(environment="", clock=clock),
+            switches=Switches(self.store, clock, agents=[], tools=[]),
+            access=AccessLog(self.store, clock, code="1"),
+            erasures=self.erasures,
+            entitlements=self.entitlements,
+            units=UNITS,
+            authenticate=authenticate,
+            version="1",
+            rings=lambda: ["general"],
+            marketplace=MarketplaceServices(
+                callers=callers or cast("WebhookCallers", None),
+                desk=self.desk,
+                landings=self.landings,
+                subscriptions=self.subscriptions,
+                metering=self.metering,
+            ),
+        )
+        return InProcess(create_app(services))
 
     async def known(self, subscription: str) -> SubscriptionRecord:
         found = await self.subscriptions.find(subscription)

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
 import yaml
@@ -15,18 +14,11 @@ from marketplace_desk_world import UNITS, DeskWorld, open_desk, use
 
 from control import (
     ADMIN_ROLE,
-    AccessLog,
     Caller,
-    ControlServices,
     Ledger,
-    MarketplaceServices,
     Metering,
-    Policies,
     ServiceCaller,
-    Switches,
-    WebhookCallers,
     contexts,
-    create_app,
 )
 from control.marketplace import Billed, MeterFigures, Resource, figures, runs_of
 from control.marketplace import metering_account as account
@@ -217,28 +209,7 @@ def publishers(world: DeskWorld) -> InProcess:
     async def publisher(_: Request) -> Caller:
         return ServiceCaller("operator", frozenset({ADMIN_ROLE}))
 
-    clock = world.market.clock
-    services = ControlServices(
-        store=world.store,
-        directory=world.directory,
-        policies=Policies(environment="", clock=clock),
-        switches=Switches(world.store, clock, agents=[], tools=[]),
-        access=AccessLog(world.store, clock, code="1"),
-        erasures=world.erasures,
-        entitlements=world.entitlements,
-        units=UNITS,
-        authenticate=publisher,
-        version="1",
-        rings=lambda: ["general"],
-        marketplace=MarketplaceServices(
-            callers=cast("WebhookCallers", None),
-            desk=world.desk,
-            landings=world.landings,
-            subscriptions=world.subscriptions,
-            metering=world.metering,
-        ),
-    )
-    return InProcess(create_app(services))
+    return world.control(publisher)
 
 
 def test_what_plans_meter_are_units_and_dimensions_of_the_offer() -> None:

@@ -14,20 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from fastapi import Request
 from jwt.algorithms import RSAAlgorithm
-from marketplace_desk_world import UNITS, DeskWorld, open_desk
+from marketplace_desk_world import DeskWorld, open_desk
 
 from control import (
-    AccessLog,
     Caller,
-    ControlServices,
-    Erasures,
-    MarketplaceServices,
     OpenDelivery,
-    Policies,
-    Switches,
     WebhookCallers,
     contexts,
-    create_app,
     log_run,
 )
 from control.marketplace_api import RESOURCE
@@ -151,27 +144,7 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         async def nobody(_: Request) -> Caller:
             raise Unauthenticated("Nobody else calls here.")
 
-        services = ControlServices(
-            store=desk.store,
-            directory=desk.directory,
-            policies=Policies(environment="", clock=clock),
-            switches=Switches(desk.store, clock, agents=[], tools=[]),
-            access=AccessLog(desk.store, clock, code="1"),
-            erasures=Erasures(desk.store, clock),
-            entitlements=desk.entitlements,
-            units=UNITS,
-            authenticate=nobody,
-            version="1",
-            rings=lambda: ["general"],
-            marketplace=MarketplaceServices(
-                callers=WebhookCallers(validator, TID, RESOURCE),
-                desk=desk.desk,
-                landings=desk.landings,
-                subscriptions=desk.subscriptions,
-                metering=desk.metering,
-            ),
-        )
-        yield Hook(desk, InProcess(create_app(services)))
+        yield Hook(desk, desk.control(nobody, WebhookCallers(validator, TID, RESOURCE)))
 
 
 @pytest.mark.parametrize("payload", [claims(), v1()], ids=["version 2", "version 1"])

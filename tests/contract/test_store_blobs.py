@@ -19,6 +19,7 @@ from data.cosmos import CosmosStore, calls
 from data.cosmos.content import INLINE_BYTES
 from data.notary.azure import open_anchor
 from emulators.authority import LocalAuthority
+from npm_packages import installed
 
 LARGE = INLINE_BYTES + 1
 
@@ -32,8 +33,7 @@ class World:
 
 @pytest.fixture(scope="session")
 async def azurite_folder(pytestconfig: pytest.Config) -> Path:
-    assert pytestconfig.cache is not None
-    return await azurite_live.install(pytestconfig.cache)
+    return await installed(pytestconfig, azurite_live.PINS)
 
 
 @pytest.fixture

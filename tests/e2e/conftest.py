@@ -1,7 +1,5 @@
 """One running product for all end-to-end tests, with both demo companies in it."""
 
-import hashlib
-import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -9,12 +7,13 @@ from typing import Any
 import aiohttp
 import pytest
 from browsing import Console, choose, chromium, strict
-from commands import SignIn, finished
+from commands import SignIn
 from playwright.async_api import Browser, BrowserContext, Page
 
 from mandate.client import Client
 from mandate.local.stack import Stack, free_port
 from mandate.people import sign_in
+from npm_packages import installed
 from seeded import seeded
 
 
@@ -44,20 +43,8 @@ def client(stack: Stack, session: aiohttp.ClientSession) -> SignIn:
 
 @pytest.fixture(scope="session")
 async def node_folder(pytestconfig: pytest.Config) -> Path:
-    """A folder with the packages of `tests/e2e/node` in it, kept between runs as long as their pins are the same."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"tool missing: {tool}")
-    cache, source = pytestconfig.cache, Path(__file__).with_name("node")
-    assert cache is not None
-    lock = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = cache.mkdir(f"node-{lock}")
-    for file in source.iterdir():
-        if file.is_file():
-            shutil.copy2(file, folder)
-    if not (folder / "node_modules" / ".package-lock.json").exists():
-        await finished("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
-    return folder
+    """A folder with the packages of `tests/e2e/node` in it."""
+    return await installed(pytestconfig, Path(__file__).with_name("node"))
 
 
 @pytest.fixture(scope="session")

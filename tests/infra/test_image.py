@@ -19,6 +19,7 @@ from contained import Image
 from image_build import TOOLS, Builder, told
 from packaging.requirements import Requirement
 
+import npm_packages
 from mandate.services import Services
 from mandate.settings import ROOT
 
@@ -105,8 +106,7 @@ async def test_the_services_pass_the_demo_as_the_snapshot_shows_them(
     built: Image | None, pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
     """From the image where it can be built, else from this Python's environment."""
-    assert pytestconfig.cache is not None
-    azurite = await azurite_live.install(pytestconfig.cache)
+    azurite = await npm_packages.installed(pytestconfig, azurite_live.PINS)
     command = [sys.executable, str(HERE / "stage.py"), "prod", str(tmp_path), str(azurite)]
     if built is None:
         need_ports()

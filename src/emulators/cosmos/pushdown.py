@@ -89,41 +89,43 @@ class Pushdown:
             held.append(found)
         return held
 
-    def _test(self, expression: Expression) -> Test | None:  # noqa: PLR0911 - a table: each kind of expression has its row
+    def _test(self, expression: Expression) -> Test | None:
         match expression:
             case Compared(sign, left, Constant(value)):
-                return self._compared(sign, left, value)
+                test = self._compared(sign, left, value)
             case Compared(sign, Constant(value), right):
-                return self._compared(_MIRRORED[sign], right, value)
+                test = self._compared(_MIRRORED[sign], right, value)
             case OneOf(PathOf() as path, choices):
-                return self._one_of(path, [c.value if isinstance(c, Constant) else [] for c in choices])
+                test = self._one_of(path, [c.value if isinstance(c, Constant) else [] for c in choices])
             case Called(name, arguments):
-                return self._called(name, arguments)
+                test = self._called(name, arguments)
             case Negated(Called("IS_DEFINED", (PathOf() as path,))):
-                return self._of(path, "json_type(body, {path}) IS NULL")
+                test = self._of(path, "json_type(body, {path}) IS NULL")
             case Joined(operator, parts):
-                return _together(operator, [self._test(part) for part in parts])
+                test = _together(operator, [self._test(part) for part in parts])
             case Exists():
-                return self._exists(expression)
+                test = self._exists(expression)
             case _:
-                return None
+                test = None
+        return test
 
-    def _called(self, name: str, arguments: Sequence[Expression]) -> Test | None:  # noqa: PLR0911 - a table: each function has its row
+    def _called(self, name: str, arguments: Sequence[Expression]) -> Test | None:
         match name, arguments:
             case "ARRAY_CONTAINS", (Constant(list() as values), PathOf() as path):
-                return self._one_of(path, values)
+                test = self._one_of(path, values)
             case "ARRAY_CONTAINS", (PathOf() as path, Constant(str() as value)):
-                return self._any_of(path, [value])
+                test = self._any_of(path, [value])
             case "STARTSWITH", (PathOf() as path, Constant(str() as value)):
-                return self._of(path, f"{_STRING} AND substr(json_extract(body, {{path}}), 1, {len(value)}) = ?", value)
+                test = self._of(path, f"{_STRING} AND substr(json_extract(body, {{path}}), 1, {len(value)}) = ?", value)
             case "IS_DEFINED", (PathOf() as path,):
-                return self._of(path, "json_type(body, {path}) IS NOT NULL")
+                test = self._of(path, "json_type(body, {path}) IS NOT NULL")
             case "IS_NULL", (PathOf() as path,):
-                return self._of(path, "json_type(body, {path}) = 'null'")
+                test = self._of(path, "json_type(body, {path}) = 'null'")
             case (("FULLTEXTCONTAINS" | "FULLTEXTCONTAINSANY" | "FULLTEXTCONTAINSALL"), (PathOf() as path, *words)):
-                return self._words(path, words, "AND" if name == "FULLTEXTCONTAINSALL" else "OR")
+                test = self._words(path, words, "AND" if name == "FULLTEXTCONTAINSALL" else "OR")
             case _:
-                return None
+                test = None
+        return test
 
     def _compared(self, sign: str, left: Expression, value: Json) -> Test | None:
         """Compare within one type only: of two types every comparison is undefined."""
@@ -156,9 +158,12 @@ class Pushdown:
         """Test whether an array holds one of some texts."""
         if not _are_texts(values):
             return None
-        marks = ", ".join("?" * len(values))
-        each = f"EXISTS (SELECT 1 FROM json_each(body, {{path}}) WHERE type = 'text' AND value IN ({marks}))"  # noqa: S608 - question marks
-        return self._of(path, f"json_type(body, {{path}}) = 'array' AND {each}", *(str(value) for value in values))
+        return self._of(
+            path,
+            "json_type(body, {path}) = 'array' AND EXISTS (SELECT 1 FROM json_each(body, {path}) AS held"
+            " WHERE held.type = 'text' AND held.value IN (SELECT value FROM json_each(?)))",
+            orjson.dumps(values).decode(),
+        )
 
     def _one_of(self, path: PathOf, values: Sequence[Json]) -> Test | None:
         if not _are_texts(values):

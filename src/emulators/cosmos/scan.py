@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from emulators.cosmos.catalogue import Container
-from emulators.cosmos.database import Connection, SqlValue
+from emulators.cosmos.database import Connection, Cursor, SqlValue
 from emulators.cosmos.pushdown import Pushdown, json_path
 from emulators.cosmos.rows import Row
 from emulators.cosmos.scope import Scope
@@ -40,8 +40,7 @@ class Scan:
     def count(self) -> int:
         if not self._pushed.exact:
             return sum(1 for _ in self._read_documents((), "", ()))
-        sql = f"SELECT count(*) FROM items WHERE {self._where}"  # noqa: S608 - tests with marks; what is looked for is bound
-        (found,) = self._connection.execute(sql, self._bindings).fetchone()
+        (found,) = self._selected("count(*)").fetchone()
         self.bytes_read += int(found)
         return int(found)
 
@@ -64,22 +63,28 @@ class Scan:
         found: dict[int, Object] = {}
         for start in range(0, len(missing), _TOGETHER):
             keys = missing[start : start + _TOGETHER]
-            sql = f"SELECT key, body FROM items WHERE key IN ({', '.join('?' * len(keys))})"  # noqa: S608 - question marks
-            found |= {key: orjson.loads(body) for key, body in self._connection.execute(sql, keys)}
+            rows_of = "SELECT key, body FROM items WHERE key IN (SELECT value FROM json_each(?))"
+            found |= {
+                key: orjson.loads(body)
+                for key, body in self._connection.execute(rows_of, (orjson.dumps(keys).decode(),))
+            }
         return [found[row.key] if row.document is None else row.document for row in rows]
 
     def _read_values(self, names: Sequence[str]) -> Iterator[Row]:
         columns = "".join(f", body -> {name}" for name in names)
-        sql = f"SELECT epk, key, length(body){columns} FROM items WHERE {self._where} ORDER BY epk, key"  # noqa: S608 - paths are quoted by `json_path`, values bound
-        for epk, key, size, *values in self._connection.execute(sql, self._bindings):
+        for epk, key, size, *values in self._selected(f"epk, key, length(body){columns}"):
             self.bytes_read += 1
             told = tuple(UNDEFINED if value is None else orjson.loads(value) for value in values)
             yield Row(epk, key, told, None, size)
 
     def _read_documents(self, paths: Sequence[PathOf], more: str, bindings: Sequence[SqlValue]) -> Iterator[Row]:
-        sql = f"SELECT epk, key, body FROM items WHERE {self._where}{more} ORDER BY epk, key"  # noqa: S608 - `more` is SQL of this file
-        for epk, key, body in self._connection.execute(sql, [*self._bindings, *bindings]):
+        for epk, key, body in self._selected("epk, key, body", more, bindings):
             self.bytes_read += len(body)
             document: Object = orjson.loads(body)
             if self._keeps is None or self._keeps({self._query.alias: document}) is True:
                 yield Row(epk, key, tuple(at(document, path.steps) for path in paths), document, len(body))
+
+    def _selected(self, columns: str, more: str = "", bindings: Sequence[SqlValue] = ()) -> Cursor:
+        """Select in the order in which rows lie: `columns` and `more` are SQL of ours, what a caller gave is bound."""
+        sql = f"SELECT {columns} FROM items WHERE {self._where}{more} ORDER BY epk, key"  # noqa: S608 - as the docstring says
+        return self._connection.execute(sql, [*self._bindings, *bindings])

@@ -9,12 +9,13 @@ from pydantic import Field
 from control import (
     MOST_FREEZES,
     MOST_WINDOWS,
-    TIME_OF_DAY,
     ChangeSchedule,
     ChangeState,
     ChangeWindow,
     ChangeWindowsRecord,
     Day,
+    OpenHours,
+    TimeOfDay,
 )
 from core import TenantContext, timestamp
 from interaction.answers import WHOLE, Given, Moment, Told, answer, described
@@ -28,8 +29,8 @@ class NewWindow(Given):
     """Each week from a time of a day, in UTC, for so many hours."""
 
     day: Day
-    start: Annotated[str, Field(pattern=rf"^{TIME_OF_DAY.pattern}$", examples=["22:00"])]
-    hours: Annotated[int, Field(ge=1, le=24), WHOLE]
+    start: TimeOfDay = Field(examples=["22:00"])
+    hours: Annotated[OpenHours, WHOLE]
 
 
 class NewFreeze(Given):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mandate.infra.commands import told
+from mandate.running import told
 
 env = typer.Typer(help="The values of an environment: settings, flags, models, release.", no_args_is_help=True)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mandate.infra.commands import told
+from mandate.running import told
 
 if TYPE_CHECKING:
     from mandate.entra.wanted import Place

@@ -1,12 +1,12 @@
 """`mandate infra` and `mandate package`: the commands; what they do is imported when they are called."""
 
-import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from mandate.running import told
 
 infra = typer.Typer(help="Build and check what is deployed to Azure.", no_args_is_help=True)
 package = typer.Typer(help="Make what is published.", no_args_is_help=True)
@@ -76,14 +76,3 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise typer.BadParameter("This is no day such as 2026-11-23.") from None
-
-
-def told(work: Callable[[], int]) -> int:
-    """Return a command's exit code; what it raises on purpose is told in a line, without a stack."""
-    from core.errors import MandateError
-
-    try:
-        return work()
-    except MandateError as error:
-        print(f"{error.message} ({error.code})", file=sys.stderr)
-        return 1

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import Field
 
-from control import DAYS, TIME_OF_DAY, ChangeWindow, Day
+from control import DAYS, ChangeWindow, Day, OpenHours, TimeOfDay
 from core import Role, TenantContext, parse_timestamp
 from interaction.answers import Given, problems
 from interaction.authority import Admin, Me
@@ -29,8 +29,8 @@ class WindowForm(Given):
     """A window to add: each week from a time in UTC."""
 
     day: Day
-    start: Annotated[str, Field(pattern=rf"^{TIME_OF_DAY.pattern}$")]
-    hours: Annotated[int, Field(ge=1, le=24)]
+    start: TimeOfDay
+    hours: OpenHours
 
 
 class FreezeForm(Given):
