@@ -6,8 +6,9 @@ sentinel has everything read anew, so that several values change together. Impor
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
 
@@ -47,7 +48,7 @@ class AppConfiguration:
         self._client_id = client_id
         self._files = files
         self._name = name
-        self._verify: dict[str, Any] = {"connection_verify": str(ca_file)} if ca_file else {}
+        self._verify = str(ca_file) if ca_file else True
         self._provider: AzureAppConfigurationProvider | None = None
         self._credential: DefaultAzureCredential | None = None
 
@@ -97,18 +98,24 @@ class AppConfiguration:
             self._credential = await asyncio.to_thread(make_credential, self._client_id)
         from azure.appconfiguration.provider import SettingSelector, WatchKey
         from azure.appconfiguration.provider.aio import load  # pyright: ignore[reportUnknownVariableType] - the same
+        from azure.core.pipeline.transport import AioHttpTransport
 
-        # Without a way to secrets: no setting is one, and what is read here is kept as it is.
-        return await load(
-            self._endpoint,
-            self._credential,
-            selects=[SettingSelector(key_filter="*", label_filter=self._name)],
-            refresh_on=[WatchKey(SENTINEL, self._name)],
-            refresh_interval=REFRESH_SECONDS,
-            feature_flag_enabled=True,
-            feature_flag_selectors=[SettingSelector(key_filter="*", label_filter=self._name)],
-            feature_flag_refresh_enabled=True,
-            replica_discovery_enabled=False,
-            retry_total=0,
-            **self._verify,
-        )
+        transport = AioHttpTransport(connection_verify=self._verify)
+        async with AsyncExitStack() as unless_loaded:
+            unless_loaded.push_async_callback(transport.close)  # the provider leaves it open where it cannot load
+            # Without a way to secrets: no setting is one, and what is read here is kept as it is.
+            provider = await load(
+                self._endpoint,
+                self._credential,
+                selects=[SettingSelector(key_filter="*", label_filter=self._name)],
+                refresh_on=[WatchKey(SENTINEL, self._name)],
+                refresh_interval=REFRESH_SECONDS,
+                feature_flag_enabled=True,
+                feature_flag_selectors=[SettingSelector(key_filter="*", label_filter=self._name)],
+                feature_flag_refresh_enabled=True,
+                replica_discovery_enabled=False,
+                retry_total=0,
+                transport=transport,
+            )
+            unless_loaded.pop_all()
+        return provider

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -250,11 +251,18 @@ async def running(stack: Stack) -> AsyncGenerator[Stack]:
         await stack.stop()
 
 
+_PORTS = range(20000, 32000)
+"""Below those that a system gives to connections, any of which could take a port before its server has it."""
+_turns = count(os.getpid() * 101)  # no port twice, and processes that start together stay apart
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on now and that this process was not given before."""
+    while True:
+        port = _PORTS[next(_turns) % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def default_folder() -> Path:
