@@ -32,10 +32,7 @@ var signIn = split(az.environment().authentication.loginEndpoint, '/')[2]
 
 var listed = map(filter(destinations, d => !(d.value.?private ?? false)), d => {
   name: d.key
-  hosts: union(
-    d.value.?hosts ?? [],
-    flatten(map(d.value.?settings ?? [], setting => settingHosts[?setting] ?? []))
-  )
+  hosts: union(d.value.?hosts ?? [], flatten(map(d.value.?settings ?? [], setting => settingHosts[?setting] ?? [])))
 })
 
 resource policy 'Microsoft.Network/firewallPolicies@2025-09-01' = {

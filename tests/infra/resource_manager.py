@@ -15,7 +15,8 @@ from mandate.infra.arm import Arm
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
 NAMESPACES = (
-    *("Microsoft.App", "Microsoft.Authorization", "Microsoft.Cdn", "Microsoft.CognitiveServices"),
+    *("Microsoft.App", "Microsoft.AppConfiguration", "Microsoft.Authorization", "Microsoft.Cdn"),
+    "Microsoft.CognitiveServices",
     *("Microsoft.Consumption", "Microsoft.DocumentDB", "Microsoft.Insights", "Microsoft.KeyVault"),
     *("Microsoft.ManagedIdentity", "Microsoft.Network", "Microsoft.OperationalInsights", "Microsoft.Resources"),
     "Microsoft.Storage",

@@ -132,7 +132,7 @@ def test_a_customers_stamp_serves_its_own_people_and_takes_them_on(
         assert tid in env["MANDATE_IDENTITY_ISSUER"]
         assert tid in env["MANDATE_IDENTITY_JWKS"]
         assert "{tid}" not in env["MANDATE_IDENTITY_ISSUER"]
-    (job,) = (one for one in found if one["type"] == "Microsoft.App/jobs")
+    (job,) = (one for one in found if one["type"] == "Microsoft.App/jobs" and one["name"] == "operator")
     (container,) = job["properties"]["template"]["containers"]
     program, command, verb, *options = container["command"]
     assert (program, command, verb) == ("mandate", "tenants", "add")
