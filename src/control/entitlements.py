@@ -16,7 +16,7 @@ from control.cache import Cache
 from control.records import Amount, TenantRecord
 from control.switches import Capability
 from core import ActionKind, Clock, TenantId
-from core.errors import Conflict, Defect, PreconditionFailed
+from core.errors import Conflict, PreconditionFailed
 from data import Record, Records, Store, Versioned
 
 _ATTEMPTS = 20
@@ -106,15 +106,8 @@ class Entitlements:
         return await self._cache.get(tenant, lambda _: self._load(tenant))
 
     async def budget(self, tenant: TenantId) -> Amount:
-        """Return what the tenant may spend in a month, as old as `of`.
-
-        Raises:
-            Defect: its plan is none of ours (`defect.plan`).
-        """
-        found = await self.of(tenant)
-        if not found.plan:
-            raise Defect("The tenant's plan is none of ours; add it to the settings.", code="defect.plan")
-        return found.budget
+        """Return what the tenant may spend in a month, as old as `of`: nothing without a plan of ours."""
+        return (await self.of(tenant)).budget
 
     async def meters(self, tenant: TenantId, plan: str) -> Meters:
         """Return what a term of `plan` includes for the tenant, exact."""
