@@ -216,5 +216,9 @@ module budgets 'modules/budget.bicep' = [
 
 @description('Of each stamp, where people reach it, and from which address it calls out.')
 output addresses array = [
-  for (stamp, i) in stamps: { reached: stampOf[i].outputs.address, outbound: stampOf[i].outputs.outboundAddress }
+  for (stamp, i) in stamps: {
+    name: stamp.name
+    reached: stampOf[i].outputs.address
+    outbound: stampOf[i].outputs.outboundAddress
+  }
 ]

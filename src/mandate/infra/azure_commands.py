@@ -49,16 +49,19 @@ def preflight(
 
 @edge.command("approve")
 def edge_approve(
-    stamp: Annotated[str, typer.Argument(help="Name of the stamp, such as mandate-dev-weu.")],
+    stamps: Annotated[list[str], typer.Argument(help="Names of stamps, such as mandate-dev-weu.")],
     subscription: Subscription,
     listing: Annotated[bool, typer.Option("--list", help="Only say what was asked for.")] = False,
     address: Address = PUBLIC,
 ) -> None:
-    """Let Front Door in to a stamp, which its template can only ask for; nothing that anybody else asked for."""
+    """Let Front Door in to stamps, which a template can only ask for; nothing that anybody else asked for."""
     from mandate.infra.edge import approve
 
+    async def each(arm: "Arm") -> int:
+        return max([await approve(arm, stamp, listing=listing) for stamp in stamps])
+
     def work() -> int:
-        return asyncio.run(_with(subscription, address, lambda arm: approve(arm, stamp, listing=listing)))
+        return asyncio.run(_with(subscription, address, each))
 
     raise typer.Exit(told(work))
 
