@@ -21,6 +21,12 @@ type stamp = {
   @description('Addresses of the network, /22 or larger.')
   addressSpace: string
 
+  @description('Address under which people reach it; empty: the address that the edge has by itself.')
+  publicAddress: string
+
+  @description('The way out: a NAT gateway, or Azure Firewall, which holds the network to the list of hosts.')
+  egress: 'nat' | 'firewall'
+
   @description('So much a month, in the currency of the subscription.')
   @minValue(1)
   monthlyBudget: int
@@ -71,9 +77,6 @@ type surroundings = {
 
   @description('Addresses under which agents may read public pages, with commas between; empty: none.')
   pages: string
-
-  @description('Address under which people reach the product; empty: the address that the edge has by itself.')
-  publicAddress: string
 }
 
 @description('How much of everything.')
@@ -96,6 +99,9 @@ type size = {
   @description('Of each deployment of a model, in thousands of tokens a minute.')
   @minValue(1)
   modelCapacity: int
+
+  @description('Units of provisioned throughput of models in the first account, by name; the others are paid by use.')
+  provisionedUnits: object
 
   @description('For how many days the anchors of evidence can be neither changed nor deleted.')
   @minValue(1)
@@ -136,6 +142,9 @@ param sized size
 @minLength(3)
 param alertEmail string
 
+@description('Address of docs/runbooks.md, as those who are told can read it.')
+param runbooks string = 'docs/runbooks.md'
+
 @description('The first day of the month from which budgets count, such as 2026-12-01. It cannot be changed later.')
 param budgetSince string
 
@@ -170,19 +179,30 @@ module stampOf 'stamp.bicep' = [
       marketplaceTenant: around.marketplaceTenant
       backOffice: around.backOffice
       pages: around.pages
-      publicAddress: around.publicAddress
+      publicAddress: stamp.publicAddress
+      egress: stamp.egress
       edge: 'frontdoor'
       zoneRedundant: sized.zoneRedundant
       fewestReplicas: sized.fewestReplicas
       mostReplicas: sized.mostReplicas
       throughput: sized.throughput
       modelCapacity: sized.modelCapacity
+      provisionedUnits: sized.provisionedUnits
       evidenceDays: sized.evidenceDays
       evidencePolicy: sized.evidencePolicy
       logDays: sized.logDays
       logGigabytes: sized.logGigabytes
       alertEmail: alertEmail
+      runbooks: runbooks
     }
+  }
+]
+
+module policies 'modules/policy.bicep' = [
+  for (stamp, i) in stamps: {
+    scope: groups[i]
+    name: 'policy-${stamp.name}'
+    params: { locations: [stamp.location, stamp.failoverLocation] }
   }
 ]
 
@@ -196,5 +216,9 @@ module budgets 'modules/budget.bicep' = [
 
 @description('Of each stamp, where people reach it, and from which address it calls out.')
 output addresses array = [
-  for (stamp, i) in stamps: { reached: stampOf[i].outputs.address, outbound: stampOf[i].outputs.outboundAddress }
+  for (stamp, i) in stamps: {
+    name: stamp.name
+    reached: stampOf[i].outputs.address
+    outbound: stampOf[i].outputs.outboundAddress
+  }
 ]

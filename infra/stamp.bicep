@@ -52,6 +52,16 @@ param marketplaceClientId string = ''
 @description('The publisher\'s own Entra tenant, which the offer names.')
 param marketplaceTenant string = ''
 
+@description('Whether only people of the subscription\'s own Entra tenant may sign in, and no other organisation is taken on.')
+param oneOrganisation bool = false
+
+@description('What the first organisation is called, which the job `operator` takes on unless told otherwise; empty: it lists all.')
+param organisationName string = ''
+
+@description('Its plan, of environments/plans.yaml.')
+@allowed(['team', 'business'])
+param plan string = 'team'
+
 @description('Address of the service that the tools of the back office call, with https.')
 param backOffice string
 
@@ -64,6 +74,23 @@ param publicAddress string = ''
 @description('Front Door for people anywhere, or inside the network only.')
 @allowed(['frontdoor', 'inside'])
 param edge string = 'inside'
+
+@description('The way out: a NAT gateway, where the application alone holds to the list of hosts, or Azure Firewall.')
+@allowed(['nat', 'firewall'])
+param egress string = 'nat'
+
+@description('Resource id of a subnet that exists, /27 or larger, delegated to Microsoft.App/environments; empty: a network is made.')
+param servicesSubnetId string = ''
+
+@description('Resource id of a subnet that exists, of the same network, for private endpoints.')
+param endpointsSubnetId string = ''
+
+@description('Private DNS zones: the stamp\'s own, those of another resource group, or none, where a policy of the network sees to names.')
+@allowed(['own', 'existing', 'none'])
+param privateDns string = 'own'
+
+@description('Resource id of the resource group that has the private DNS zones, if they exist.')
+param dnsGroupId string = ''
 
 @description('Addresses of the network, /22 or larger.')
 param addressSpace string = '10.64.0.0/22'
@@ -91,6 +118,9 @@ param modelCapacity int = 50
 @allowed(['Standard', 'DataZoneStandard'])
 param modelProcessing string = 'DataZoneStandard'
 
+@description('Units of provisioned throughput of models in the first account, by the model\'s name; the others are paid by use.')
+param provisionedUnits object = {}
+
 @description('For how many days the anchors of evidence can be neither changed nor deleted.')
 @minValue(1)
 param evidenceDays int = 30
@@ -98,6 +128,15 @@ param evidenceDays int = 30
 @description('Unlocked: those days may still be shortened. Locked: never again. An account begins unlocked.')
 @allowed(['Unlocked', 'Locked'])
 param evidencePolicy string = 'Unlocked'
+
+@description('Day of the week on which the platform may be maintained, for eight hours; Any: whenever Microsoft does it.')
+@allowed(['Any', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])
+param maintenanceDay string = 'Any'
+
+@description('Hour at which that begins, UTC.')
+@minValue(0)
+@maxValue(23)
+param maintenanceHour int = 1
 
 @description('For how many days logs are kept.')
 @minValue(30)
@@ -111,6 +150,9 @@ param telemetry bool = true
 
 @description('Who is told when something is wrong, by mail; nobody if it is empty.')
 param alertEmail string = ''
+
+@description('Address of docs/runbooks.md, as those who are told can read it.')
+param runbooks string = 'docs/runbooks.md'
 
 @description('How many requests an address may make in a minute at Front Door.')
 @minValue(10)
@@ -130,6 +172,8 @@ var catalogues = {
   prod: loadYamlContent('../environments/prod/models.yaml').models
 }
 
+var marketplace = 'https://marketplaceapi.microsoft.com/api'
+
 var tags = union({ product: 'mandate', environment: environmentName, stamp: name }, extraTags)
 
 // Which identities have a role, by its name in services.yaml.
@@ -141,6 +185,7 @@ var roleNames = [
   'guards.user'
   'evidence.sign'
   'evidence.anchor'
+  'erasures.note'
   'telemetry.send'
   'configuration.read'
   'configuration.write'
@@ -150,7 +195,7 @@ var holders = toObject(
   role => role,
   role => map(filter(concat(services, jobs), s => contains(s.value.roles, role)), s => s.value.identity)
 )
-var identityNames = concat(map(concat(services, jobs), s => s.value.identity), objectKeys(declared.identities))
+var identityNames = map(concat(services, jobs), s => s.value.identity)
 
 // What the catalogue deploys where, each deployment once, in the catalogue's order.
 var accounts = [
@@ -190,12 +235,20 @@ module observability 'modules/observability.bicep' = {
     dailyGigabytes: logGigabytes
     senders: telemetry ? holders['telemetry.send'] : []
     alertEmail: alertEmail
+    runbooks: runbooks
     crossTenant: crossTenant
   }
   dependsOn: [identities]
 }
 
-module network 'modules/network.bicep' = {
+var ownNetwork = empty(servicesSubnetId)
+var outsideHosts = {
+  MANDATE_BACKOFFICE_URL: [split(split(backOffice, '/')[2], ':')[0]]
+  MANDATE_PAGES: map(filter(split(pages, ','), page => !empty(page)), page => split(split(page, '/')[2], ':')[0])
+  MANDATE_MARKETPLACE_URL: empty(marketplaceClientId) ? [] : [split(marketplace, '/')[2]]
+}
+
+module network 'modules/network.bicep' = if (ownNetwork) {
   name: 'network'
   params: {
     name: name
@@ -203,12 +256,37 @@ module network 'modules/network.bicep' = {
     tags: tags
     addressSpace: addressSpace
     workspaceId: observability.outputs.workspaceId
+    egress: egress
+    settingHosts: outsideHosts
+    zoneRedundant: zoneRedundant
+  }
+}
+
+var servicesSubnet = ownNetwork ? network!.outputs.servicesSubnetId : servicesSubnetId
+var endpointsSubnet = ownNetwork ? network!.outputs.endpointsSubnetId : endpointsSubnetId
+var networkId = ownNetwork ? network!.outputs.networkId : join(take(split(servicesSubnetId, '/'), 9), '/')
+
+module names 'modules/names.bicep' = if (privateDns == 'own') {
+  name: 'names'
+  params: {
+    name: name
+    tags: tags
+    networkId: networkId
     zoneNames: concat(
       [zones.store, zones.blobs, zones.vault, zones.configuration, zones.cognitive, zones.openai, zones.foundry],
       empty(registryId) ? [] : [zones.registry]
     )
   }
 }
+
+var zoneIds = toObject(
+  items(zones),
+  zone => zone.key,
+  zone =>
+    privateDns == 'own'
+      ? resourceId('Microsoft.Network/privateDnsZones', zone.value)
+      : '${dnsGroupId}/providers/Microsoft.Network/privateDnsZones/${zone.value}'
+)
 
 module store 'modules/store.bicep' = {
   name: 'store'
@@ -251,6 +329,7 @@ module evidence 'modules/evidence.bicep' = {
     policy: evidencePolicy
     signers: holders['evidence.sign']
     writers: holders['evidence.anchor']
+    noters: holders['erasures.note']
     crossTenant: crossTenant
   }
   dependsOn: [identities]
@@ -282,6 +361,7 @@ module models 'modules/models.bicep' = [
       targets: deployments[account.role]
       processing: modelProcessing
       capacity: modelCapacity
+      provisioned: account.role == 'primary' ? provisionedUnits : {}
       users: holders['models.user']
       guardUsers: account.role == 'primary' ? holders['guards.user'] : []
       crossTenant: crossTenant
@@ -291,13 +371,13 @@ module models 'modules/models.bicep' = [
 ]
 
 var endpoints = [
-  { name: 'store', groupId: 'Sql', zones: [zones.store] }
-  { name: 'content', groupId: 'blob', zones: [zones.blobs] }
-  { name: 'anchors', groupId: 'blob', zones: [zones.blobs] }
-  { name: 'vault', groupId: 'vault', zones: [zones.vault] }
-  { name: 'configuration', groupId: 'configurationStores', zones: [zones.configuration] }
-  { name: 'models-primary', groupId: 'account', zones: [zones.cognitive, zones.openai, zones.foundry] }
-  { name: 'models-failover', groupId: 'account', zones: [zones.cognitive, zones.openai, zones.foundry] }
+  { name: 'store', groupId: 'Sql', zones: ['store'] }
+  { name: 'content', groupId: 'blob', zones: ['blobs'] }
+  { name: 'anchors', groupId: 'blob', zones: ['blobs'] }
+  { name: 'vault', groupId: 'vault', zones: ['vault'] }
+  { name: 'configuration', groupId: 'configurationStores', zones: ['configuration'] }
+  { name: 'models-primary', groupId: 'account', zones: ['cognitive', 'openai', 'foundry'] }
+  { name: 'models-failover', groupId: 'account', zones: ['cognitive', 'openai', 'foundry'] }
 ]
 var endpointTargets = [
   store.outputs.accountId
@@ -315,11 +395,12 @@ module registryEndpoint 'modules/endpoint.bicep' = if (!empty(registryId)) {
     name: '${name}-registry'
     location: location
     tags: tags
-    subnetId: network.outputs.endpointsSubnetId
+    subnetId: endpointsSubnet
     targetId: registryId
     groupId: 'registry'
-    zoneNames: [zones.registry]
+    zoneIds: privateDns == 'none' ? [] : [zoneIds.registry]
   }
+  dependsOn: [names]
 }
 
 module privateEndpoints 'modules/endpoint.bicep' = [
@@ -329,11 +410,12 @@ module privateEndpoints 'modules/endpoint.bicep' = [
       name: '${name}-${endpoint.name}'
       location: location
       tags: tags
-      subnetId: network.outputs.endpointsSubnetId
+      subnetId: endpointsSubnet
       targetId: endpointTargets[i]
       groupId: endpoint.groupId
-      zoneNames: endpoint.zones
+      zoneIds: privateDns == 'none' ? [] : map(endpoint.zones, zone => zoneIds[zone])
     }
+    dependsOn: [names]
   }
 ]
 
@@ -344,8 +426,10 @@ module platform 'modules/platform.bicep' = {
     location: location
     tags: tags
     workspaceId: observability.outputs.workspaceId
-    subnetId: network.outputs.servicesSubnetId
+    subnetId: servicesSubnet
     zoneRedundant: zoneRedundant
+    maintenanceDay: maintenanceDay
+    maintenanceHour: maintenanceHour
   }
 }
 
@@ -362,13 +446,13 @@ module frontDoor 'modules/frontdoor.bicep' = if (edge == 'frontdoor') {
   }
 }
 
-module inside 'modules/inside.bicep' = if (edge == 'inside') {
+module inside 'modules/inside.bicep' = if (edge == 'inside' && privateDns != 'none') {
   name: 'inside'
   params: {
     tags: tags
     domain: platform.outputs.domain
     address: platform.outputs.address
-    networkId: network.outputs.networkId
+    networkId: networkId
   }
 }
 
@@ -377,6 +461,7 @@ var edgeAddress = edge == 'frontdoor'
   : 'https://interaction.${platform.outputs.domain}'
 var reachedAt = empty(publicAddress) ? edgeAddress : publicAddress
 var signIn = az.environment().authentication.loginEndpoint
+var organisation = oneOrganisation ? subscription().tenantId : ''
 
 // The settings that nobody has to give; the others are always there.
 var chosen = concat(
@@ -394,6 +479,7 @@ var settled = concat(
     'MANDATE_CONFIGURATION'
     'MANDATE_STORE'
     'MANDATE_BLOBS'
+    'MANDATE_ERASURE_JOURNAL'
     'MANDATE_IDENTITY_ISSUER'
     'MANDATE_IDENTITY_JWKS'
     'MANDATE_PUBLIC_URL'
@@ -433,8 +519,9 @@ module apps 'modules/service.bicep' = [
         MANDATE_CONFIGURATION: configuration.outputs.address
         MANDATE_STORE: store.outputs.address
         MANDATE_BLOBS: content.outputs.address
-        MANDATE_IDENTITY_ISSUER: '${signIn}{tid}/v2.0'
-        MANDATE_IDENTITY_JWKS: '${signIn}common/discovery/v2.0/keys'
+        MANDATE_ERASURE_JOURNAL: evidence.outputs.journal
+        MANDATE_IDENTITY_ISSUER: '${signIn}${oneOrganisation ? organisation : '{tid}'}/v2.0'
+        MANDATE_IDENTITY_JWKS: '${signIn}${oneOrganisation ? organisation : 'common'}/discovery/v2.0/keys'
         MANDATE_PUBLIC_URL: reachedAt
         MANDATE_CONSOLE_CLIENT_ID: consoleClientId
         MANDATE_SOURCES_CLIENT_ID: sourcesClientId
@@ -444,7 +531,7 @@ module apps 'modules/service.bicep' = [
         MANDATE_EVIDENCE_ANCHOR: evidence.outputs.anchor
         MANDATE_BACKOFFICE_URL: backOffice
         MANDATE_PAGES: pages
-        MANDATE_MARKETPLACE_URL: 'https://marketplaceapi.microsoft.com/api'
+        MANDATE_MARKETPLACE_URL: marketplace
         MANDATE_MARKETPLACE_CLIENT_ID: marketplaceClientId
         MANDATE_MARKETPLACE_TENANT: marketplaceTenant
         MANDATE_CONTENT_SAFETY_ENDPOINT: models[0].outputs.safetyAddress
@@ -458,13 +545,24 @@ module apps 'modules/service.bicep' = [
       }
       image: image
       pullIdentityId: pullIdentityId
-      replicas: { fewest: fewestReplicas, most: mostReplicas, requests: 40 }
+      replicas: { fewest: fewestReplicas, most: mostReplicas }
       revision: revision
       stableRevision: stableRevision
       weight: weight
     }
     dependsOn: [privateEndpoints, registryEndpoint]
   }
+]
+
+var takesOn = [
+  'mandate'
+  'tenants'
+  'add'
+  '--name=${organisationName}'
+  '--entra-tenant=${subscription().tenantId}'
+  '--plan=${plan}'
+  '--region=${geography}'
+  '--stamp=${name}'
 ]
 
 module runs 'modules/job.bicep' = [
@@ -476,13 +574,15 @@ module runs 'modules/job.bicep' = [
       location: location
       tags: tags
       environmentId: platform.outputs.environmentId
-      declared: job.value
+      declared: union(job.value, job.key == 'operator' && !empty(organisationName) ? { command: takesOn } : {})
       settingNames: map(job.value.settings, setting => replace(setting, '*', ''))
       settings: {
         AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
         MANDATE_ENVIRONMENT: environmentName
         MANDATE_CONFIGURATION: configuration.outputs.address
+        MANDATE_CONTROL_URL: 'https://control.internal.${platform.outputs.domain}'
         MANDATE_CLIENT_ID_CONFIGURATION: identities.outputs.clientIds[indexOf(identityNames, 'configuration')]
+        MANDATE_CLIENT_ID_OPERATOR: identities.outputs.clientIds[indexOf(identityNames, 'operator')]
       }
       image: image
       pullIdentityId: pullIdentityId
@@ -494,5 +594,5 @@ module runs 'modules/job.bicep' = [
 @description('Where people reach the product.')
 output address string = reachedAt
 
-@description('The one address from which the stamp calls out.')
-output outboundAddress string = network.outputs.outboundAddress
+@description('The one address from which the stamp calls out; empty where it joins a network that exists.')
+output outboundAddress string = ownNetwork ? network!.outputs.outboundAddress : ''

@@ -11,6 +11,8 @@ param stamps = [
     failoverLocation: 'swedencentral'
     geography: 'westeurope'
     addressSpace: '10.65.0.0/22'
+    publicAddress: readEnvironmentVariable('MANDATE_INFRA_PUBLIC_ADDRESS', '')
+    egress: 'nat'
     monthlyBudget: 2500
   }
 ]
@@ -34,7 +36,6 @@ param around = {
   marketplaceTenant: readEnvironmentVariable('MANDATE_INFRA_MARKETPLACE_TENANT', '')
   backOffice: readEnvironmentVariable('MANDATE_INFRA_BACK_OFFICE', 'https://backoffice.example')
   pages: readEnvironmentVariable('MANDATE_INFRA_PAGES', '')
-  publicAddress: readEnvironmentVariable('MANDATE_INFRA_PUBLIC_ADDRESS', '')
 }
 
 param sized = {
@@ -43,6 +44,7 @@ param sized = {
   mostReplicas: 4
   throughput: 1000
   modelCapacity: 50
+  provisionedUnits: {}
   evidenceDays: 7
   evidencePolicy: 'Unlocked'
   logDays: 30
@@ -52,3 +54,5 @@ param sized = {
 param alertEmail = readEnvironmentVariable('MANDATE_INFRA_ALERT_EMAIL', 'operators@mandate.example')
 
 param budgetSince = '2026-12-01'
+
+param runbooks = readEnvironmentVariable('MANDATE_INFRA_RUNBOOKS', 'docs/runbooks.md')

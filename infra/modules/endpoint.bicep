@@ -18,10 +18,8 @@ param targetId string
 @description('Which part of the target is reached, such as Sql or blob.')
 param groupId string
 
-@description('Names of the private DNS zones, of this resource group, in which it is found.')
-param zoneNames array
-
-resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' existing = [for zone in zoneNames: { name: zone }]
+@description('Resource ids of the private DNS zones in which it is found; empty where a policy of the network sees to that.')
+param zoneIds array
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2025-09-01' = {
   name: name
@@ -42,14 +40,14 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2025-09-01' = {
   }
 }
 
-resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-09-01' = {
+resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-09-01' = if (!empty(zoneIds)) {
   parent: endpoint
   name: 'default'
   properties: {
     privateDnsZoneConfigs: [
-      for (zone, i) in zoneNames: {
-        name: replace(zone, '.', '-')
-        properties: { privateDnsZoneId: zones[i].id }
+      for zone in zoneIds: {
+        name: replace(last(split(zone, '/')), '.', '-')
+        properties: { privateDnsZoneId: zone }
       }
     ]
   }

@@ -30,6 +30,9 @@ param signers array
 @description('Names of the identities that write anchors.')
 param writers array
 
+@description('Names of the identities that note erasures.')
+param noters array
+
 @description('Whether the identities are of another tenant than who deploys: a managed application.')
 param crossTenant bool
 
@@ -41,7 +44,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
   location: location
   tags: tags
   properties: {
-    tenantId: tenant().tenantId
+    tenantId: subscription().tenantId
     sku: { family: 'A', name: 'premium' }
     enableRbacAuthorization: true
     enableSoftDelete: true
@@ -114,6 +117,13 @@ resource anchors 'Microsoft.Storage/storageAccounts/blobServices/containers@2026
   properties: { publicAccess: 'None' }
 }
 
+// An erasure is a blob of its own, so that the policy of the account holds for each.
+resource erasures 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-04-01' = {
+  parent: blobs
+  name: 'erasures'
+  properties: { publicAccess: 'None' }
+}
+
 resource signerIdentities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
   for signer in signers: { name: '${name}-${signer}' }
 ]
@@ -144,6 +154,23 @@ resource mayAnchor 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
       principalId: writerIdentities[i].properties.principalId
       principalType: 'ServicePrincipal'
       delegatedManagedIdentityResourceId: crossTenant ? writerIdentities[i].id : null
+    }
+  }
+]
+
+resource noterIdentities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
+  for noter in noters: { name: '${name}-${noter}' }
+]
+
+resource mayNote 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (noter, i) in noters: {
+    scope: erasures
+    name: guid(erasures.id, noterIdentities[i].id, blobContributor)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributor)
+      principalId: noterIdentities[i].properties.principalId
+      principalType: 'ServicePrincipal'
+      delegatedManagedIdentityResourceId: crossTenant ? noterIdentities[i].id : null
     }
   }
 ]
@@ -179,3 +206,6 @@ output signer string = key.properties.keyUriWithVersion
 
 @description('The container of anchors.')
 output anchor string = '${account.properties.primaryEndpoints.blob}${anchors.name}'
+
+@description('The container in which erasures are noted.')
+output journal string = '${account.properties.primaryEndpoints.blob}${erasures.name}'

@@ -26,6 +26,9 @@ param processing string
 @minValue(1)
 param capacity int
 
+@description('Of models with throughput of their own, the units, by name. What those cannot take spills over to a deployment paid by use.')
+param provisioned object
+
 @description('Names of the identities that call the models.')
 param users array
 
@@ -77,18 +80,37 @@ resource filters 'Microsoft.CognitiveServices/accounts/raiPolicies@2026-03-01' =
   }
 }
 
+var byUnits = { Standard: 'ProvisionedManaged', DataZoneStandard: 'DataZoneProvisionedManaged' }
+// What is spilled over to comes first. The catalogue's name stays that of the deployment which is called.
+var planned = flatten(map(
+  targets,
+  target =>
+    contains(provisioned, target.model)
+      ? [
+          union(target, { name: '${target.model}-spillover', sku: processing, capacity: capacity })
+          union(target, {
+            name: target.model
+            sku: byUnits[processing]
+            capacity: provisioned[target.model]
+            spillover: '${target.model}-spillover'
+          })
+        ]
+      : [union(target, { name: target.model, sku: processing, capacity: capacity })]
+))
+
 // One after the other: an account takes one change at a time.
 @batchSize(1)
 resource deployments 'Microsoft.CognitiveServices/accounts/deployments@2026-03-01' = [
-  for target in targets: {
+  for target in planned: {
     parent: account
-    name: target.model
+    name: target.name
     tags: tags
-    sku: { name: processing, capacity: capacity }
+    sku: { name: target.sku, capacity: target.capacity }
     properties: {
       model: { format: 'OpenAI', name: target.model, version: target.version }
       versionUpgradeOption: 'NoAutoUpgrade'
       raiPolicyName: filters.name
+      spilloverDeploymentName: target.?spillover
     }
   }
 ]

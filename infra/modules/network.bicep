@@ -1,4 +1,4 @@
-metadata description = 'The network of one stamp: the services, the private endpoints of what they use, and one way out.'
+metadata description = 'The network of one stamp: the services, the private endpoints of what they use, and one way out. Not where it joins another.'
 
 @description('Name of the stamp: other names begin with it.')
 param name string
@@ -15,11 +15,19 @@ param addressSpace string
 @description('Resource id of the Log Analytics workspace that takes the logs.')
 param workspaceId string
 
-@description('Names of the private DNS zones to make and to link.')
-param zoneNames array
+@description('The way out: a NAT gateway, which filters nothing, or Azure Firewall, which knows names.')
+@allowed(['nat', 'firewall'])
+param egress string
+
+@description('For the firewall: of each setting that environments/egress.yaml names, the hosts in its value.')
+param settingHosts object
+
+@description('Whether the firewall is spread over several zones of the region.')
+param zoneRedundant bool
 
 var services = cidrSubnet(addressSpace, 23, 0)
 var endpoints = cidrSubnet(addressSpace, 26, 8)
+var firewalls = cidrSubnet(addressSpace, 26, 9)
 
 resource servicesRules 'Microsoft.Network/networkSecurityGroups@2025-09-01' = {
   name: '${name}-services'
@@ -197,7 +205,7 @@ resource outboundAddress 'Microsoft.Network/publicIPAddresses@2025-09-01' = {
   properties: { publicIPAllocationMethod: 'Static' }
 }
 
-resource outbound 'Microsoft.Network/natGateways@2025-09-01' = {
+resource outbound 'Microsoft.Network/natGateways@2025-09-01' = if (egress == 'nat') {
   name: '${name}-outbound'
   location: location
   tags: tags
@@ -208,64 +216,82 @@ resource outbound 'Microsoft.Network/natGateways@2025-09-01' = {
   }
 }
 
+resource routes 'Microsoft.Network/routeTables@2025-09-01' = if (egress == 'firewall') {
+  name: '${name}-outbound'
+  location: location
+  tags: tags
+  properties: {
+    routes: [
+      {
+        name: 'out'
+        properties: {
+          addressPrefix: '0.0.0.0/0'
+          nextHopType: 'VirtualAppliance'
+          // A firewall takes the first address of its subnet that Azure does not keep for itself.
+          nextHopIpAddress: cidrHost(firewalls, 3)
+        }
+      }
+    ]
+  }
+}
+
 resource network 'Microsoft.Network/virtualNetworks@2025-09-01' = {
   name: name
   location: location
   tags: tags
   properties: {
     addressSpace: { addressPrefixes: [addressSpace] }
-    subnets: [
-      {
-        name: 'services'
-        properties: {
-          addressPrefix: services
-          defaultOutboundAccess: false
-          networkSecurityGroup: { id: servicesRules.id }
-          natGateway: { id: outbound.id }
-          delegations: [
-            {
-              name: 'container-apps'
-              properties: { serviceName: 'Microsoft.App/environments' }
-            }
-          ]
+    subnets: concat(
+      [
+        {
+          name: 'services'
+          properties: {
+            addressPrefix: services
+            defaultOutboundAccess: false
+            networkSecurityGroup: { id: servicesRules.id }
+            natGateway: egress == 'nat' ? { id: outbound.id } : null
+            routeTable: egress == 'firewall' ? { id: routes.id } : null
+            delegations: [
+              {
+                name: 'container-apps'
+                properties: { serviceName: 'Microsoft.App/environments' }
+              }
+            ]
+          }
         }
-      }
-      {
-        name: 'endpoints'
-        properties: {
-          addressPrefix: endpoints
-          defaultOutboundAccess: false
-          networkSecurityGroup: { id: endpointsRules.id }
-          privateEndpointNetworkPolicies: 'NetworkSecurityGroupEnabled'
+        {
+          name: 'endpoints'
+          properties: {
+            addressPrefix: endpoints
+            defaultOutboundAccess: false
+            networkSecurityGroup: { id: endpointsRules.id }
+            privateEndpointNetworkPolicies: 'NetworkSecurityGroupEnabled'
+          }
         }
-      }
-    ]
+      ],
+      egress == 'firewall' ? [{ name: 'AzureFirewallSubnet', properties: { addressPrefix: firewalls } }] : []
+    )
   }
 
   resource servicesSubnet 'subnets' existing = { name: 'services' }
   resource endpointsSubnet 'subnets' existing = { name: 'endpoints' }
+  resource firewallSubnet 'subnets' existing = { name: 'AzureFirewallSubnet' }
 }
 
-resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for zone in zoneNames: {
-    name: zone
-    location: 'global'
-    tags: tags
-  }
-]
-
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (zone, i) in zoneNames: {
-    parent: zones[i]
+module firewall 'firewall.bicep' = if (egress == 'firewall') {
+  name: 'firewall'
+  params: {
     name: name
-    location: 'global'
+    location: location
     tags: tags
-    properties: {
-      registrationEnabled: false
-      virtualNetwork: { id: network.id }
-    }
+    workspaceId: workspaceId
+    subnetId: network::firewallSubnet.id
+    addressId: outboundAddress.id
+    services: services
+    settingHosts: settingHosts
+    zoneRedundant: zoneRedundant
   }
-]
+}
 
 resource rulesLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: servicesRules

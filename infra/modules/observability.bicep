@@ -23,47 +23,15 @@ param senders array
 @description('Who is told, by mail; nobody if it is empty.')
 param alertEmail string
 
+@description('Address of docs/runbooks.md, as those who are told can read it.')
+param runbooks string
+
 @description('Whether the identities are of another tenant than who deploys: a managed application.')
 param crossTenant bool
 
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-// The names of metrics and attributes are those of src/telemetry; a test compares them.
-var alerts = [
-  {
-    name: 'outcome-unknown'
-    description: 'A run ended without anybody knowing whether a tool had its effect. A person has to look.'
-    severity: 1
-    query: '''
-AppMetrics
-| where Name == "mandate.runs" and tostring(Properties["mandate.state"]) == "outcome_unknown"
-| summarize Count = sum(Sum) by Tenant = tostring(Properties["mandate.tenant"])
-'''
-    threshold: 0
-  }
-  {
-    name: 'runs-failed'
-    description: 'Many runs failed within a quarter of an hour.'
-    severity: 2
-    query: '''
-AppMetrics
-| where Name == "mandate.runs" and tostring(Properties["mandate.state"]) == "failed"
-| summarize Count = sum(Sum)
-'''
-    threshold: 10
-  }
-  {
-    name: 'model-calls-failed'
-    description: 'Many calls of a model failed within a quarter of an hour, on every target that may serve it.'
-    severity: 2
-    query: '''
-AppMetrics
-| where Name == "gen_ai.client.operation.duration" and tostring(Properties["mandate.outcome"]) == "failed"
-| summarize Count = sum(ItemCount) by Model = tostring(Properties["gen_ai.request.model"])
-'''
-    threshold: 20
-  }
-]
+var alerts = loadYamlContent('../alerts.yaml').alerts
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: name
@@ -140,8 +108,10 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       severity: alert.severity
       enabled: true
       scopes: [workspace.id]
-      evaluationFrequency: 'PT5M'
-      windowSize: 'PT15M'
+      evaluationFrequency: alert.every
+      windowSize: alert.window
+      // What a query names may not have been sent yet in a new stamp.
+      skipQueryValidation: true
       criteria: {
         allOf: [
           {
@@ -157,11 +127,24 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       autoMitigate: true
       actions: {
         actionGroups: [told.id]
-        customProperties: { runbook: 'docs/runbooks.md#${alert.name}' }
+        customProperties: { runbook: '${runbooks}#${alert.name}' }
       }
     }
   }
 ]
+
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(workspace.id, 'operations')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: '${name}: turns, decisions, approvals, cost'
+    category: 'workbook'
+    sourceId: workspace.id
+    serializedData: loadTextContent('../workbook.json')
+  }
+}
 
 @description('Resource id of the workspace that takes the logs of every other resource.')
 output workspaceId string = workspace.id

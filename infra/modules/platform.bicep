@@ -18,6 +18,12 @@ param subnetId string
 @description('Whether replicas are spread over several zones of the region.')
 param zoneRedundant bool
 
+@description('Day of the week on which the platform may be maintained, for eight hours; Any: whenever Microsoft does it.')
+param maintenanceDay string
+
+@description('Hour at which that begins, UTC.')
+param maintenanceHour int
+
 resource platform 'Microsoft.App/managedEnvironments@2026-01-01' = {
   name: name
   location: location
@@ -30,6 +36,14 @@ resource platform 'Microsoft.App/managedEnvironments@2026-01-01' = {
     peerAuthentication: { mtls: { enabled: true } }
     peerTrafficConfiguration: { encryption: { enabled: true } }
     appLogsConfiguration: { destination: 'azure-monitor' }
+  }
+}
+
+resource maintenance 'Microsoft.App/managedEnvironments/maintenanceConfigurations@2026-01-01' = if (maintenanceDay != 'Any') {
+  parent: platform
+  name: 'default'
+  properties: {
+    scheduledEntries: [{ weekDay: maintenanceDay, startHourUtc: maintenanceHour, durationHours: 8 }]
   }
 }
 

@@ -120,7 +120,15 @@ resource app 'Microsoft.App/containerApps@2026-01-01' = {
       scale: {
         minReplicas: replicas.fewest
         maxReplicas: replicas.most
-        rules: [{ name: 'requests', http: { metadata: { concurrentRequests: '${replicas.requests}' } } }]
+        pollingInterval: 15
+        cooldownPeriod: 300
+        rules: [
+          { name: 'requests', http: { metadata: { concurrentRequests: string(declared.scale.requests) } } }
+          {
+            name: 'processor'
+            custom: { type: 'cpu', metadata: { type: 'Utilization', value: string(declared.scale.cpu) } }
+          }
+        ]
       }
     }
   }

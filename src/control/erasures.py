@@ -1,22 +1,19 @@
-"""The journal of erasures: what is to go, until it is gone; in the publisher's tenant, and in a file kept apart.
+"""Erasures: what is to go, until it is gone; in the publisher's tenant, and in a journal kept apart.
 
-A store that is restored from a backup knows nothing of later erasures. The file does: whatever stands there and not in
-the store is done again when the program starts.
+A store that is restored from a backup knows nothing of later erasures. The journal does: whatever stands there and not
+in the store is done again when the program starts.
 """
 
-import asyncio
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
 from control import contexts
 from control.records import ErasureReason, ErasureRecord, OpenErasure, ReceiptLine
 from core import Actor, Clock, TenantId, new_id, parse_timestamp, timestamp
 from core.errors import PreconditionFailed
-from data import Records, Store, Versioned
+from data import Journal, Records, Store, Versioned
 
 SETTLES = timedelta(minutes=15)
 """By then every request and step that was under way at an erasure is over."""
@@ -25,9 +22,9 @@ Subject = Literal["document", "person", "tenant"]
 
 
 class Erasures:
-    """The journal; `journal` is a file outside of the store's own backups, None keeps none."""
+    """What was asked for; `journal` is outside of the store's own backups, None keeps none."""
 
-    def __init__(self, store: Store, clock: Clock, journal: Path | None = None) -> None:
+    def __init__(self, store: Store, clock: Clock, journal: Journal | None = None) -> None:
         self._store = store
         self._clock = clock
         self._journal = journal
@@ -39,13 +36,13 @@ class Erasures:
     async def request(
         self, tenant: TenantId, subject: Subject, target: str, by: Actor, reason: ErasureReason | None = None
     ) -> ErasureRecord:
-        """Write down that something is to be erased; durable on return, in the file too."""
+        """Write down that something is to be erased; durable on return, in the journal too."""
         now = timestamp(self._clock.now())
         record = ErasureRecord(
             id=new_id("era"), tenant=tenant, subject=subject, target=target, by=by, at=now, reason=reason
         )
         if self._journal:
-            await asyncio.to_thread(_append, self._journal, record)
+            await self._journal.note(record.key, record.model_dump_json().encode())
         await self._begin(record)
         return record
 
@@ -112,11 +109,12 @@ class Erasures:
         return await self._change(record, lambda before: before.model_copy(update={"waits": code}))
 
     async def recall(self) -> int:
-        """Take up what the file has and the store has not, and return how much that is."""
+        """Take up what the journal has and the store has not, and return how much that is."""
         if self._journal is None:
             return 0
         recalled = 0
-        for record in await asyncio.to_thread(_read, self._journal):
+        for line in await self._journal.lines():
+            record = ErasureRecord.model_validate_json(line)
             if await self._records.get(ErasureRecord, record.key) is None:
                 await self._begin(record)
                 recalled += 1
@@ -139,19 +137,3 @@ class Erasures:
             with suppress(PreconditionFailed):
                 await self._records.put(record.key, changed, etag=found.etag if found else None)
                 return changed
-
-
-def _append(journal: Path, record: ErasureRecord) -> None:
-    journal.touch(mode=0o600)
-    with journal.open("ab") as file:
-        file.write(record.model_dump_json().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read(journal: Path) -> list[ErasureRecord]:
-    """Return what the file has; a last line that a crash cut short was never acknowledged."""
-    if not journal.exists():
-        return []
-    lines = journal.read_bytes().split(b"\n")[:-1]
-    return [ErasureRecord.model_validate_json(line) for line in lines]

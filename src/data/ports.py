@@ -174,6 +174,26 @@ class Row:
     body: bytes
 
 
+class Journal(Protocol):
+    """Lines that are kept apart from the store and its backups, each under a name; none is changed or lost."""
+
+    async def note(self, name: str, line: bytes) -> None:
+        """Keep a line; durable on return.
+
+        Args:
+            name: of no other line, made of letters, digits and `/_-.`.
+            line: without a line break.
+
+        Raises:
+            Unavailable: it cannot be written (`dependency.journal`).
+        """
+        ...
+
+    async def lines(self) -> Sequence[bytes]:
+        """Return all lines. Raises `Unavailable` as `note`."""
+        ...
+
+
 class Views(Protocol):
     async def get(self, view: str, key: str) -> Row | None: ...
 

@@ -8,6 +8,7 @@ import typer
 from mandate import DEFAULT_URL
 from mandate.configuration.commands import env, promote
 from mandate.entra.commands import entra
+from mandate.infra.azure_commands import edge, preflight, tenants
 from mandate.infra.commands import infra, package
 from mandate.running import run_to_end
 
@@ -22,12 +23,15 @@ evidence = typer.Typer(help="Look into the evidence that every run leaves.", no_
 knowledge = typer.Typer(help="What the agents may read.", no_args_is_help=True)
 policy = typer.Typer(help="The rules by which everything is decided.", no_args_is_help=True)
 data = typer.Typer(help="What is kept, taken away and erased.", no_args_is_help=True)
+app.add_typer(tenants, name="tenants")
 app.add_typer(data, name="data")
 app.add_typer(infra, name="infra")
 app.add_typer(env, name="env")
 app.add_typer(entra, name="entra")
 app.command("promote")(promote)
 app.add_typer(package, name="package")
+app.command()(preflight)
+app.add_typer(edge, name="edge")
 app.add_typer(policy, name="policy")
 app.add_typer(evidence, name="evidence")
 app.add_typer(knowledge, name="knowledge")

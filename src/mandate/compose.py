@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 
-import aiohttp
 from fastapi import FastAPI
 
 import control
@@ -53,6 +52,7 @@ from web import (
     InProcess,
     Network,
     OpenIdClient,
+    OutboundConnector,
     PeerClient,
     Transport,
 )
@@ -113,7 +113,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         tokens = host.tokens("orchestration")
         stack.push_async_callback(tokens.aclose)
         tool_session = await stack.enter_async_context(
-            open_session(connector=aiohttp.TCPConnector(ssl=tls(host.settings), keepalive_timeout=2))
+            open_session(connector=OutboundConnector(host.outbound, tls=tls(host.settings), keepalive_seconds=2))
         )
         origin = Origin.parse(host.settings.backoffice_url, scope=BACKOFFICE_SCOPE)
         projector = Projector(host.store.platform)

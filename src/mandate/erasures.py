@@ -7,6 +7,7 @@ from rich.console import Console
 from control import Erasures
 from core import Effect, SystemClock
 from core.errors import NotFound
+from data.journals import FileJournal
 from data.sqlite import open_store
 from orchestration import Eraser
 
@@ -25,7 +26,7 @@ async def reapply(folder: Path, journal: Path | None) -> int:
             raise NotFound(f"There is no {file}. Name the folder with --folder, the journal with --journal.")
     clock = SystemClock()
     async with open_store(path) as store:
-        erasures = Erasures(store, clock, journal)
+        erasures = Erasures(store, clock, FileJournal(journal))
         # Which effect a tool has is not known here: of one under way nobody can say what came of it.
         eraser = Eraser(store, erasures, clock, lambda _: Effect.WRITE)
         await erasures.recall()

@@ -33,6 +33,8 @@ from core.errors import Defect
 from data import Store
 from mandate.configuration.files import Files
 from mandate.configuration.live import Configuration, Source, current
+from mandate.notaries import open_erasure_journal
+from mandate.outbound import Destinations
 from mandate.services import CALL, Name, Services, local_client_id
 from mandate.settings import Settings
 from mandate.stores import open_configured
@@ -43,6 +45,8 @@ from tools.web_pages import web_page_tools
 from web import (
     AssertionVerifier,
     AzureServiceTokens,
+    Outbound,
+    OutboundConnector,
     TokenValidator,
 )
 
@@ -58,6 +62,7 @@ class Host:
     services: Services
     store: Store
     session: aiohttp.ClientSession
+    outbound: Outbound
     clock: Clock
     directory: Directory
     access: AccessLog
@@ -130,7 +135,9 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
     async with AsyncExitStack() as stack:
         opening = open_configured(settings, client_id(settings, identity), clock, governance)
         store = await stack.enter_async_context(opening)
-        connector = aiohttp.TCPConnector(ssl=tls(settings), limit=0, keepalive_timeout=60)
+        journal = await stack.enter_async_context(open_erasure_journal(settings, client_id(settings, identity)))
+        outbound = Destinations.load(settings.root / "environments").outbound(local=settings.is_local)
+        connector = OutboundConnector(outbound, tls=tls(settings), limit=0, keepalive_seconds=60)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         )
@@ -145,6 +152,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             services=Services.load(settings.root / "environments"),
             store=store,
             session=session,
+            outbound=outbound,
             clock=clock,
             directory=directory,
             access=access,
@@ -152,7 +160,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
             policies=Policies(environment=(settings.folder / "policies.cedar").read_text(), clock=clock),
             switches=Switches(store, clock, agents=agents, tools=tools, claims=claims),
             principals=Principals(store, clock, agents),
-            erasures=Erasures(store, clock, settings.erasure_journal),
+            erasures=Erasures(store, clock, journal),
             configuration=configuration,
             features=Features(directory, clock, lambda: configuration.flags, lambda: configuration.live.change_windows),
             entitlements=Entitlements(store, clock, _offered(configuration)),

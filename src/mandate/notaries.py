@@ -1,4 +1,4 @@
-"""Who vouches for evidence: files of this machine, or a key in Key Vault and immutable blobs."""
+"""What is out of the store's reach: who vouches for evidence, and where erasures are noted."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from core.errors import Defect
-from data import Anchor, Signer
+from data import Anchor, Journal, Signer
+from data.journals import FileJournal
 from data.notary import FileAnchor, LocalSigner
 from mandate.settings import Settings
 from web import make_credential
@@ -36,3 +37,22 @@ async def open_notary(settings: Settings, client_id: str) -> AsyncGenerator[tupl
         open_anchor(settings.evidence_anchor, credential, settings.ca_file) as anchor,
     ):
         yield signer, anchor
+
+
+@asynccontextmanager
+async def open_erasure_journal(settings: Settings, client_id: str) -> AsyncGenerator[Journal | None]:
+    """Open the place where erasures are noted, as the settings name it; none if they do not.
+
+    Raises:
+        Defect: it is a URL, but not an https one (`defect.settings`).
+    """
+    if "://" not in settings.erasure_journal:
+        yield FileJournal(Path(settings.erasure_journal)) if settings.erasure_journal else None
+        return
+    from data.journals.azure import open_journal
+
+    async with (
+        await asyncio.to_thread(make_credential, client_id) as credential,
+        open_journal(settings.erasure_journal, credential, settings.ca_file) as journal,
+    ):
+        yield journal

@@ -29,6 +29,11 @@ class Probes(_Strict):
     ready: str
 
 
+class Scale(_Strict):
+    requests: int
+    cpu: int
+
+
 class Service(_Strict):
     """One deployable; the fields are explained in the file."""
 
@@ -42,6 +47,7 @@ class Service(_Strict):
     peers: tuple[Name, ...]
     egress: tuple[str, ...]
     probes: Probes
+    scale: Scale
     settings: tuple[str, ...]
 
     @property
@@ -65,16 +71,14 @@ class Job(_Strict):
 class Services(_Strict):
     services: Mapping[Name, Service]
     jobs: Mapping[str, Job]
-    identities: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def load(cls, environments: Path) -> "Services":
         return cls.model_validate(yaml.safe_load((environments / "services.yaml").read_text()))
 
     def identity_names(self) -> tuple[str, ...]:
-        """Return every identity: one of each service and job, and those that are none of ours."""
-        ours = (*self.services.values(), *self.jobs.values())
-        return (*(one.identity for one in ours), *self.identities)
+        """Return every identity: one of each service and job."""
+        return tuple(one.identity for one in (*self.services.values(), *self.jobs.values()))
 
     def check(self, name: Name, environ: Mapping[str, str] = os.environ) -> Service:
         """Return the service, or say which of its settings are missing.

@@ -26,8 +26,9 @@ class Settings(BaseSettings):
     """URL of the storage account for large content, beside Cosmos DB."""
     store_regions: str = ""
     """Regions of the Cosmos DB account to prefer, by their names, best first, with commas between."""
-    erasure_journal: Path | None = None
-    """A file outside of the store's backups in which every erasure is noted, so that none is undone by a restore."""
+    erasure_journal: str = ""
+    """Where every erasure is noted, so that a restore undoes none: a file outside of the store's backups, or URL of a
+    blob container with an immutability policy."""
     evidence_key: str = ""
     """What signs evidence: path of a file, made if it is not there, or URL of a key with its version in Key Vault."""
     evidence_anchor: str = ""

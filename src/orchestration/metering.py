@@ -1,10 +1,18 @@
 """What operations and billing count of a run: read off its events as they become durable, never counted twice."""
 
 from core import ActionKind, TenantContext, parse_timestamp
-from core.bodies import DecisionMade, ModelFinished, PassagesRetrieved, RunEnded, ToolFinished
+from core.bodies import (
+    ApprovalRequested,
+    ApprovalResolved,
+    DecisionMade,
+    ModelFinished,
+    PassagesRetrieved,
+    RunEnded,
+    ToolFinished,
+)
 from core.events import Stored
 from orchestration.state import Progress
-from telemetry import meter_decision, meter_model, meter_run, meter_tool
+from telemetry import meter_approval, meter_decision, meter_model, meter_run, meter_tool
 
 
 def meter(context: TenantContext, progress: Progress, stored: Stored) -> None:
@@ -13,6 +21,10 @@ def meter(context: TenantContext, progress: Progress, stored: Stored) -> None:
     match body:
         case DecisionMade():
             meter_decision(context, kind=body.kind, decision=body.decision)
+        case ApprovalRequested():
+            meter_approval(context, outcome="asked")
+        case ApprovalResolved():
+            meter_approval(context, outcome=body.verdict)
         case ModelFinished():
             meter_model(
                 context,

@@ -10,6 +10,7 @@ class Instruments:
         self.runs: Counter = meter.create_counter("mandate.runs", "{run}", "Runs that ended, by state")
         self.run_seconds: Histogram = meter.create_histogram("mandate.run.duration", "s", "From opened to ended")
         self.decisions: Counter = meter.create_counter("mandate.decisions", "{decision}", "By lane and policy")
+        self.approvals: Counter = meter.create_counter("mandate.approvals", "{approval}", "Asked for, and resolved")
         self.tokens: Histogram = meter.create_histogram("gen_ai.client.token.usage", "{token}", "By model and type")
         self.model_seconds: Histogram = meter.create_histogram("gen_ai.client.operation.duration", "s", "Model calls")
         self.cost: Counter = meter.create_counter("mandate.model.cost", "{micro}", "Millionths of the currency")

@@ -24,6 +24,14 @@ def meter_decision(context: TenantContext, *, kind: ActionKind, decision: Decisi
         current.exporting.instruments.decisions.add(1, _by(context, kind=kind, lane=decision.lane, policy=policy))
 
 
+def meter_approval(
+    context: TenantContext, *, outcome: Literal["asked", "approved", "denied", "expired", "superseded"]
+) -> None:
+    """Count an approval that was asked for, or how one that was is resolved: what is left over waits."""
+    if current.exporting is not None:
+        current.exporting.instruments.approvals.add(1, _by(context, outcome=outcome))
+
+
 def meter_model(
     context: TenantContext,
     *,

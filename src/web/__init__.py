@@ -16,6 +16,7 @@ from web.customer_tokens import CustomerTokens
 from web.forms import FORM_WITH_FILES, form_with_files
 from web.limits import BodyLimit, RateLimiter
 from web.openid import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
+from web.outbound import Outbound, OutboundConnector
 from web.peers import PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
 from web.reshaping import Reshaped
@@ -47,6 +48,8 @@ __all__ = [
     "KeyDirectory",
     "Network",
     "OpenIdClient",
+    "Outbound",
+    "OutboundConnector",
     "PeerClient",
     "PeerRequest",
     "Problem",

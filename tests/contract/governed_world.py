@@ -56,6 +56,7 @@ from core.bodies import (
 )
 from core.parts import Citation, PassageUse, Proposal, RunKind, RunState, Versions
 from data import KNOWLEDGE, Query, Reader, RunWriter, Store, TenantData
+from data.journals import FileJournal
 from orchestration import CollectionRecord, ConversationRecord, DocumentRecord, Eraser
 
 
@@ -281,7 +282,9 @@ class Governed:
 
 def eraser_of(store: Store, journal: Path | None = None) -> Eraser:
     clock = SystemClock()
-    return Eraser(store, Erasures(store, clock, journal), clock, lambda _: Effect.WRITE)
+    return Eraser(
+        store, Erasures(store, clock, FileJournal(journal) if journal else None), clock, lambda _: Effect.WRITE
+    )
 
 
 def found_in(folder: Path, words: Sequence[str]) -> list[tuple[str, str]]:

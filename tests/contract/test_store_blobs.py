@@ -17,6 +17,7 @@ from core.errors import Conflict, Defect, NotFound, Unavailable
 from data import Part
 from data.cosmos import CosmosStore, calls
 from data.cosmos.content import INLINE_BYTES
+from data.journals.azure import open_journal
 from data.notary.azure import open_anchor
 from emulators.authority import LocalAuthority
 from npm_packages import installed
@@ -141,3 +142,20 @@ async def test_an_anchor_of_blobs_is_created_once_and_never_changed(world: World
         with pytest.raises(Unavailable) as missed:
             await away.put(tenant, 1, b"one")
         assert missed.value.code == "dependency.anchor"
+
+
+async def test_erasures_are_noted_in_blobs_each_once_and_read_again(azurite: tuple[str, Path]) -> None:
+    url, ca_file = azurite
+    async with ContainerClient(url, "erasures", AnyToken(made_up_token()), connection_verify=str(ca_file)) as container:
+        await container.create_container()
+    async with open_journal(f"{url}/erasures", AnyToken(made_up_token()), ca_file) as journal:
+        assert await journal.lines() == []
+        await journal.note("ten_a/era_1", b'{"a":1}')
+        await journal.note("ten_a/era_1", b'{"a":1}')
+        await journal.note("ten_b/era_2", b'{"a":2}')
+        assert sorted(await journal.lines()) == [b'{"a":1}', b'{"a":2}']
+    async with open_journal("https://127.0.0.1:1/nobody/erasures", AnyToken(made_up_token()), ca_file) as away:
+        for asked in (away.note("ten_a/era_3", b"{}"), away.lines()):
+            with pytest.raises(Unavailable) as missed:
+                await asked
+            assert missed.value.code == "dependency.journal"

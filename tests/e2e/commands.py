@@ -22,9 +22,11 @@ class Finished:
     output: str
 
 
-async def mandate(*arguments: str, typed: str = "", seconds: float = 60.0) -> Finished:
-    """Run a command to its end, fed with `typed`."""
-    process = await start_mandate(*arguments)
+async def mandate(
+    *arguments: str, typed: str = "", seconds: float = 60.0, environment: dict[str, str] | None = None
+) -> Finished:
+    """Run a command to its end, fed with `typed`; told of its surroundings by `environment`, if that is given."""
+    process = await start_mandate(*arguments, environment=environment)
     try:
         async with asyncio.timeout(seconds):
             output, _ = await process.communicate(typed.encode())
@@ -35,13 +37,14 @@ async def mandate(*arguments: str, typed: str = "", seconds: float = 60.0) -> Fi
     return Finished(process.returncode or 0, output.decode())
 
 
-async def start_mandate(*arguments: str) -> asyncio.subprocess.Process:
+async def start_mandate(*arguments: str, environment: dict[str, str] | None = None) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "mandate", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env=environment,
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import aiohttp
 import orjson
 import pytest
+from commands import mandate
 
 from control import StoreKeys, contexts
 from control.access import log_run
@@ -204,3 +205,19 @@ async def test_a_replay_fails_in_another_process_too(separate: Stack, session: a
         await separate.start_part("orchestration")
         async with session.post(url, headers=headers, data=body) as answer:
             assert (answer.status, (await answer.json())["code"]) == (409, "assertion.replayed")
+
+
+async def test_the_operator_takes_an_organisation_on_once_and_sees_it_listed(peer: Peer) -> None:
+    """As the job `operator` of a stamp does: by its identity alone, against the control plane."""
+    tid = "77777777-0000-4000-8000-000000000001"
+    add = ("tenants", "add", "--name=Contoso, Ltd.", f"--entra-tenant={tid}", "--plan=team", "--region=westeurope")
+    environment = peer.stack._environment()  # pyright: ignore[reportPrivateUsage] - what a process of the product is told
+    first = await mandate(*add, "--stamp=here", environment=environment)
+    assert (first.code, first.output.partition(": ")[2]) == (0, "taken on\n"), first.output
+    again = await mandate(*add, "--stamp=here", environment=environment)
+    assert again.output.endswith(": there already\n")
+    listed = await mandate("tenants", "list", environment=environment)
+    assert "Contoso, Ltd." in listed.output
+    refused = await mandate(*add[:-2], "--plan=team", "--region=not a region", "--stamp=here", environment=environment)
+    assert refused.code == 1
+    assert "The control plane refused" in refused.output

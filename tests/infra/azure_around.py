@@ -107,6 +107,7 @@ async def around(folder: Path, azurite: Path, identity: str) -> AsyncGenerator[t
                 "IDENTITY_ENDPOINT": f"http://127.0.0.1:{plain}/msi/token",
                 "MANDATE_CONFIGURATION": configuration,
                 "MANDATE_BLOBS": blobs,
+                "MANDATE_ERASURE_JOURNAL": f"{blobs}/erasures",
                 "MANDATE_EVIDENCE_ANCHOR": f"{blobs}/anchors",
                 "MANDATE_EVIDENCE_KEY": VAULT.key_id,
                 "MANDATE_CONTENT_SAFETY_ENDPOINT": f"https://127.0.0.1:{encrypted}/",
@@ -120,6 +121,6 @@ async def around(folder: Path, azurite: Path, identity: str) -> AsyncGenerator[t
 async def _containers(blobs: str, authority: LocalAuthority) -> None:
     """Make what the template makes in Azure: roles on data may not."""
     token = AnyToken(azurite_live.made_up_token())
-    for name in ("content", "anchors"):
+    for name in ("content", "anchors", "erasures"):
         async with ContainerClient(blobs, name, token, connection_verify=str(authority.ca_file)) as container:
             await container.create_container()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from infra_files import METADATA
 
-from mandate.infra.bicep import CONTEXT
 from mandate.infra.building import DEPLOYED, parameter_file, sources
 from mandate.settings import ROOT
 
@@ -84,19 +84,50 @@ def template(compiled: dict[str, dict[str, Any]]) -> Callable[[str], dict[str, A
 @pytest.fixture(scope="session")
 def fresh(bicep: Compiler) -> dict[str, str]:
     """The snapshots as the sources make them now, by environment."""
-    values = dict(zip(CONTEXT[::2], CONTEXT[1::2], strict=True))
-    metadata = {
-        "tenantId": values["--tenant-id"],
-        "subscriptionId": values["--subscription-id"],
-        "location": values["--location"],
-        "deploymentName": values["--deployment-name"],
-    }
     return {
         name: cast(
             "str",
-            bicep.ask("bicep/getSnapshot", path=str(parameter_file(name)), metadata=metadata, externalInputs=[])[
+            bicep.ask("bicep/getSnapshot", path=str(parameter_file(name)), metadata=METADATA, externalInputs=[])[
                 "snapshot"
             ],
         ).lstrip(BOM)
         for name in DEPLOYED
     }
+
+
+@pytest.fixture(scope="session")
+def predicted(bicep: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict[str, Any]]]:
+    """Return what a template of infra/ deploys with the parameters of a text."""
+    folder = tmp_path_factory.mktemp("variants")
+
+    def resources(template: str, parameters: str, **more: str) -> list[dict[str, Any]]:
+        file = folder / f"{len(list(folder.iterdir()))}.bicepparam"
+        file.write_text(f"using '{os.path.relpath(ROOT / 'infra' / template, folder)}'\n{parameters}")
+        metadata = METADATA | more
+        answer = bicep.ask("bicep/getSnapshot", path=str(file), metadata=metadata, externalInputs=[])
+        return cast("list[dict[str, Any]]", json.loads(answer["snapshot"].lstrip(BOM))["predictedResources"])
+
+    return resources
+
+
+@pytest.fixture(scope="session")
+def variant(predicted: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
+    """Return what a stamp deploys with some parameters other than their defaults."""
+
+    def deployed(**given: Any) -> list[dict[str, Any]]:
+        lines = [f"param {name} = {json.dumps(value)}".replace('"', "'") for name, value in (NEEDED | given).items()]
+        return predicted("stamp.bicep", "\n".join(lines), resourceGroup="customer")
+
+    return deployed
+
+
+NEEDED = {
+    "environmentName": "prod",
+    "location": "westeurope",
+    "failoverLocation": "swedencentral",
+    "geography": "westeurope",
+    "image": "registry.example/mandate@sha256:" + "0" * 64,
+    "consoleClientId": "00000000-0000-0000-0000-000000000000",
+    "backOffice": "https://backoffice.example:8443/api",
+}
+"""Parameters that have no default."""

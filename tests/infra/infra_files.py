@@ -5,9 +5,19 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, cast
 
+from mandate.infra.bicep import CONTEXT
 from mandate.infra.building import parameter_file
 
 Resource = dict[str, Any]
+
+_GIVEN = dict(zip(CONTEXT[::2], CONTEXT[1::2], strict=True))
+METADATA = {
+    "tenantId": _GIVEN["--tenant-id"],
+    "subscriptionId": _GIVEN["--subscription-id"],
+    "location": _GIVEN["--location"],
+    "deploymentName": _GIVEN["--deployment-name"],
+}
+"""Made up, and always the same: what a snapshot is of."""
 
 
 def snapshot_text(environment: str) -> str:

@@ -1,22 +1,23 @@
 """Code and infrastructure agree: what a service needs is given, nothing else is, and everything deployed is used."""
 
+import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 from infra_files import of_type, snapshot
+from metered import carried, misses
 
-from mandate.infra.building import DEPLOYED
+from mandate.infra.building import DEPLOYED, parameter_file
 from mandate.services import Name, Service, Services
 from mandate.settings import ROOT
-from telemetry.attributes import NAMES
 
 SERVICES = Services.load(ROOT / "environments").services
 
 NOT_GIVEN = {
     "MANDATE_STORE_REGIONS": "the account has one region",
-    "MANDATE_ERASURE_JOURNAL": "a file apart from the backups: Container Apps has none without a key; docs/deploy.md",
     "MANDATE_CHECKPOINT_MINUTES": "the default",
     "MANDATE_READERS": "the default",
     "MANDATE_INSTANCE": "the platform says it as CONTAINER_APP_REPLICA_NAME",
@@ -46,7 +47,9 @@ CONSUMED = {
 
 SUPPORTING = {
     "Microsoft.App/containerApps": "the services themselves",
-    "Microsoft.App/jobs": "they load the configuration: the jobs of services.yaml",
+    "Microsoft.App/jobs": "they load the configuration and take organisations on: the jobs of services.yaml",
+    "Microsoft.Authorization/policyAssignments": "nobody opens a stamp to keys or other regions",
+    "Microsoft.Insights/workbooks": "what the services count",
     "Microsoft.Network/virtualNetworks": "the environment is in it",
     "Microsoft.Network/networkSecurityGroups": "of the network",
     "Microsoft.Network/natGateways": "the way out, to the back office and to sign-in",
@@ -176,18 +179,27 @@ def test_everything_that_is_deployed_is_used(environment: str) -> None:
 
 
 def test_alerts_ask_for_metrics_that_exist_and_lead_to_what_to_do() -> None:
-    instruments = (ROOT / "src/telemetry/instruments.py").read_text()
     runbooks = (ROOT / "docs/runbooks.md").read_text()
     rules = of_type("prod", "Microsoft.Insights/scheduledQueryRules")
-    assert rules
+    assert len(rules) == len(yaml.safe_load((ROOT / "infra/alerts.yaml").read_text())["alerts"])
+    sent = carried()
     for rule in rules:
         (criterion,) = rule["properties"]["criteria"]["allOf"]
-        for metric in re.findall(r'Name == "([^"]+)"', criterion["query"]):
-            assert f'"{metric}"' in instruments
-        for attribute in re.findall(r'Properties\["([^"]+)"\]', criterion["query"]):
-            assert attribute in {*NAMES.values(), "mandate.tenant"}
+        assert misses(criterion["query"], sent) == set(), rule["name"]
+        assert f"{criterion['metricMeasureColumn']} =" in criterion["query"]
         heading = rule["properties"]["actions"]["customProperties"]["runbook"].partition("#")[2]
         assert f"## {heading}\n" in runbooks
+
+
+def test_the_workbook_asks_for_what_the_services_send() -> None:
+    (workbook,) = of_type("prod", "Microsoft.Insights/workbooks")
+    items = json.loads(workbook["properties"]["serializedData"])["items"]
+    queries = {item["name"]: item["content"]["query"] for item in items if item["type"] == 3}
+    sent = carried()
+    assert len(queries) >= 10
+    assert {name: misses(query, sent) for name, query in queries.items() if misses(query, sent)} == {}
+    for wanted in ("Turns", "Decisions", "Refusals", "Approvals", "Cost", "how long"):
+        assert any(wanted in name for name in queries), wanted
 
 
 def test_environments_differ_in_values_only() -> None:
@@ -195,3 +207,19 @@ def test_environments_differ_in_values_only() -> None:
         return sorted(one["type"] for one in snapshot(environment))
 
     assert kinds("dev") == kinds("staging") == kinds("prod")
+
+
+def test_stamps_in_two_regions_are_two_whole_stamps(predicted: Callable[..., list[dict[str, Any]]]) -> None:
+    text = parameter_file("prod").read_text().partition("main.bicep'\n")[2]
+    text = text.replace("loadYamlContent('release.yaml').image", f"'registry.example/mandate@sha256:{'0' * 64}'")
+    (entry,) = re.findall(r"param stamps = \[\n(.*?)\]\n", text, re.DOTALL)
+    other = entry.replace("mandate-prod-weu", "mandate-prod-eus").replace("westeurope", "eastus2")
+    found = predicted("main.bicep", text.replace(entry, entry + other.replace("10.66.", "10.67.")))
+    here, there = (
+        sorted(one["type"] for one in found if f"/resourcegroups/{name}/" in one["id"].lower())
+        for name in ("mandate-prod-weu", "mandate-prod-eus")
+    )
+    assert here == there
+    assert len(here) > 100
+    ids = [one["id"] for one in found]
+    assert len(set(ids)) == len(ids)

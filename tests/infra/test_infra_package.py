@@ -3,11 +3,14 @@
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from infra_files import METADATA
 from typer.testing import CliRunner
 
 from core.errors import BadRequest
@@ -84,11 +87,70 @@ def test_the_command_writes_it(tmp_path: Path) -> None:
     assert "by its digest" in refused.output
 
 
-def test_the_form_asks_for_nothing_that_it_does_not_pass_on() -> None:
+def test_the_form_asks_for_nothing_that_it_does_not_use() -> None:
     form = json.loads((ROOT / "infra/managed-app" / FORM).read_text())["parameters"]
-    text = json.dumps(form["outputs"])
     for step in form["steps"]:
         for element in step["elements"]:
-            assert f"steps('{step['name']}').{element['name']}]" in text
+            others = [one for one in step["elements"] if one is not element]
+            assert f"steps('{step['name']}').{element['name']}" in json.dumps([form["outputs"], others])
     for element in form["basics"]:
-        assert f"basics('{element['name']}')" in text
+        assert f"basics('{element['name']}')" in json.dumps(form["outputs"])
+
+
+def test_the_form_offers_the_plans_that_there_are() -> None:
+    form = json.loads((ROOT / "infra/managed-app" / FORM).read_text())["parameters"]
+    (plan,) = (one for one in form["basics"] if one["name"] == "plan")
+    known = yaml.safe_load((ROOT / "environments/plans.yaml").read_text())["plans"]
+    assert [one["value"] for one in plan["constraints"]["allowedValues"]] == list(known)
+
+
+def test_a_customer_joins_its_own_network_by_an_identity_that_it_gives(package: tuple[Path, Path]) -> None:
+    outputs = json.loads((package[0] / FORM).read_text())["parameters"]["outputs"]
+    assert outputs["managedIdentity"] == "[steps('network').identity]"
+    for name in ("servicesSubnetId", "endpointsSubnetId"):
+        assert outputs[name].startswith("[if(equals(steps('network').join, 'existing'), steps('network').")
+
+
+def test_access_for_a_while_is_asked_for_where_the_plan_says_so(
+    tmp_path: Path, template: Callable[[str], dict[str, Any]]
+) -> None:
+    assemble(tmp_path, json.dumps(template("stamp")), replace(RELEASE, just_in_time=True))
+    form = json.loads((tmp_path / FORM).read_text())["parameters"]
+    assert form["outputs"]["jitAccessPolicy"] == "[steps('publisher').access]"
+    assert form["steps"][-1]["elements"][0]["type"] == "Microsoft.Solutions.JitConfigurator"
+    assert [str(finding) for finding in found_in(tmp_path, date(2026, 11, 23))] == []
+
+
+def test_a_customers_stamp_serves_its_own_people_and_takes_them_on(
+    variant: Callable[..., list[dict[str, Any]]],
+) -> None:
+    found = variant(oneOrganisation=True, organisationName="Contoso, Ltd.", plan="business", maintenanceDay="Sunday")
+    tid = METADATA["tenantId"]
+    services = [one for one in found if one["type"] == "Microsoft.App/containerApps"]
+    for service in services:
+        env = {one["name"]: one["value"] for one in service["properties"]["template"]["containers"][0]["env"]}
+        assert tid in env["MANDATE_IDENTITY_ISSUER"]
+        assert tid in env["MANDATE_IDENTITY_JWKS"]
+        assert "{tid}" not in env["MANDATE_IDENTITY_ISSUER"]
+    (job,) = (one for one in found if one["type"] == "Microsoft.App/jobs" and one["name"] == "operator")
+    (container,) = job["properties"]["template"]["containers"]
+    program, command, verb, *options = container["command"]
+    assert (program, command, verb) == ("mandate", "tenants", "add")
+    assert {"--name=Contoso, Ltd.", f"--entra-tenant={tid}", "--plan=business", "--region=westeurope"} <= set(options)
+    (window,) = (one for one in found if one["type"].endswith("/maintenanceConfigurations"))
+    assert window["properties"]["scheduledEntries"] == [{"weekDay": "Sunday", "startHourUtc": 1, "durationHours": 8}]
+
+
+def test_a_model_with_throughput_of_its_own_spills_over_to_one_paid_by_use(
+    variant: Callable[..., list[dict[str, Any]]],
+) -> None:
+    found = variant(provisionedUnits={"gpt-5.1": 50})
+    kind = "Microsoft.CognitiveServices/accounts/deployments"
+    primary = [one for one in found if one["type"] == kind and "-primary-" in one["id"]]
+    made = {one["name"].rpartition("/")[2]: one for one in primary}
+    assert list(made).index("gpt-5.1-spillover") < list(made).index("gpt-5.1")
+    assert made["gpt-5.1"]["sku"] == {"name": "DataZoneProvisionedManaged", "capacity": 50}
+    assert made["gpt-5.1"]["properties"]["spilloverDeploymentName"] == "gpt-5.1-spillover"
+    assert made["gpt-5.1-spillover"]["sku"]["name"] == "DataZoneStandard"
+    assert made["gpt-5.1"]["properties"]["model"] == made["gpt-5.1-spillover"]["properties"]["model"]
+    assert "gpt-5.4-mini-spillover" not in made

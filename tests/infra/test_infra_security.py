@@ -71,6 +71,7 @@ LOGGED = {
 
 UNTAGGED = {
     *("Microsoft.Authorization/roleAssignments", "Microsoft.Consumption/budgets"),
+    "Microsoft.Authorization/policyAssignments",
     *("Microsoft.Insights/diagnosticSettings", "Microsoft.Cdn/profiles/afdEndpoints/routes"),
     *("Microsoft.Cdn/profiles/originGroups", "Microsoft.Cdn/profiles/originGroups/origins"),
     *("Microsoft.Cdn/profiles/securityPolicies", "Microsoft.CognitiveServices/accounts/raiPolicies"),
@@ -217,3 +218,15 @@ def test_whatever_can_be_tagged_says_whose_it_is(environment: str) -> None:
             assert "tags" not in resource
         else:
             assert resource["tags"].keys() >= {"product", "environment", "stamp"}, resource["id"]
+
+
+@everywhere
+def test_nobody_opens_a_stamp_to_keys_or_takes_its_data_elsewhere(environment: str) -> None:
+    assigned = of_type(environment, "Microsoft.Authorization/policyAssignments")
+    effects = {one["name"]: one["properties"]["parameters"] for one in assigned}
+    assert effects.pop("mandate-regions") == {"listOfAllowedLocations": {"value": ["westeurope", "swedencentral"]}}
+    assert set(effects) == {"mandate-store-keys", "mandate-blob-keys", "mandate-model-keys"}
+    assert all(given == {"effect": {"value": "Deny"}} for given in effects.values())
+    for one in assigned:
+        assert "/resourceGroups/" in one["id"], "not the whole subscription"
+        assert one["properties"]["enforcementMode"] == "Default"

@@ -60,6 +60,7 @@ def test_no_deployment_has_a_name_that_azure_would_refuse(template: Callable[[st
         "format('job-{0}'": 21,
         "format('stamp-{0}'": 26,
         "format('budget-{0}'": 27,
+        "format('policy-{0}'": 27,
     }
     for name in ("stamp", "main"):
         for inner in templates(cast("Object", template(name))):

@@ -127,6 +127,24 @@ async def test_a_good_token_tells_who_asks(validator: TokenValidator, clock: Mov
     assert who.expires_at == clock.now().timestamp() + 3600
 
 
+async def test_a_product_of_one_organisation_lets_in_nobody_elses_people(
+    published: Published, clock: MovableClock
+) -> None:
+    """As where a customer runs the product for itself: the issuer names its Entra tenant in place of `{tid}`."""
+    only = TokenValidator(
+        issuer_template=f"https://login.example/{TID}/v2.0",
+        jwks_uri=f"https://login.example/{TID}/keys",
+        audience="api://mandate",
+        session=cast("aiohttp.ClientSession", published),
+        clock=clock,
+    )
+    published.issuer = "https://login.example/{tenantid}/v2.0"  # as Entra ID has it of each key
+    assert (await only.verify(signed(claims(clock)))).tenant_id == TID
+    theirs = f"https://login.example/{OTHER_TID}/v2.0"
+    assert await refusal(only, signed(claims(clock, tid=OTHER_TID, iss=theirs))) == "identity.issuer"
+    assert await refusal(only, signed(claims(clock, tid=OTHER_TID))) == "identity.issuer"
+
+
 async def test_an_app_is_told_from_a_person(validator: TokenValidator, clock: MovableClock) -> None:
     assert (await validator.verify(signed(claims(clock, idtyp="app", azp=None, appid="svc")))).is_app
 

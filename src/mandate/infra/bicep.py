@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from core.errors import Unavailable
-from mandate.infra.documents import Json, entries, text
+from mandate.infra.documents import Json, Object, entries, parse, text
 
 SECONDS = 300
 _OFFLINE = {
@@ -76,6 +76,15 @@ class Bicep:
         out.parent.mkdir(parents=True, exist_ok=True)
         self._checked("build", *self.file, str(file), "--outfile", str(out))
 
+    def parameters(self, file: Path) -> tuple[Object, Object]:
+        """Return the template that a parameter file is for, and the parameters, as Azure takes them.
+
+        Raises:
+            Unavailable: they cannot be compiled (`local.bicep`).
+        """
+        made = parse(self._checked("build-params", *self.file, str(file), "--stdout"))
+        return parse(text(made, "templateJson")), parse(text(made, "parametersJson"))
+
     def snapshot(self, parameters: Path, mode: str) -> str:
         """Write, or compare with, `<name>.snapshot.json` beside a parameter file; return what differs."""
         arguments = ("snapshot", *self.file, str(parameters), "--mode", mode, *CONTEXT)
@@ -85,10 +94,11 @@ class Bicep:
         self._checked(*arguments)
         return ""
 
-    def _checked(self, *arguments: str) -> None:
+    def _checked(self, *arguments: str) -> str:
         done = self._run(*arguments)
         if done.returncode:
             raise Unavailable(f"Bicep refuses: {(done.stderr or done.stdout).strip()}", code="local.bicep")
+        return done.stdout
 
     def _run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command: Sequence[str] = (*self.command, *arguments)

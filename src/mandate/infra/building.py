@@ -18,7 +18,8 @@ def parameter_file(environment: str, root: Path = ROOT) -> Path:
 
 def sources(root: Path = ROOT) -> list[Path]:
     """Return all files for the compiler."""
-    return [*sorted(root.glob("infra/**/*.bicep")), *(parameter_file(name, root) for name in DEPLOYED)]
+    azd = root / "infra" / "main.bicepparam"
+    return [*sorted(root.glob("infra/**/*.bicep")), azd, *(parameter_file(name, root) for name in DEPLOYED)]
 
 
 def lint() -> int:

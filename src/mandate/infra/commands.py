@@ -53,6 +53,14 @@ def infra_check(
     raise typer.Exit(told(lambda: check(paths, _day(today) or date.today(), warnings=warnings)))  # noqa: DTZ011 - the day here
 
 
+@infra.command("egress")
+def infra_egress() -> None:
+    """Write docs/egress.md anew: everything that is called from within a stamp."""
+    from mandate.outbound import write
+
+    raise typer.Exit(told(write))
+
+
 @package.command("managed-app")
 def package_managed_app(
     image: Annotated[str, typer.Option(help="The image, by its digest, that anybody may pull.")],
@@ -60,13 +68,16 @@ def package_managed_app(
     same_tenant: Annotated[
         bool, typer.Option("--same-tenant", help="For a trial in the publisher's own tenant.")
     ] = False,
+    just_in_time: Annotated[
+        bool, typer.Option("--just-in-time", help="You have access only when the customer allows it, for a while.")
+    ] = False,
 ) -> None:
     """Make the package of the managed application for Partner Center, if it passes the rules of certification."""
     from mandate.infra.packaging import Release
     from mandate.infra.packaging import package as work
 
     def make() -> int:
-        return work(out, Release(image, cross_tenant=not same_tenant), date.today())  # noqa: DTZ011 - the day here
+        return work(out, Release(image, cross_tenant=not same_tenant, just_in_time=just_in_time), date.today())  # noqa: DTZ011 - the day here
 
     raise typer.Exit(told(make))
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from core.errors import BadRequest
 from mandate.infra.bicep import Bicep
 from mandate.infra.checking import found_in
-from mandate.infra.documents import fields, parse
+from mandate.infra.documents import Object, entries, fields, parse
 from mandate.settings import ROOT
 
 FOLDER = ROOT / "infra" / "managed-app"
@@ -30,10 +30,13 @@ class Release:
     Attributes:
         image: by its digest, from a registry that the customer's subscription can read without a key.
         cross_tenant: the publisher's tenant deploys into the customer's, as from the marketplace.
+        just_in_time: the publisher has access only for a while and when the customer lets it, as the plan in Partner
+            Center then has to say too.
     """
 
     image: str
     cross_tenant: bool = True
+    just_in_time: bool = False
 
     def __post_init__(self) -> None:
         if not _BY_DIGEST.fullmatch(self.image):
@@ -66,6 +69,8 @@ def assemble(folder: Path, template: str, release: Release) -> list[Path]:
     """Put the parts of the package into a folder and return them; `template` is the compiled stamp."""
     form = parse((FOLDER / FORM).read_text())
     fields(form, "parameters", "outputs").update({"image": release.image, "crossTenant": release.cross_tenant})
+    if release.just_in_time:
+        _ask_for_access(form)
     parts = {
         FORM: json.dumps(form, indent=2),
         TEMPLATE: json.dumps(parse(template), separators=(",", ":")),
@@ -74,6 +79,20 @@ def assemble(folder: Path, template: str, release: Release) -> list[Path]:
     for name, content in parts.items():
         (folder / name).write_text(content)
     return [folder / name for name in parts]
+
+
+def _ask_for_access(form: Object) -> None:
+    """Have the customer say who lets the publisher in, and for how long at most."""
+    control: Object = {
+        "name": "access",
+        "type": "Microsoft.Solutions.JitConfigurator",
+        "label": "Access of the publisher",
+        "toolTip": "Who approves a request of the publisher for access, and for how long at most.",
+    }
+    entries(form, "parameters", "steps").append(
+        {"name": "publisher", "label": "Access of the publisher", "elements": [control]}
+    )
+    fields(form, "parameters", "outputs")["jitAccessPolicy"] = "[steps('publisher').access]"
 
 
 def write(parts: list[Path], out: Path) -> None:

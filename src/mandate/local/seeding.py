@@ -15,6 +15,7 @@ from mandate.local.stack import Stack
 from mandate.local.world import Collection, Company, Document
 from mandate.services import Services, local_client_id
 from mandate.settings import ROOT
+from mandate.tenants import Operator, Organisation
 
 Progress = Callable[[str, int, int], None]
 """Told the company's name, how many documents are in, and of how many."""
@@ -50,28 +51,15 @@ async def _onboard(session: aiohttp.ClientSession, stack: Stack, services: Servi
     """Return whether the company is there: one that was erased is not."""
     token = await operator_token(session, stack, services)
     about = company.about
-    tenant: Json = {
-        "id": company.tenant,
-        "name": about.name,
-        "plan": about.plan,
-        "region": about.region,
-        "groups": {group.object_id: group.id for group in about.groups},
-    }
-    binding = {"tenant": company.tenant, "tid": about.entra_tenant_id}
-    return await _operate(session, stack, token, "/v1/tenants", tenant) and await _operate(
-        session, stack, token, "/v1/bindings", binding
+    organisation = Organisation(
+        name=about.name,
+        tid=about.entra_tenant_id,
+        plan=about.plan,
+        region=about.region,
+        groups={group.object_id: group.id for group in about.groups},
+        id=company.tenant,
     )
-
-
-async def _operate(session: aiohttp.ClientSession, stack: Stack, token: str, path: str, body: Json) -> bool:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    async with session.post(f"{stack.address('control')}{path}", data=orjson.dumps(body), headers=headers) as response:
-        said = await response.text()
-        if response.status == HTTPStatus.CONFLICT and orjson.loads(said)["code"] == "erasure.tenant":
-            return False
-        if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            raise Unavailable(f"The control plane refused {path}: {said}", code="local.seed")
-        return True
+    return await Operator(session, stack.address("control"), token).take_on(organisation) != "erased"
 
 
 async def _set_up(session: aiohttp.ClientSession, stack: Stack, company: Company, progress: Progress) -> None:
