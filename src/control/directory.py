@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import orjson
-
 from control import contexts
 from control.cache import Cache
 from control.principals import sponsor_seen
@@ -20,6 +18,7 @@ from control.records import (
     binding_key,
     owner_mark,
 )
+from control.staff import staff_roles
 from core import (
     Clock,
     Confidentiality,
@@ -89,8 +88,21 @@ class Directory:
             raise Forbidden(
                 "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
             )
-        member = await self._member(tenant, token.object_id, seen, correlation)
+        data = self._store.tenant(contexts.platform(tenant, correlation))
+        member = await self._member(data, token.object_id, seen)
         return contexts.from_directory(tenant, member, roles=roles, groups=groups, correlation=correlation)
+
+    async def staff(self, token: VerifiedToken, publisher: str, *, correlation: str) -> TenantContext:
+        """Return the authority of one of the publisher's own people; a first visit makes them known.
+
+        Raises:
+            Forbidden: see `staff_roles`.
+        """
+        roles = staff_roles(token, publisher)
+        seen = _Seen(canonical({"name": token.name, "username": token.username}), (), roles, token.issued_at)
+        data = self._store.tenant(contexts.publisher(correlation))
+        member = await self._member(data, token.object_id, seen)
+        return contexts.staff(member, roles=roles, correlation=correlation)
 
     async def tenant(self, tenant: TenantId) -> TenantRecord:
         """Return what the directory knows of a tenant.
@@ -221,13 +233,11 @@ class Directory:
 
         return await self._tenants.get(key, load)
 
-    async def _member(self, tenant: TenantRecord, oid: str, seen: _Seen, correlation: str) -> PrincipalId:
-        data = self._store.tenant(contexts.platform(tenant, correlation))
-
+    async def _member(self, data: TenantData, oid: str, seen: _Seen) -> PrincipalId:
         async def load(_: tuple[_Seen, PrincipalId] | None) -> tuple[_Seen, PrincipalId]:
             return seen, await _enrol(data, oid, seen)
 
-        key = (tenant.id, oid)
+        key = (data.context.tenant, oid)
         known, member = await self._members.get(key, load)
         if known != seen and seen.at >= known.at:
             self._members.forget(key)
@@ -282,22 +292,3 @@ async def _point_to(data: TenantData, member: MemberRecord, seen: _Seen) -> None
             await sponsor_seen(data, member.principal, roles, at)
         with suppress(PreconditionFailed):  # another process does the same at this moment, or the next visit does
             await data.records.put(member.principal, person, etag=found.etag if found else None)
-
-
-async def groups_now(data: TenantData) -> frozenset[str]:
-    """Return the groups that the principal of `data` was last seen in, by any process; those of its proof if never."""
-    principal = data.context.principal
-    found = await data.records.get(PersonRecord, principal.id)
-    return frozenset(found.value.groups) if found else principal.groups
-
-
-async def member_name(data: TenantData, member: PrincipalId) -> str | None:
-    """Return the name of a member of the tenant, else their user name; None if it is not known or was erased."""
-    found = await data.records.get(PersonRecord, member)
-    if found is None:
-        return None
-    try:
-        profile: dict[str, str] = orjson.loads(await data.content.get(found.value.profile))
-    except NotFound:
-        return None
-    return profile["name"] or profile["username"]

@@ -265,13 +265,37 @@ class AccessRefused(Part):
     count: int = 1
 
 
+ChangeCause = Literal[
+    "",
+    "told",
+    "landed",
+    "activated",
+    "drift",
+    "refused",
+    "term_ends",
+    "act.activate",
+    "act.change",
+    "act.fix",
+    "act.release",
+    "act.notify",
+    "act.off",
+    "act.on",
+]
+"""Why a record was changed: empty where that is plain; `act.` is what one of the publisher's people did."""
+
+
 class RecordChanged(Part):
-    """An administrative act: what the record is now can be read there, who changed it and when is here."""
+    """An administrative act: what the record is now can be read there, who changed it and when is here.
+
+    `reason` is why, in the words of whoever did it.
+    """
 
     type: Literal["record_changed"] = "record_changed"
     kind: str
     key: str
     version: str
+    cause: ChangeCause = ""
+    reason: ContentRef | None = None
 
 
 Body = Annotated[

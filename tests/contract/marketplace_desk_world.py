@@ -11,6 +11,7 @@ from store_samples import opened
 from clocks import MovableClock
 from control import (
     AccessLog,
+    Acts,
     Amount,
     Capability,
     Desk,
@@ -26,6 +27,7 @@ from control import (
     Terms,
     Unit,
     billed_subscriptions,
+    load_offer,
 )
 from control.marketplace import Notice
 from control.marketplace_api import MarketplaceApi
@@ -34,9 +36,10 @@ from core.bodies import RunEnded
 from core.parts import RunKind, RunState, Usage
 from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
-from marketplace_world import PUBLISHER_TOKEN, Market, open_market
+from marketplace_world import PUBLISHER_TOKEN, ROOT, Market, open_market
 
 UNITS = {"completed_runs": Unit(name="completed_runs", runs=RunKind.TURN, title="Completed runs", says="Each.")}
+OFFER = load_offer(ROOT / "environments" / "offer.yaml")
 TERMS = Terms(["team", "business"], "team", "westeurope", "local", timedelta(days=7))
 
 
@@ -70,6 +73,7 @@ class DeskWorld:
     landings: Landings
     entitlements: Entitlements
     metering: Metering
+    acts: Acts
     api: MarketplaceApi
 
     async def deliver(self, since: int = 0) -> int:
@@ -87,7 +91,7 @@ class DeskWorld:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWorld]:
+async def open_desk(folder: Path, page_size: int = 100, terms: Terms = TERMS) -> AsyncGenerator[DeskWorld]:
     """Open it; MANDATE_ENVIRONMENT must be `local`."""
 
     async def token() -> str:
@@ -97,9 +101,10 @@ async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWo
         api = MarketplaceApi(f"{market.base}/api", token, market.session)
         directory, erasures = Directory(store, market.clock), Erasures(store, market.clock)
         access = AccessLog(store, market.clock, code="1")
-        subscriptions = Subscriptions(store, market.clock, api, directory, erasures, access, TERMS)
+        subscriptions = Subscriptions(store, market.clock, api, directory, erasures, access, terms)
         desk = Desk(store, market.clock, api, subscriptions)
         landings = Landings(store, market.clock, api, subscriptions)
+        acts = Acts(store, market.clock, api, subscriptions)
         entitlements = Entitlements(store, market.clock, offered(team=2, business=4))
         metering = Metering(
             store,
@@ -108,6 +113,5 @@ async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWo
             Ledger(store, UNITS),
             lambda: billed_subscriptions(subscriptions, entitlements),
         )
-        yield DeskWorld(
-            *(folder, market, store, directory, erasures, subscriptions, desk, landings, entitlements, metering, api)
-        )
+        offices = (subscriptions, desk, landings, entitlements, metering, acts)
+        yield DeskWorld(folder, market, store, directory, erasures, *offices, api)

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from fastapi import Request
 from jwt.algorithms import RSAAlgorithm
-from marketplace_desk_world import UNITS, DeskWorld, open_desk
+from marketplace_desk_world import OFFER, UNITS, DeskWorld, open_desk
 
 from control import (
     AccessLog,
@@ -45,23 +45,23 @@ OPERATION, SUBSCRIPTION = "00000000-0000-4000-8000-0000000000aa", "00000000-0000
 BODY = {"id": OPERATION, "subscriptionId": SUBSCRIPTION, "action": "Unsubscribe", "status": "Succeeded"}
 
 
-class _Keys:
+class Keys:
     """Stands for the identity provider's published keys: ours, and one that is only good for another tenant."""
 
     status = 200
 
-    def get(self, *_: Any, **__: Any) -> "_Keys":
+    def get(self, *_: Any, **__: Any) -> "Keys":
         return self
 
     def raise_for_status(self) -> None: ...
 
-    async def __aenter__(self) -> "_Keys":
+    async def __aenter__(self) -> "Keys":
         return self
 
     async def __aexit__(self, *_: object) -> None: ...
 
     @property
-    def content(self) -> "_Keys":
+    def content(self) -> "Keys":
         return self
 
     async def iter_any(self) -> AsyncIterator[bytes]:
@@ -143,7 +143,7 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             issuer_template="https://login.example/{tid}/v2.0",
             jwks_uri="https://login.example/keys",
             audience="the-offers-application",
-            session=cast("aiohttp.ClientSession", _Keys()),
+            session=cast("aiohttp.ClientSession", Keys()),
             clock=clock,
             v1_issuer_template="https://sts.windows.net/{tid}/",
         )
@@ -169,6 +169,9 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
                 landings=desk.landings,
                 subscriptions=desk.subscriptions,
                 metering=desk.metering,
+                acts=desk.acts,
+                offer=OFFER,
+                marketplace=desk.api,
             ),
         )
         yield Hook(desk, InProcess(create_app(services)))

@@ -24,6 +24,10 @@ NOT_GIVEN = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry goes to Application Insights",
     "MANDATE_SOURCES_CLIENT_ID": "a parameter, empty here",
     "MANDATE_PAGES": "a parameter, empty here",
+    "MANDATE_ARM_URL": "the default",
+    "MANDATE_APPLICATIONS_SECRET": "a reference to Key Vault, set by hand where managed applications are sold",
+    "MANDATE_HEARTBEAT_URL": "set by hand by customers who want it; docs/marketplace.md",
+    "MANDATE_HEARTBEAT_AUDIENCE": "with that",
     **dict.fromkeys(
         ("MANDATE_MARKETPLACE_URL", "MANDATE_MARKETPLACE_CLIENT_ID", "MANDATE_MARKETPLACE_TENANT"),
         "parameters, empty here",
