@@ -1,11 +1,9 @@
 """The composition root: the only place that knows which adapters are in use, and how the services are put together."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import aiohttp
 from fastapi import FastAPI
@@ -21,24 +19,20 @@ from control import (
     Sessions,
 )
 from core import Effect
-from core.errors import Defect, MandateError
+from core.errors import MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
-from guards import Guard
-from guards.local import LocalGuard
-from guards.prompt_shields import PromptShields
 from interaction import InteractionDependencies, PlanRates, RateLimits
 from mandate.configuration.live import current
 from mandate.heartbeats import telling_of_itself
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.marketplaces import marketplace_services
+from mandate.models_and_guards import model_router, open_guards
 from mandate.notaries import open_notary
 from mandate.plans import Plan, load_units
 from mandate.services import Name
 from mandate.version import VERSION
-from models import Adapter, Catalogue, ModelRouter, catalogue_currency
-from models.azure_inference import AzureInferenceAdapter
-from models.openai import OpenAIAdapter
+from models import catalogue_currency
 from orchestration import (
     Carriers,
     Checkpointer,
@@ -177,20 +171,6 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
         )
 
 
-def open_guards(host: Host, registry: Registry, tokens: AzureServiceTokens) -> list[Guard]:
-    """Return the guards: our own, and Prompt Shields where an endpoint is set.
-
-    Raises:
-        Defect: the endpoint is no https URL (`defect.settings`).
-    """
-    guards: list[Guard] = [LocalGuard(registry.names)]
-    if endpoint := host.settings.content_safety_endpoint:
-        if urlsplit(endpoint).scheme != "https":
-            raise Defect("MANDATE_CONTENT_SAFETY_ENDPOINT must be an https URL.", code="defect.settings")
-        guards.append(PromptShields(host.session, endpoint, tokens.token))
-    return guards
-
-
 def _customer_tokens(host: Host, tokens: AzureServiceTokens) -> CustomerTokens:
     return CustomerTokens(
         issuer=host.settings.identity_issuer,
@@ -206,20 +186,6 @@ def eraser(host: Host, registry: Registry) -> Eraser:
         return found.effect if found else None
 
     return Eraser(host.store, host.erasures, host.clock, effect_of)
-
-
-def model_router(host: Host, tokens: AzureServiceTokens) -> ModelRouter:
-    catalogue = Catalogue.load(
-        host.settings.folder / "models.yaml",
-        settings=os.environ,
-        local=host.settings.is_local,
-        today=host.clock.now().date(),
-    )
-    adapters: Mapping[str, Adapter] = {
-        "openai": OpenAIAdapter(host.session, tokens.token),
-        "azure-ai-inference": AzureInferenceAdapter(host.session, tokens.token),
-    }
-    return ModelRouter(catalogue, adapters, host.clock)
 
 
 @asynccontextmanager
