@@ -18,7 +18,7 @@ from mandate.local.stack import Stack
 PUBLISHER = "5e6f1c1e-0000-4000-8000-00000000cafe"
 PETRA, OTTO, NILS = (f"{name}@publisher.example" for name in ("petra", "otto", "nils"))
 MIA = "mia@alderfinch.example"
-PAGES = ("/publisher", "/publisher/subscriptions", "/publisher/tenants", "/publisher/switches")
+PAGES = tuple(f"/publisher{page}" for page in ("", "/subscriptions", "/metering", "/tenants", "/switches"))
 SCRIPT = "<script>alert(1)</script>"
 
 
