@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from fastapi import Request
-from marketplace_desk_world import OFFER, TERMS, DeskWorld, open_desk
+from marketplace_desk_world import OFFER, TERMS, UNITS, DeskWorld, open_desk
 from test_marketplace_webhook import OTHER_TID, TID, Keys, claims, signed
 
 from control import (
@@ -121,6 +121,8 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             switches=Switches(desk.store, clock, agents=[], tools=[]),
             access=access,
             erasures=desk.erasures,
+            entitlements=desk.entitlements,
+            units=UNITS,
             authenticate=nobody,
             rings=lambda: ["general"],
             version="1",
@@ -129,6 +131,7 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
                 desk=desk.desk,
                 landings=desk.landings,
                 subscriptions=desk.subscriptions,
+                metering=desk.metering,
                 acts=desk.acts,
                 offer=OFFER,
                 marketplace=desk.api,

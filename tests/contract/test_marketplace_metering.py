@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 import yaml
 from fastapi import Request
-from marketplace_desk_world import UNITS, DeskWorld, open_desk, use
+from marketplace_desk_world import OFFER, UNITS, DeskWorld, open_desk, use
 
 from control import (
     ADMIN_ROLE,
@@ -236,6 +236,9 @@ def publishers(world: DeskWorld) -> InProcess:
             landings=world.landings,
             subscriptions=world.subscriptions,
             metering=world.metering,
+            acts=world.acts,
+            offer=OFFER,
+            marketplace=world.api,
         ),
     )
     return InProcess(create_app(services))

@@ -134,7 +134,7 @@ async def test_the_pages_can_be_used_by_everybody_and_on_a_small_telephone(
         await petras.set_viewport_size({"width": 1200, "height": 900})
         await petras.goto(path)
         for theme in ("light", "dark"):
-            await petras.emulate_media(color_scheme=theme)  # pyright: ignore[reportArgumentType] - one of the two
+            await petras.emulate_media(color_scheme=theme)
             if problems := await problems_of(petras, axe):
                 found[f"{path} {theme}"] = problems
         await petras.set_viewport_size({"width": 320, "height": 640})
