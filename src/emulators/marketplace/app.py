@@ -22,7 +22,7 @@ from emulators.marketplace.book import Book
 from emulators.marketplace.catalogue import Catalogue
 from emulators.marketplace.errors import body_of
 from emulators.marketplace.faults import Faults
-from emulators.marketplace.managed import PATH, Managed
+from emulators.marketplace.managed import Managed
 from emulators.marketplace.storefront import Storefront
 from emulators.marketplace.webhooks import Token, Webhooks
 
@@ -109,7 +109,7 @@ def create_app(
         Route("/faults", doors.page(doors.set_faults), methods=["POST"]),
         Route("/shop", doors.page(store.show), methods=["GET"]),
         Route("/shop/buy", doors.page(store.buy), methods=["POST"]),
-        Route(f"/arm{PATH}", managed.read, methods=["GET"]),
+        Route("/arm/{id:path}", managed.read, methods=["GET"]),
         Route("/shop/applications", doors.page(store.manage), methods=["POST"]),
         Route("/shop/{id}/{act}", doors.page(store.act), methods=["POST"]),
     ]

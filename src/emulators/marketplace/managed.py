@@ -22,7 +22,7 @@ from emulators.marketplace.catalogue import Catalogue
 from emulators.marketplace.errors import bad, body_of, missing
 
 API_VERSION = "2021-07-01"
-PATH = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Solutions/applications/{name}"
+_PATH = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Solutions/applications/{name}"
 _LONGEST_DELAY = 60.0
 _SECONDS = 10.0
 _EVENTS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -133,7 +133,7 @@ class Managed:
 
 def path_of(name: str) -> str:
     """Return the id at Azure of the customer's application of this name."""
-    return PATH.format(subscription="3f0a8f52-6c0b-4e7a-9d55-0b7a3d1c2e4f", group="mandate-rg", name=name)
+    return _PATH.format(subscription="3f0a8f52-6c0b-4e7a-9d55-0b7a3d1c2e4f", group="mandate-rg", name=name)
 
 
 def _made(name: str, plan: str, beats_as: tuple[str, str]) -> ManagedApplication:
