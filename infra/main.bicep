@@ -72,6 +72,9 @@ type surroundings = {
   @description('The publisher\'s own Entra tenant, which the offer names.')
   marketplaceTenant: string
 
+  @description('Whether managed applications are sold too.')
+  sellsApplications: bool
+
   @description('Address of the service that the tools of the back office call, with https.')
   backOffice: string
 
@@ -177,6 +180,7 @@ module stampOf 'stamp.bicep' = [
       sourcesClientId: around.sourcesClientId
       marketplaceClientId: around.marketplaceClientId
       marketplaceTenant: around.marketplaceTenant
+      sellsApplications: around.sellsApplications
       backOffice: around.backOffice
       pages: around.pages
       publicAddress: stamp.publicAddress

@@ -52,6 +52,15 @@ param marketplaceClientId string = ''
 @description('The publisher\'s own Entra tenant, which the offer names.')
 param marketplaceTenant string = ''
 
+@description('Whether managed applications are sold too: the vault then holds the secret applications, which their notifications carry.')
+param sellsApplications bool = false
+
+@description('The publisher\'s public address, which a customer\'s stamp tells its version; empty: it tells nobody.')
+param publisherAddress string = ''
+
+@description('The publisher\'s API that such a stamp asks a token for.')
+param publisherAudience string = ''
+
 @description('Whether only people of the subscription\'s own Entra tenant may sign in, and no other organisation is taken on.')
 param oneOrganisation bool = false
 
@@ -189,6 +198,7 @@ var roleNames = [
   'telemetry.send'
   'configuration.read'
   'configuration.write'
+  'secrets.read'
 ]
 var holders = toObject(
   roleNames,
@@ -246,6 +256,8 @@ var outsideHosts = {
   MANDATE_BACKOFFICE_URL: [split(split(backOffice, '/')[2], ':')[0]]
   MANDATE_PAGES: map(filter(split(pages, ','), page => !empty(page)), page => split(split(page, '/')[2], ':')[0])
   MANDATE_MARKETPLACE_URL: empty(marketplaceClientId) ? [] : [split(marketplace, '/')[2]]
+  MANDATE_ARM_URL: sellsApplications ? [split(az.environment().resourceManager, '/')[2]] : []
+  MANDATE_HEARTBEAT_URL: empty(publisherAddress) ? [] : [split(split(publisherAddress, '/')[2], ':')[0]]
 }
 
 module network 'modules/network.bicep' = if (ownNetwork) {
@@ -330,6 +342,7 @@ module evidence 'modules/evidence.bicep' = {
     signers: holders['evidence.sign']
     writers: holders['evidence.anchor']
     noters: holders['erasures.note']
+    vaultReaders: sellsApplications ? holders['secrets.read'] : []
     crossTenant: crossTenant
   }
   dependsOn: [identities]
@@ -470,6 +483,8 @@ var chosen = concat(
   empty(marketplaceClientId)
     ? []
     : ['MANDATE_MARKETPLACE_URL', 'MANDATE_MARKETPLACE_CLIENT_ID', 'MANDATE_MARKETPLACE_TENANT'],
+  sellsApplications ? ['MANDATE_ARM_URL'] : [],
+  empty(publisherAddress) ? [] : ['MANDATE_HEARTBEAT_URL', 'MANDATE_HEARTBEAT_AUDIENCE'],
   telemetry ? ['APPLICATIONINSIGHTS_CONNECTION_STRING'] : []
 )
 var settled = concat(
@@ -534,6 +549,9 @@ module apps 'modules/service.bicep' = [
         MANDATE_MARKETPLACE_URL: marketplace
         MANDATE_MARKETPLACE_CLIENT_ID: marketplaceClientId
         MANDATE_MARKETPLACE_TENANT: marketplaceTenant
+        MANDATE_ARM_URL: az.environment().resourceManager
+        MANDATE_HEARTBEAT_URL: publisherAddress
+        MANDATE_HEARTBEAT_AUDIENCE: publisherAudience
         MANDATE_CONTENT_SAFETY_ENDPOINT: models[0].outputs.safetyAddress
         MODEL_ENDPOINT_PRIMARY: models[0].outputs.address
         MODEL_ENDPOINT_FAILOVER: models[1].outputs.address
@@ -543,6 +561,9 @@ module apps 'modules/service.bicep' = [
         MANDATE_CLIENT_ID_ORCHESTRATION: identities.outputs.clientIds[indexOf(identityNames, 'orchestration')]
         MANDATE_CLIENT_ID_OPERATOR: identities.outputs.clientIds[indexOf(identityNames, 'operator')]
       }
+      vaultSettings: sellsApplications && contains(service.value.settings, 'MANDATE_APPLICATIONS_SECRET')
+        ? { MANDATE_APPLICATIONS_SECRET: '${evidence.outputs.vaultSecrets}applications' }
+        : {}
       image: image
       pullIdentityId: pullIdentityId
       replicas: { fewest: fewestReplicas, most: mostReplicas }
@@ -593,6 +614,14 @@ module runs 'modules/job.bicep' = [
 
 @description('Where people reach the product.')
 output address string = reachedAt
+
+@description('The tenant in which a stamp that tells the publisher its version has the identity that tells it.')
+output heartbeatTenant string = empty(publisherAddress) ? '' : subscription().tenantId
+
+@description('That identity\'s object id.')
+output heartbeatPrincipal string = empty(publisherAddress)
+  ? ''
+  : identities.outputs.principalIds[indexOf(identityNames, 'control')]
 
 @description('The one address from which the stamp calls out; empty where it joins a network that exists.')
 output outboundAddress string = ownNetwork ? network!.outputs.outboundAddress : ''

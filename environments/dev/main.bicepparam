@@ -34,6 +34,7 @@ param around = {
   sourcesClientId: readEnvironmentVariable('MANDATE_INFRA_SOURCES_CLIENT_ID', '')
   marketplaceClientId: readEnvironmentVariable('MANDATE_INFRA_MARKETPLACE_CLIENT_ID', '')
   marketplaceTenant: readEnvironmentVariable('MANDATE_INFRA_MARKETPLACE_TENANT', '')
+  sellsApplications: bool(readEnvironmentVariable('MANDATE_INFRA_SELLS_APPLICATIONS', 'false'))
   backOffice: readEnvironmentVariable('MANDATE_INFRA_BACK_OFFICE', 'https://backoffice.example')
   pages: readEnvironmentVariable('MANDATE_INFRA_PAGES', '')
 }

@@ -33,10 +33,14 @@ param writers array
 @description('Names of the identities that note erasures.')
 param noters array
 
+@description('Names of the identities that read the secrets of the vault, each of which somebody put there by hand.')
+param vaultReaders array
+
 @description('Whether the identities are of another tenant than who deploys: a managed application.')
 param crossTenant bool
 
 var cryptoUser = '12338af0-0e69-4776-bea7-57ae8d297424'
+var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 
 resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
@@ -158,6 +162,23 @@ resource mayAnchor 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+resource readerIdentities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
+  for reader in vaultReaders: { name: '${name}-${reader}' }
+]
+
+resource mayRead 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (reader, i) in vaultReaders: {
+    scope: vault
+    name: guid(vault.id, readerIdentities[i].id, secretsUser)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
+      principalId: readerIdentities[i].properties.principalId
+      principalType: 'ServicePrincipal'
+      delegatedManagedIdentityResourceId: crossTenant ? readerIdentities[i].id : null
+    }
+  }
+]
+
 resource noterIdentities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [
   for noter in noters: { name: '${name}-${noter}' }
 ]
@@ -197,6 +218,9 @@ resource anchorLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' =
 
 @description('Resource id of the key vault.')
 output vaultId string = vault.id
+
+@description('Where the secrets of the vault are: followed by the name of one, its address without a version.')
+output vaultSecrets string = '${vault.properties.vaultUri}secrets/'
 
 @description('Resource id of the storage account.')
 output accountId string = account.id

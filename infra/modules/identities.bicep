@@ -22,3 +22,6 @@ resource identities 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30
 
 @description('Client ids, in the order of the names.')
 output clientIds array = [for (identity, i) in identityNames: identities[i].properties.clientId]
+
+@description('Object ids of their service principals, in the order of the names.')
+output principalIds array = [for (identity, i) in identityNames: identities[i].properties.principalId]

@@ -27,6 +27,9 @@ param settingNames array
 @description('The values of all settings, by name.')
 param settings object
 
+@description('By setting, the address of the secret in Key Vault that is its value.')
+param vaultSettings object
+
 @description('The image, by its digest.')
 param image string
 
@@ -67,6 +70,11 @@ resource app 'Microsoft.App/containerApps@2026-01-01' = {
     configuration: {
       activeRevisionsMode: 'Multiple'
       maxInactiveRevisions: 5
+      secrets: map(items(vaultSettings), secret => {
+        name: secret.key
+        keyVaultUrl: secret.value
+        identity: identity.id
+      })
       registries: empty(pullIdentityId) ? [] : [{ server: split(image, '/')[0], identity: pullIdentityId }]
       // The code has no way to be the identity that pulls.
       identitySettings: empty(pullIdentityId)
@@ -94,7 +102,10 @@ resource app 'Microsoft.App/containerApps@2026-01-01' = {
           image: image
           command: declared.command
           resources: { cpu: json('1.0'), memory: '2Gi' }
-          env: [for setting in settingNames: { name: setting, value: settings[setting] }]
+          env: concat(
+            map(settingNames, setting => { name: setting, value: settings[setting] }),
+            map(items(vaultSettings), secret => { name: secret.key, secretRef: secret.key })
+          )
           probes: [
             {
               type: 'Startup'

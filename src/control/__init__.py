@@ -39,14 +39,19 @@ from control.gate import ApprovalNeeded, Gate, Granted, Refused, Ruling, Verdict
 from control.governance import ClassRule, Governance, load_governance
 from control.keys import StoreKeys
 from control.marketplace import (
+    Acts,
+    ApplicationRecord,
+    ChangeRules,
     DeliveryRecord,
     Desk,
     EmissionRecord,
     LandingRecord,
     Landings,
     Ledger,
+    ManagedApplications,
     Metering,
     MeterRecord,
+    Offer,
     OpenDelivery,
     SubscriptionRecord,
     Subscriptions,
@@ -54,9 +59,11 @@ from control.marketplace import (
     Unit,
     WebhookCallers,
     billed_subscriptions,
+    load_offer,
 )
 from control.members import groups_now, member_name
 from control.money import Money
+from control.notices import Notice, NoticeRecord, current_notices
 from control.ordinary_day import ordinary_facts
 from control.policy import Question, Ruleset
 from control.policy_changes import Answered, Changed, ChangedGroup, Replayed
@@ -99,6 +106,7 @@ from control.records import (
 )
 from control.register import Claim, ClaimState
 from control.sessions import Session, SessionLine, Sessions, csrf_token
+from control.staff import STAFF_ROLES
 from control.switch_records import AgentScope, Sponsorship, SwitchesRecord
 from control.switches import Capability, Switches, SwitchTold, changed
 
@@ -117,8 +125,10 @@ __all__ = [
     "NOT_CHECKED",
     "PERSONAL_ACCOUNTS",
     "POLICY_KEY",
+    "STAFF_ROLES",
     "AccessLog",
     "ActionRequest",
+    "Acts",
     "AgentFacts",
     "AgentManifest",
     "AgentScope",
@@ -126,6 +136,7 @@ __all__ = [
     "Announced",
     "Answered",
     "AnsweredByHand",
+    "ApplicationRecord",
     "Approval",
     "ApprovalNeeded",
     "AskedByHand",
@@ -141,6 +152,7 @@ __all__ = [
     "Change",
     "ChangeBounds",
     "ChangeFreeze",
+    "ChangeRules",
     "ChangeSchedule",
     "ChangeState",
     "ChangeWindow",
@@ -178,6 +190,7 @@ __all__ = [
     "Landings",
     "Layer",
     "Ledger",
+    "ManagedApplications",
     "MarketplaceServices",
     "MemberRecord",
     "MeterRecord",
@@ -185,6 +198,9 @@ __all__ = [
     "Money",
     "MovedRecord",
     "NewPolicies",
+    "Notice",
+    "NoticeRecord",
+    "Offer",
     "Offered",
     "OpenDelivery",
     "OpenHours",
@@ -241,12 +257,14 @@ __all__ = [
     "contexts",
     "create_app",
     "csrf_token",
+    "current_notices",
     "decide_again",
     "facts_of",
     "groups_now",
     "is_revoked",
     "load_agents",
     "load_governance",
+    "load_offer",
     "log_run",
     "member_name",
     "ordinary_facts",

@@ -9,7 +9,8 @@ from typing import Literal
 
 from control import contexts
 from control.batches import Batches
-from core import Actor, Clock, PrincipalKind, RunId, TenantContext, TenantId, derived_id
+from core import Actor, Clock, ContentRef, PrincipalKind, RunId, TenantContext, TenantId, derived_id
+from core.admin_bodies import ChangeCause
 from core.bodies import AccessRefused, Body, RecordChanged, RunOpened
 from core.errors import Conflict
 from core.parts import RunKind, Versions
@@ -64,12 +65,21 @@ class AccessLog:
         data = self._store.tenant(context or contexts.publisher("access"))
         await self._refusals.add(data.context.tenant, _Refusal(data, actor, code, operation))
 
-    async def admin(self, context: TenantContext, kind: str, key: str, version: str) -> None:
+    async def admin(
+        self,
+        context: TenantContext,
+        kind: str,
+        key: str,
+        version: str,
+        *,
+        cause: ChangeCause = "",
+        reason: ContentRef | None = None,
+    ) -> None:
         """Record that the principal changed the record `key` to `version`; on disk when this returns.
 
-        `key` must not name a person: give a pseudonym.
+        `key` must not name a person: give a pseudonym. `reason` is content of the context's tenant.
         """
-        changed = RecordChanged(kind=kind, key=key, version=version)
+        changed = RecordChanged(kind=kind, key=key, version=version, cause=cause, reason=reason)
         await self._append(self._store.tenant(context), RunKind.ADMIN, [changed], context.principal.actor)
 
     async def _pace(self, tenant: TenantId) -> None:

@@ -7,7 +7,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from control.callers import ControlServices
-from control.routes import entitlements, marketplace, metering, policies, switches, tenants
+from control.routes import (
+    applications,
+    entitlements,
+    health,
+    marketplace,
+    metering,
+    policies,
+    subscriptions,
+    switches,
+    tenants,
+)
 from web import create_service
 
 MAX_BODY_BYTES = 100_000
@@ -27,8 +37,11 @@ def create_app(deps: ControlServices, *, ready: Callable[[], Awaitable[None]] | 
     app.include_router(switches.router)
     app.include_router(tenants.router)
     app.include_router(entitlements.router)
+    app.include_router(applications.router)
+    app.include_router(health.router)
     app.include_router(marketplace.router)
     app.include_router(metering.router)
+    app.include_router(subscriptions.router)
     return app
 
 

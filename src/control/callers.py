@@ -11,13 +11,24 @@ from control.access import AccessLog
 from control.directory import Directory
 from control.entitlements import Entitlements
 from control.erasures import Erasures
-from control.marketplace import Desk, Landings, Metering, Subscriptions, Unit, WebhookCallers
+from control.marketplace import (
+    Acts,
+    Desk,
+    Landings,
+    ManagedApplications,
+    Marketplace,
+    Metering,
+    Offer,
+    Subscriptions,
+    Unit,
+    WebhookCallers,
+)
 from control.policy_store import Policies
 from control.switches import Switches
 from core import PUBLISHER, Actor, PrincipalKind, Role, TenantContext
 from core.errors import Forbidden, MandateError, Unauthenticated
 from data import Store
-from web import correlation_of
+from web import TokenValidator, correlation_of
 
 ADMIN_ROLE = "control.admin"
 """App role of the publisher's own services that may onboard tenants."""
@@ -49,13 +60,22 @@ Caller: TypeAlias = UserCaller | ServiceCaller
 
 @dataclass(frozen=True, slots=True)
 class MarketplaceServices:
-    """What belongs to the marketplace, where the product is sold there."""
+    """What belongs to the marketplace, where the product is sold there.
+
+    Attributes:
+        applications: None where no managed application is sold; `stamps` verifies what those tell of themselves with.
+    """
 
     callers: WebhookCallers
     desk: Desk
     landings: Landings
     metering: Metering
     subscriptions: Subscriptions
+    acts: Acts
+    offer: Offer
+    marketplace: Marketplace
+    applications: ManagedApplications | None = None
+    stamps: TokenValidator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +118,10 @@ async def member(request: Request) -> TenantContext:
         Forbidden: a service calls in its own name.
     """
     caller = await _caller(request)
-    if isinstance(caller, UserCaller):
+    if isinstance(caller, UserCaller) and not _is_staff(caller.context):
         return caller.context
-    raise await _refusal(
-        request, contexts.publisher("", caller.service), "This belongs to a tenant; call it for a member."
-    )
+    context = caller.context if isinstance(caller, UserCaller) else contexts.publisher("", caller.service)
+    raise await _refusal(request, context, "This belongs to a tenant; call it for a member.")
 
 
 async def reader(request: Request) -> TenantContext:
@@ -116,20 +135,35 @@ async def admin(request: Request) -> TenantContext:
 
 
 async def publisher(request: Request) -> TenantContext:
-    """Dependency: a service of the publisher that may onboard tenants.
+    """Dependency: a service of the publisher that may onboard tenants, or one of its people who may act.
 
     Raises:
         Forbidden: anybody else, whatever their role in a tenant.
     """
+    return await _of_publisher(request, Role.ADMIN)
+
+
+async def publisher_reader(request: Request) -> TenantContext:
+    """Dependency: the same, and those of its people who may look."""
+    return await _of_publisher(request, Role.ADMIN, Role.AUDITOR)
+
+
+async def _of_publisher(request: Request, *roles: Role) -> TenantContext:
     caller = await _caller(request)
     match caller:
-        case ServiceCaller(service=service, roles=roles):
+        case ServiceCaller(service=service, roles=held):
             context = contexts.publisher(correlation_of(request.scope), service)
-            if ADMIN_ROLE in roles:
+            if ADMIN_ROLE in held:
                 return context
         case UserCaller(context=context):
-            pass
-    raise await _refusal(request, context, "Only the publisher's own services may do this.")
+            if _is_staff(context) and context.has(*roles):
+                return context
+    raise await _refusal(request, context, "Only the publisher's own services and people may do this.")
+
+
+def _is_staff(context: TenantContext) -> bool:
+    """Return whether somebody is one of the publisher's people: `contexts.staff` alone makes such a context."""
+    return context.tenant == PUBLISHER and context.principal.kind is PrincipalKind.USER
 
 
 async def edge(request: Request) -> TenantContext:

@@ -83,6 +83,12 @@ def visitor(correlation: str) -> TenantContext:
     return TenantContext(tenant=PUBLISHER, principal=principal, plan="none", region="none", correlation=correlation)
 
 
+def staff(member: PrincipalId, *, roles: Iterable[Role], correlation: str) -> TenantContext:
+    """Return the authority of one of the publisher's own people, whose token of the publisher's tenant was verified."""
+    principal = Principal(id=member, kind=PrincipalKind.USER, roles=frozenset(roles))
+    return TenantContext(tenant=PUBLISHER, principal=principal, plan="none", region="none", correlation=correlation)
+
+
 def platform(tenant: TenantRecord, correlation: str) -> TenantContext:
     """Return the platform's own authority in a tenant that the directory holds, for its members' records."""
     return TenantContext(

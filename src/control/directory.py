@@ -17,6 +17,7 @@ from control.records import (
     binding_key,
     owner_mark,
 )
+from control.staff import staff_roles
 from core import (
     Clock,
     PrincipalId,
@@ -26,7 +27,7 @@ from core import (
     canonical,
 )
 from core.errors import Conflict, Defect, Forbidden, NotFound, PreconditionFailed
-from data import Page, Records, Store, Versioned
+from data import Page, Records, Store, TenantData, Versioned
 from web import VerifiedToken
 
 
@@ -72,8 +73,21 @@ class Directory:
             raise Forbidden(
                 "You have no role in this app yet; ask an admin of your organisation for one.", code="access.no_role"
             )
-        member = await self._member(tenant, token.object_id, seen, correlation)
+        data = self._store.tenant(contexts.platform(tenant, correlation))
+        member = await self._member(data, token.object_id, seen)
         return contexts.from_directory(tenant, member, roles=roles, groups=groups, correlation=correlation)
+
+    async def staff(self, token: VerifiedToken, publisher: str, *, correlation: str) -> TenantContext:
+        """Return the authority of one of the publisher's own people; a first visit makes them known.
+
+        Raises:
+            Forbidden: see `staff_roles`.
+        """
+        roles = staff_roles(token, publisher)
+        seen = Seen(canonical({"name": token.name, "username": token.username}), (), roles, token.issued_at)
+        data = self._store.tenant(contexts.publisher(correlation))
+        member = await self._member(data, token.object_id, seen)
+        return contexts.staff(member, roles=roles, correlation=correlation)
 
     async def tenant(self, tenant: TenantId) -> TenantRecord:
         """Return what the directory knows of a tenant.
@@ -204,13 +218,11 @@ class Directory:
 
         return await self._tenants.get(key, load)
 
-    async def _member(self, tenant: TenantRecord, oid: str, seen: Seen, correlation: str) -> PrincipalId:
-        data = self._store.tenant(contexts.platform(tenant, correlation))
-
+    async def _member(self, data: TenantData, oid: str, seen: Seen) -> PrincipalId:
         async def load(_: tuple[Seen, PrincipalId] | None) -> tuple[Seen, PrincipalId]:
             return seen, await enrol(data, oid, seen)
 
-        key = (tenant.id, oid)
+        key = (data.context.tenant, oid)
         known, member = await self._members.get(key, load)
         if known != seen and seen.at >= known.at:
             self._members.forget(key)

@@ -18,6 +18,7 @@ from core import (
     Clock,
     Content,
     ContentClass,
+    ContentRef,
     Effect,
     Facts,
     TenantContext,
@@ -129,8 +130,13 @@ class Switches:
         theirs = [name for name in thrown.everywhere if name in known]
         return lines + [await _told(publisher, name, thrown.everywhere[name], by_publisher=True) for name in theirs]
 
-    async def switch_off(self, context: TenantContext, name: str, reason: str) -> None:
-        """Switch `name` off from the next decision on, in all processes.
+    async def everywhere(self, publisher: TenantData) -> list[SwitchTold]:
+        """Return what the publisher has switched off, for all or for one, as its own people read it."""
+        thrown = await self.thrown(publisher)
+        return [await _told(publisher, name, one, by_publisher=True) for name, one in thrown.everywhere.items()]
+
+    async def switch_off(self, context: TenantContext, name: str, reason: str) -> ContentRef:
+        """Switch `name` off from the next decision on, in all processes; returns where the reason is.
 
         In the publisher's tenant it is off for all, and `tenant/<id>` for that one.
 
@@ -150,6 +156,7 @@ class Switches:
             return record.model_copy(update={"off": {**record.off, name: switch}})
 
         await changed(data, thrown)
+        return why.ref
 
     async def switch_on(self, context: TenantContext, name: str) -> None:
         """Switch `name` on again.

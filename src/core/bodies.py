@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from core.admin_bodies import AccessRefused, RecordChanged
 from core.content import ContentRef
 from core.decisions import ActionKind, Decision, Effect
 from core.ids import ApprovalId, ConversationId, DocumentId, FlagId, RunId
@@ -253,25 +254,6 @@ class PassagesIndexed(Part):
     done: int
     total: int
     usage: Usage = Usage()
-
-
-class AccessRefused(Part):
-    """Refused access is evidence too; equal refusals within a moment are counted in one event."""
-
-    type: Literal["access_refused"] = "access_refused"
-    code: str
-    operation: str
-    """The route's template and method, never the address that was asked for."""
-    count: int = 1
-
-
-class RecordChanged(Part):
-    """An administrative act: what the record is now can be read there, who changed it and when is here."""
-
-    type: Literal["record_changed"] = "record_changed"
-    kind: str
-    key: str
-    version: str
 
 
 Body = Annotated[

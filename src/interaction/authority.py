@@ -11,8 +11,8 @@ from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 
 from core import Role, TenantContext
-from core.errors import BadRequest, Forbidden
-from interaction.cookies import SESSION_COOKIE
+from core.errors import BadRequest, Forbidden, NotFound
+from interaction.cookies import SESSION_COOKIE, STAFF_COOKIE
 from interaction.dependencies import InteractionDependencies, dependencies_of
 from telemetry import span
 from web import CSRF_HEADER, SAFE_METHODS, bearer_token, check_csrf, correlation_of
@@ -66,7 +66,7 @@ class SignedIn(SecurityBase):
             yield context
 
     async def _admit(self, request: Request, deps: InteractionDependencies) -> TenantContext:
-        token = await deps.validator.verify(await _access_token(request, deps))
+        token = await deps.validator.verify(await access_token(request, deps, SESSION_COOKIE))
         request.state.token = token
         context = await deps.directory.resolve(token, correlation=correlation_of(request.scope))
         request.state.context = context
@@ -81,15 +81,51 @@ class SignedIn(SecurityBase):
         return context
 
 
-async def _access_token(request: Request, deps: InteractionDependencies) -> str:
+async def access_token(request: Request, deps: InteractionDependencies, name: str) -> str:
+    """Return the token of a request: its own, or that of the session whose cookie has this name.
+
+    Raises:
+        Unauthenticated: there is neither, or the session has ended.
+    """
     authorization = request.headers.get("authorization")
-    cookie = request.cookies.get(SESSION_COOKIE)
+    cookie = request.cookies.get(name)
     if authorization is not None or cookie is None:
         return bearer_token(authorization)
     session = await deps.sessions.find(cookie)
     request.state.session = session
     return session.access_token
 
+
+class OfPublisher(SignedIn):
+    """Dependency: one of the publisher's own people, with one of `roles`; for anybody else there is no such page.
+
+    Raises:
+        Unauthenticated, Forbidden, RateLimited, BadRequest: as `SignedIn` does.
+        NotFound: it is somebody else.
+    """
+
+    async def _admit(self, request: Request, deps: InteractionDependencies) -> TenantContext:
+        token = await deps.validator.verify(await access_token(request, deps, STAFF_COOKIE))
+        request.state.token = token
+        correlation = correlation_of(request.scope)
+        if not deps.publisher or token.tenant_id != deps.publisher:
+            request.state.context = await deps.directory.resolve(token, correlation=correlation)  # for their own log
+            raise NotFound("There is no such page. Check the address.")
+        context = await deps.directory.staff(token, deps.publisher, correlation=correlation)
+        request.state.context = context
+        if session := getattr(request.state, "session", None):
+            await check_csrf(request, session.csrf, deps.public_url)
+        deps.limits.take(context)
+        if not context.has(*self._roles):
+            raise Forbidden("You may look, and not act. Ask whoever gives roles at the publisher.", code="access.role")
+        return context
+
+
+Staff = Annotated[TenantContext, Depends(OfPublisher(Role.ADMIN, Role.AUDITOR))]
+"""Any of the publisher's own people."""
+
+StaffActing = Annotated[TenantContext, Depends(OfPublisher(Role.ADMIN))]
+"""Those of them who may act."""
 
 Me = Annotated[TenantContext, Depends(SignedIn(*Role))]
 """Any member."""
@@ -105,6 +141,11 @@ Owner = Annotated[TenantContext, Depends(SignedIn(Role.OWNER))]
 
 Overseer = Annotated[TenantContext, Depends(SignedIn(Role.AUDITOR, Role.ADMIN, Role.OWNER))]
 """Who may see what all members do."""
+
+
+def acts(me: TenantContext) -> bool:
+    """Return whether one of the publisher's people may act, and not only look."""
+    return me.has(Role.ADMIN)
 
 
 def oversees(context: TenantContext) -> bool:

@@ -13,6 +13,9 @@ LANDING_TOKEN_COOKIE = "__Host-mandate-landing-token"  # noqa: S105 - a name
 
 LANDING_COOKIE = "__Host-mandate-landing"
 
+STAFF_COOKIE = "__Host-mandate-publisher"
+"""The session of one of the publisher's people: never looked at on a customer's page, nor a customer's on theirs."""
+
 THEME_COOKIE = "mandate-theme"
 ZONE_COOKIE = "mandate-zone"
 

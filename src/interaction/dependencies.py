@@ -47,6 +47,7 @@ class InteractionDependencies:
         currency: of all costs, as an ISO 4217 code.
         public_url: where people reach the product, without a slash at the end; links begin with it.
         webhooks: the way to the control plane for what outsiders tell it.
+        publisher: the Entra tenant of the publisher's own people; empty where none of them comes here.
         sign_ins: verifies what the provider says of those who sign in to the console.
     """
 
@@ -75,6 +76,7 @@ class InteractionDependencies:
     provider: OpenIdClient
     sign_ins: TokenValidator
     public_url: str
+    publisher: str = ""
 
 
 async def dependencies_of(request: Request) -> InteractionDependencies:

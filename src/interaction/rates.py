@@ -23,6 +23,12 @@ class PlanRates:
     per_tenant: Rate
 
 
+STAFF_PLAN = "none"
+"""What the publisher's own people have in place of a plan, see `control.contexts.staff`."""
+
+STAFF_RATES = PlanRates(per_person=Rate(10, 60), per_tenant=Rate(50, 300))
+
+
 class RateLimits:
     """Limits by plan. Where `plans` says something else in a moment, the buckets of that plan are full again."""
 
@@ -43,7 +49,8 @@ class RateLimits:
         _take(limiters.tenants, context.tenant, "Your organisation's members")
 
     def _of(self, plan: str) -> "_Limiters":
-        rates, known = self._plans.get(plan), self._limiters.get(plan)
+        rates = STAFF_RATES if plan == STAFF_PLAN else self._plans.get(plan)
+        known = self._limiters.get(plan)
         if rates is None:
             raise Forbidden("Your organisation's plan is not known here; ask its owner.", code="access.plan")
         if known is None or known.rates != rates:

@@ -23,6 +23,7 @@ from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import InteractionDependencies, PlanRates, RateLimits
 from mandate.configuration.live import current
+from mandate.heartbeats import telling_of_itself
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.marketplaces import marketplace_services
 from mandate.models_and_guards import model_router, open_guards
@@ -90,20 +91,21 @@ async def _composed(name: Name, host: Host) -> AsyncGenerator[FastAPI]:
 @asynccontextmanager
 async def _control(host: Host) -> AsyncGenerator[ControlServices]:
     tokens = host.tokens("control")
-    yield ControlServices(
-        store=host.store,
-        directory=host.directory,
-        policies=host.policies,
-        switches=host.switches,
-        access=host.access,
-        erasures=host.erasures,
-        rings=lambda: host.configuration.live.rings,
-        entitlements=host.entitlements,
-        units=load_units(host.settings),
-        authenticate=host.calls("control").caller,
-        version=VERSION,
-        marketplace=marketplace_services(host, tokens) if host.settings.marketplace_url else None,
-    )
+    async with telling_of_itself(host, tokens):
+        yield ControlServices(
+            store=host.store,
+            directory=host.directory,
+            policies=host.policies,
+            switches=host.switches,
+            access=host.access,
+            erasures=host.erasures,
+            rings=lambda: host.configuration.live.rings,
+            entitlements=host.entitlements,
+            units=load_units(host.settings),
+            authenticate=host.calls("control").caller,
+            version=VERSION,
+            marketplace=marketplace_services(host, tokens) if host.settings.marketplace_url else None,
+        )
     await tokens.aclose()
 
 
@@ -226,6 +228,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             provider=provider,
             sign_ins=host.validator(provider.client_id),
             public_url=host.settings.public_url.rstrip("/"),
+            publisher=host.settings.marketplace_tenant,
         )
 
 

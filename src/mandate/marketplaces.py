@@ -1,9 +1,11 @@
 """How the publisher's side of the marketplace is put together, where one is set."""
 
 from control import (
+    Acts,
     Desk,
     Landings,
     Ledger,
+    ManagedApplications,
     MarketplaceServices,
     Metering,
     Subscriptions,
@@ -11,10 +13,13 @@ from control import (
     billed_subscriptions,
 )
 from control.marketplace_api import RESOURCE as MARKETPLACE
-from control.marketplace_api import MarketplaceApi
+from control.marketplace_api import Arm, MarketplaceApi
 from mandate.host import Host
-from mandate.plans import load_terms, load_units
+from mandate.plans import load_terms, load_units, offered
 from web import AzureServiceTokens, CustomerTokens, TokenValidator
+
+ARM = "https://management.azure.com"
+"""The audience of tokens for Azure Resource Manager, wherever a laptop has it."""
 
 
 def marketplace_services(host: Host, tokens: AzureServiceTokens) -> MarketplaceServices:
@@ -53,4 +58,24 @@ def marketplace_services(host: Host, tokens: AzureServiceTokens) -> MarketplaceS
             lambda: billed_subscriptions(subscriptions, host.entitlements),
         ),
         subscriptions=subscriptions,
+        acts=Acts(host.store, host.clock, api, subscriptions),
+        offer=offered(settings),
+        marketplace=api,
+        applications=_applications(host, tokens) if settings.applications_secret else None,
+        stamps=host.validator(host.services.services["interaction"].audience),
+    )
+
+
+def _applications(host: Host, tokens: AzureServiceTokens) -> ManagedApplications:
+    settings = host.settings
+    arm = Arm(settings.arm_url, lambda: tokens.token(f"{ARM}/.default"), host.session)
+    return ManagedApplications(
+        host.store,
+        host.clock,
+        arm,
+        host.directory,
+        host.access,
+        load_terms(settings),
+        secret=settings.applications_secret,
+        product=offered(settings).application,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from control import Amount, Capability, Offered, Terms, Unit
+from control import Amount, Capability, Offer, Offered, Terms, Unit, load_offer
 from core.errors import Defect
 from interaction import Rate
 from mandate.settings import Settings
@@ -57,7 +57,20 @@ def load_terms(settings: Settings) -> Terms:
     given = _Marketplace.model_validate(raw["marketplace"])
     if given.base not in raw["plans"]:
         raise Defect(f"The base plan `{given.base}` is none of the plans.", code="defect.plan")
-    return Terms(list(raw["plans"]), given.base, given.region, given.stamp, timedelta(days=given.grace_days))
+    offer = offered(settings)
+    return Terms(
+        list(raw["plans"]),
+        given.base,
+        given.region,
+        given.stamp,
+        timedelta(days=given.grace_days),
+        offer.changes,
+        offer.warns,
+    )
+
+
+def offered(settings: Settings) -> Offer:
+    return load_offer(settings.root / "environments" / "offer.yaml")
 
 
 def load_units(settings: Settings) -> Mapping[str, Unit]:

@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     """The app registration that the offer names, which trusts the identity of the control service."""
     marketplace_tenant: str = ""
     """The publisher's own Entra tenant, which the offer names."""
+    applications_secret: str = Field(default="", repr=False)
+    """What notifications of managed applications carry as `sig`, from Key Vault in Azure; empty where none is sold."""
+    arm_url: str = ""
+    """Azure Resource Manager, of the cloud that the stamp is in; needed where managed applications are sold."""
+    heartbeat_url: str = ""
+    """Of the publisher, in a stamp that a customer hosts and has tell of itself; empty where it does not."""
+    heartbeat_audience: str = ""
+    """The publisher's API, for which the stamp's token is."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     insights: str = Field(default="", validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
     """Where telemetry goes in Azure; the service's identity proves who sends it."""

@@ -224,6 +224,7 @@ async def _bared(directory: TenantData, key: str) -> bool:
         found = await directory.records.get(SubscriptionRecord, key)
         if found is None or found.value.is_bare:
             return False
+        await directory.content.erase([piece.id for piece in found.value.said])
         with suppress(PreconditionFailed):
             await directory.records.put(key, found.value.bare(), etag=found.etag)
             return True

@@ -13,6 +13,7 @@ from control import (
     ChangeWindowsRecord,
     MemberRecord,
     MovedRecord,
+    NoticeRecord,
     PersonRecord,
     PolicyRecord,
     PolicyVersion,
@@ -63,7 +64,7 @@ class DataStore:
 _RECORDS = (
     *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
     *(NameKey, PersonRecord, PolicyRecord, PolicyVersion, RulesetRecord, CancellationRecord, HoldRecord),
-    *(MovedRecord, SwitchesRecord, DeputyRecord, DecidingAppRecord, ChangeWindowsRecord),
+    *(MovedRecord, SwitchesRecord, DeputyRecord, DecidingAppRecord, ChangeWindowsRecord, NoticeRecord),
 )
 
 _BY_TENANT = "the tenant is in every statement"
@@ -135,7 +136,10 @@ STORES = (
     ),
     DataStore(
         name="subscriptions",
-        places=("record:subscription", "record:delivery", "record:open_delivery", "record:landing"),
+        places=(
+            *("record:subscription", "record:delivery", "record:open_delivery", "record:landing"),
+            *("record:reconciliation", "record:application"),
+        ),
         isolates="the publisher's, under the marketplace's ids; each names its tenant, and no page gives another's",
         exports="nothing: the customer has it where they bought it",
         erases={"tenant": erasing.subscriptions},

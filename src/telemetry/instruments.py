@@ -16,6 +16,7 @@ class Instruments:
         self.cost: Counter = meter.create_counter("mandate.model.cost", "{micro}", "Millionths of the currency")
         self.tool_calls: Counter = meter.create_counter("mandate.tool.calls", "{call}", "By tool and outcome")
         self.tool_seconds: Histogram = meter.create_histogram("mandate.tool.duration", "s", "Tool calls")
+        self.drift: Counter = meter.create_counter("mandate.marketplace.drift", "{subscription}", "By what differed")
         self.store_requests: Counter = meter.create_counter("mandate.store.requests", "{request}", "Sent to the store")
         self.store_bytes: Counter = meter.create_counter("mandate.store.bytes", "By", "To and from the store")
         self.store_charge: Counter = meter.create_counter("mandate.store.charge", "{request_unit}", "As the store says")

@@ -74,6 +74,12 @@ def meter_tool(
         current.exporting.instruments.tool_seconds.record(seconds, by)
 
 
+def meter_drift(context: TenantContext, *, kind: Literal["unknown", "status", "plan", "quantity", "term"]) -> None:
+    """Count a subscription that was not as the marketplace has it, by what differed first."""
+    if current.exporting is not None:
+        current.exporting.instruments.drift.add(1, _by(context, kind=kind))
+
+
 def meter_store(tenant: TenantId, *, operation: str, container: str, bytes_: int, charge: float) -> None:
     """Count a request to a store that charges for it; what is for all tenants is the publisher's."""
     if current.exporting is not None:

@@ -40,6 +40,7 @@ class VerifiedToken:
         expires_at: the same.
         is_app: an application's own token, nobody is signed in (the optional claim `idtyp`, which the API's app
             registration must ask for).
+        puid: the optional claim of that name, in capitals; empty where it is not asked for.
     """
 
     tenant_id: str
@@ -53,6 +54,7 @@ class VerifiedToken:
     issued_at: float
     expires_at: float
     is_app: bool
+    puid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class _Claims(BaseModel):
     name: str = ""
     preferred_username: str = ""
     nonce: str = ""
+    puid: Annotated[str, StringConstraints(max_length=32)] = ""
 
 
 def bearer_token(authorization: str | None) -> str:
@@ -205,6 +208,7 @@ class TokenValidator:
             issued_at=float(claims.nbf),
             expires_at=float(claims.exp),
             is_app=claims.idtyp == "app",
+            puid=claims.puid.upper(),
         )
 
     def _key_id(self, token: str) -> str:

@@ -42,6 +42,8 @@ TENANTS = [
 ]
 EDGE = ServiceIdentity("edge-client", "bbbbbbbb-0000-4000-8000-000000000001", "edge", {"api://inner": ["Runs.Start"]})
 APP = replace(EDGE, client_id="app-client", object_id="bbbbbbbb-0000-4000-8000-000000000002", secret="app-secret")
+OFFERS = {"offer-v1": ["x"], "offer-v2": ["x"]}
+SELLER = ServiceIdentity("seller-client", "bbbbbbbb-0000-4000-8000-000000000003", "seller", OFFERS)
 CLI = ClientRegistration("cli", "Command line", ["http://127.0.0.1/callback", "https://console.example/signed-in?x=1"])
 CALLBACK = "http://127.0.0.1:4567/callback"
 VERIFIER = "v" * 43
@@ -154,13 +156,13 @@ class Answer:
 
 
 def make_app(base: str, folder: Path, clock: MovingClock) -> ASGIApp:
-    services = {service.client_id: service for service in (EDGE, APP)}
+    services = {service.client_id: service for service in (EDGE, APP, SELLER)}
     credential = FederatedCredential(f"{base}/{SERVICE_TID}/v2.0", EDGE.object_id, TOKEN_EXCHANGE)
     console = ClientRegistration("console", "Console", CLI.redirect_uris, credential)
     sources = ClientRegistration("sources", "Sources", [], credential, ["https://search.azure.com"])
     return create_app(
         issuer_base=base, tenants=TENANTS, folder=folder, services=services, clients=[CLI, console, sources],
-        header_secret=SECRET, clock=clock,
+        header_secret=SECRET, clock=clock, v1_resources=["offer-v1"],
     )  # fmt: skip
 
 

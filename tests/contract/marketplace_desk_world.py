@@ -13,6 +13,7 @@ from store_samples import opened
 from clocks import MovableClock
 from control import (
     AccessLog,
+    Acts,
     Amount,
     Caller,
     Capability,
@@ -35,6 +36,7 @@ from control import (
     WebhookCallers,
     billed_subscriptions,
     create_app,
+    load_offer,
 )
 from control.marketplace import Notice
 from control.marketplace_api import MarketplaceApi
@@ -43,10 +45,11 @@ from core.bodies import RunEnded
 from core.parts import RunKind, RunState, Usage
 from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
-from marketplace_world import PUBLISHER_TOKEN, Market, open_market
+from marketplace_world import PUBLISHER_TOKEN, ROOT, Market, open_market
 from web import InProcess
 
 UNITS = {"completed_runs": Unit(name="completed_runs", runs=RunKind.TURN, title="Completed runs", says="Each.")}
+OFFER = load_offer(ROOT / "environments" / "offer.yaml")
 TERMS = Terms(["team", "business"], "team", "westeurope", "local", timedelta(days=7))
 
 
@@ -80,6 +83,7 @@ class DeskWorld:
     landings: Landings
     entitlements: Entitlements
     metering: Metering
+    acts: Acts
     api: MarketplaceApi
 
     async def deliver(self, since: int = 0) -> int:
@@ -113,6 +117,9 @@ class DeskWorld:
                 landings=self.landings,
                 subscriptions=self.subscriptions,
                 metering=self.metering,
+                acts=self.acts,
+                offer=OFFER,
+                marketplace=self.api,
             ),
         )
         return InProcess(create_app(services))
@@ -124,7 +131,7 @@ class DeskWorld:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWorld]:
+async def open_desk(folder: Path, page_size: int = 100, terms: Terms = TERMS) -> AsyncGenerator[DeskWorld]:
     """Open it; MANDATE_ENVIRONMENT must be `local`."""
 
     async def token() -> str:
@@ -134,9 +141,10 @@ async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWo
         api = MarketplaceApi(f"{market.base}/api", token, market.session)
         directory, erasures = Directory(store, market.clock), Erasures(store, market.clock)
         access = AccessLog(store, market.clock, code="1")
-        subscriptions = Subscriptions(store, market.clock, api, directory, erasures, access, TERMS)
+        subscriptions = Subscriptions(store, market.clock, api, directory, erasures, access, terms)
         desk = Desk(store, market.clock, api, subscriptions)
         landings = Landings(store, market.clock, api, subscriptions)
+        acts = Acts(store, market.clock, api, subscriptions)
         entitlements = Entitlements(store, market.clock, offered(team=2, business=4))
         metering = Metering(
             store,
@@ -145,6 +153,5 @@ async def open_desk(folder: Path, page_size: int = 100) -> AsyncGenerator[DeskWo
             Ledger(store, UNITS),
             lambda: billed_subscriptions(subscriptions, entitlements),
         )
-        yield DeskWorld(
-            *(folder, market, store, directory, erasures, subscriptions, desk, landings, entitlements, metering, api)
-        )
+        offices = (subscriptions, desk, landings, entitlements, metering, acts)
+        yield DeskWorld(folder, market, store, directory, erasures, *offices, api)

@@ -84,7 +84,7 @@ async def test_a_plan_tells_all_and_writes_nothing_and_applying_twice_changes_no
 async def test_what_is_made_is_what_the_code_and_services_yaml_say(world: World) -> None:
     await world.reconcile()
     api, console = world.application("api"), world.application("console")
-    assert {role["value"] for role in api["appRoles"]} == set(Role)
+    assert {role["value"] for role in api["appRoles"]} == {*Role, "publisher.admin", "publisher.auditor"}
     assert api["identifierUris"] == [Services.load(ROOT / "environments").services["interaction"].audience]
     assert console["web"]["redirectUris"] == [f"{PLACE.address}/signed-in", f"{PLACE.address}/signed-out"]
     (trust,) = (

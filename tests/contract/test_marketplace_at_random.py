@@ -29,6 +29,7 @@ from control import (
     contexts,
 )
 from control.marketplace import (
+    AvailablePlan,
     MeterFigures,
     Notice,
     Operation,
@@ -116,6 +117,16 @@ class Truth:
         except MandateError:
             raise Conflict("Settled.") from None
         self._after(fate)
+
+    async def change(self, subscription: str, *, plan: str | None = None, quantity: int | None = None) -> None:
+        self.rules.change(subscription, plan=plan, quantity=quantity, source="Partner")
+
+    async def pending(self, subscription: str) -> tuple[Operation, ...]:
+        raise NotFound(subscription)
+
+    async def available(self, subscription: str, plan: str) -> tuple[AvailablePlan, ...]:
+        self._after(self._before())
+        return (AvailablePlan(plan_id=plan),) if subscription else ()
 
     async def emit(self, events: Sequence[UsageEvent]) -> Sequence[UsageAnswer | None]:
         fate = self._before()

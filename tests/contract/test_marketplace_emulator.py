@@ -170,7 +170,7 @@ async def test_the_publishers_own_change_is_told_too_but_not_acknowledged(market
 
 
 async def test_what_a_reseller_bought_can_only_be_read(market: Market) -> None:
-    subscription = await market.activated(purchaser="uma@tarn.example", csp="1")
+    subscription = await market.activated(purchaser="uma@tarn.example", deal="csp")
     _, found = await market.call("GET", one(subscription))
     assert (found["allowedCustomerOperations"], found["sandboxType"]) == (["Read"], "Csp")
     assert found["purchaser"]["tenantId"] != found["beneficiary"]["tenantId"]

@@ -76,7 +76,7 @@ async def test_personal_accounts_share_a_tid_and_only_the_one_who_bought_lands(w
 
 
 async def test_a_reseller_begins_it_and_gets_no_place_in_it(world: DeskWorld) -> None:
-    subscription = await world.market.buy(purchaser="uma@tarn.example", csp="1")
+    subscription = await world.market.buy(purchaser="uma@tarn.example", deal="csp")
     secret = await world.landings.land(await world.market.token(subscription), TARN, UMA)
     landed = await world.landings.activate(secret)
     assert (landed.is_beneficiary, landed.subscription.bought_by_another) == (False, True)

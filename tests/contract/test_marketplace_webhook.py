@@ -38,23 +38,23 @@ OPERATION, SUBSCRIPTION = "00000000-0000-4000-8000-0000000000aa", "00000000-0000
 BODY = {"id": OPERATION, "subscriptionId": SUBSCRIPTION, "action": "Unsubscribe", "status": "Succeeded"}
 
 
-class _Keys:
+class Keys:
     """Stands for the identity provider's published keys: ours, and one that is only good for another tenant."""
 
     status = 200
 
-    def get(self, *_: Any, **__: Any) -> "_Keys":
+    def get(self, *_: Any, **__: Any) -> "Keys":
         return self
 
     def raise_for_status(self) -> None: ...
 
-    async def __aenter__(self) -> "_Keys":
+    async def __aenter__(self) -> "Keys":
         return self
 
     async def __aexit__(self, *_: object) -> None: ...
 
     @property
-    def content(self) -> "_Keys":
+    def content(self) -> "Keys":
         return self
 
     async def iter_any(self) -> AsyncIterator[bytes]:
@@ -136,7 +136,7 @@ async def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             issuer_template="https://login.example/{tid}/v2.0",
             jwks_uri="https://login.example/keys",
             audience="the-offers-application",
-            session=cast("aiohttp.ClientSession", _Keys()),
+            session=cast("aiohttp.ClientSession", Keys()),
             clock=clock,
             v1_issuer_template="https://sts.windows.net/{tid}/",
         )

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from core import ID_PATTERN
+from emulators.identity import SERVICE_TID
 from mandate.client import Client
 from mandate.local.stack import Stack, free_port
 from mandate.local.world import load_companies
@@ -53,6 +54,23 @@ async def test_no_form_of_the_console_breaks(product: Stack) -> None:
         kinds = {(re.sub(ID_PATTERN, "ID", form.action), *form.fields): form for form in forms}
         assert len(kinds) > 15, "the console has this many forms at least"
         wrong = [found for form in kinds.values() for found in await attacked(session, product, owner, form)]
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_no_form_of_the_publishers_console_breaks(product: Stack) -> None:
+    """Comes last: it switches off for all what its forms are for."""
+    async with aiohttp.ClientSession() as session:
+        petra = await Client.signed_in(session, product.url, SERVICE_TID, "petra@publisher.example")
+        for deal in ("customer", "csp"):
+            form = {"plan": "team", "beneficiary": "pat@personal.example", "name": SCRIPT, "deal": deal}
+            async with session.post(f"{product.url}/shop/buy", data=form, allow_redirects=False) as answer:
+                assert answer.status == 303
+        compare = Form("/publisher/comparison", "POST", {"csrf": ""})
+        assert not await attacked(session, product, petra, compare)
+        _, forms = await crawl("/publisher", lambda path: read(session, product, petra, path))
+        kinds = {(re.sub(rf"{ID_PATTERN}|[0-9a-f-]{{36}}", "ID", form.action), *form.fields): form for form in forms}
+        assert len(kinds) > 6, "the publisher's console has this many forms at least"
+        wrong = [found for form in kinds.values() for found in await attacked(session, product, petra, form)]
     assert not wrong, "\n".join(wrong)
 
 

@@ -32,6 +32,9 @@ FIRST_PAINT_MS = 400
 
 
 STATIC = Path(files.__file__).parent.parent / "static"
+OF_THE_PUBLISHER = "/publisher"
+"""Pages for other people than these: tests/e2e/test_publisher.py looks at them in the same way."""
+
 NEEDS_A_PROVIDER = {"/sign-in", "/signed-in"}
 """Pages that lead elsewhere."""
 
@@ -96,7 +99,7 @@ def addresses() -> list[str]:
     """Every page that the console has, as the routes say it: nobody keeps a list."""
     routes = [route for router in page_routers() for route in router.routes if isinstance(route, APIRoute)]
     paths = {route.path for route in routes if "GET" in (route.methods or ()) and not route.path.startswith("/static")}
-    return sorted(paths - NEEDS_A_PROVIDER)
+    return sorted(path for path in paths - NEEDS_A_PROVIDER if not path.startswith(OF_THE_PUBLISHER))
 
 
 def filled(path: str, username: str, places: Mapping[str, Places]) -> str:

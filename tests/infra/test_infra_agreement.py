@@ -25,6 +25,10 @@ NOT_GIVEN = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry goes to Application Insights",
     "MANDATE_SOURCES_CLIENT_ID": "a parameter, empty here",
     "MANDATE_PAGES": "a parameter, empty here",
+    "MANDATE_ARM_URL": "where managed applications are sold: a parameter, false here",
+    "MANDATE_APPLICATIONS_SECRET": "with that",
+    "MANDATE_HEARTBEAT_URL": "in a stamp at a customer's who wants it",
+    "MANDATE_HEARTBEAT_AUDIENCE": "with that",
     **dict.fromkeys(
         ("MANDATE_MARKETPLACE_URL", "MANDATE_MARKETPLACE_CLIENT_ID", "MANDATE_MARKETPLACE_TENANT"),
         "parameters, empty here",

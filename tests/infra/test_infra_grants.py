@@ -1,6 +1,8 @@
 """Each identity may exactly what its roles say, and models are exactly those of the catalogue."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
@@ -24,6 +26,7 @@ ROLES = {
     "configuration.read": {("/configurationStores/", "516239f1-63e1-4d78-a4de-a74fb236a071")},
     "configuration.write": {("/configurationStores/", "5ae67dd6-50cb-40e7-96ff-dc2bfa4b606b")},
     "backoffice.call": set[tuple[str, str]](),  # a role of the back office's app registration
+    "secrets.read": set[tuple[str, str]](),  # only where managed applications are sold: see below
 }
 """What each role of services.yaml is in Azure: an end, or a part, of the scope, and a built-in role."""
 
@@ -93,3 +96,34 @@ def test_models_process_in_the_data_zone_at_pinned_versions_behind_filters(envir
         assert one["properties"]["raiPolicyName"] == "mandate"
     for policy in of_type(environment, "Microsoft.CognitiveServices/accounts/raiPolicies"):
         assert all(one["enabled"] and one["blocking"] for one in policy["properties"]["contentFilters"])
+
+
+def test_where_managed_applications_are_sold_one_service_may_read_the_secret_and_is_given_it(
+    variant: Callable[..., list[dict[str, Any]]],
+) -> None:
+    found = variant(marketplaceClientId="m", marketplaceTenant="t", sellsApplications=True)
+    readers = [
+        one["properties"]["principalId"]
+        for one in found
+        if one["type"] == "Microsoft.Authorization/roleAssignments"
+        and one["properties"]["roleDefinitionId"].endswith("4633458b-17de-408a-b874-0445c86b69e6")
+    ]
+    assert len(readers) == 1
+    assert "-control'" in readers[0]
+    for app in (one for one in found if one["type"] == "Microsoft.App/containerApps"):
+        (container,) = app["properties"]["template"]["containers"]
+        given = {one["name"]: one for one in container["env"]}
+        secrets = app["properties"]["configuration"]["secrets"]
+        if app["name"] != "control":
+            assert secrets == []
+            assert "MANDATE_ARM_URL" not in given
+            continue
+        (secret,) = secrets
+        assert set(secret) == {"name", "keyVaultUrl", "identity"}
+        assert re.search("applications.*secrets/.*vaultUri", secret["keyVaultUrl"])
+        assert secret["identity"].endswith("-control")
+        assert given["MANDATE_APPLICATIONS_SECRET"] == {
+            "name": "MANDATE_APPLICATIONS_SECRET",
+            "secretRef": secret["name"],
+        }
+        assert "MANDATE_HEARTBEAT_URL" not in given

@@ -121,6 +121,37 @@ def test_access_for_a_while_is_asked_for_where_the_plan_says_so(
     assert [str(finding) for finding in found_in(tmp_path, date(2026, 11, 23))] == []
 
 
+def test_a_customer_is_asked_whether_the_publisher_is_told_the_version(
+    tmp_path: Path, template: Callable[[str], dict[str, Any]], variant: Callable[..., list[dict[str, Any]]]
+) -> None:
+    address, audience = "https://mandate.example", "api://00000000-0000-0000-0000-000000000000"
+    assemble(tmp_path, json.dumps(template("stamp")), replace(RELEASE, publisher=(address, audience)))
+    form = json.loads((tmp_path / FORM).read_text())["parameters"]
+    (asked,) = (one for step in form["steps"] for one in step["elements"] if one["name"] == "heartbeat")
+    assert asked["defaultValue"] is False
+    assert form["outputs"]["publisherAddress"] == f"[if(steps('evidence').heartbeat, '{address}', '')]"
+    assert form["outputs"]["publisherAudience"] == f"[if(steps('evidence').heartbeat, '{audience}', '')]"
+    assert [str(finding) for finding in found_in(tmp_path, date(2026, 11, 23))] == []
+    outputs = template("stamp")["outputs"]
+    assert "heartbeatTenant" in outputs
+    assert "heartbeatPrincipal" in outputs
+    found = variant(publisherAddress=address, publisherAudience=audience)
+    told = {
+        app["name"]: {one["name"]: one["value"] for one in app["properties"]["template"]["containers"][0]["env"]}
+        for app in found
+        if app["type"] == "Microsoft.App/containerApps"
+    }
+    assert told["control"]["MANDATE_HEARTBEAT_URL"] == address
+    assert told["control"]["MANDATE_HEARTBEAT_AUDIENCE"] == audience
+    assert "MANDATE_HEARTBEAT_URL" not in told["interaction"] | told["orchestration"]
+
+
+def test_where_the_publisher_is_told_the_version_both_its_address_and_its_api_are_known() -> None:
+    for publisher in (("https://mandate.example", ""), ("", "api://x"), ("http://mandate.example", "api://x")):
+        with pytest.raises(BadRequest):
+            replace(RELEASE, publisher=publisher)
+
+
 def test_a_customers_stamp_serves_its_own_people_and_takes_them_on(
     variant: Callable[..., list[dict[str, Any]]],
 ) -> None:

@@ -79,7 +79,8 @@ def test_outputs_and_settings_hold_no_secret(environment: str, template: Callabl
             one for one in strings(template(name)) if re.search(r"(?<!\w)list\w+\(", one) and one.startswith("[")
         ]
     for app in of_type(environment, "Microsoft.App/containerApps"):
-        assert "secrets" not in app["properties"]["configuration"]
+        for secret in app["properties"]["configuration"]["secrets"]:
+            assert set(secret) == {"name", "keyVaultUrl", "identity"}
         for setting in app["properties"]["template"]["containers"][0]["env"]:
             assert not re.search("KEY$|SECRET|PASSWORD|TOKEN$", setting["name"].replace("MANDATE_EVIDENCE_KEY", "")), (
                 setting

@@ -35,6 +35,7 @@ IDS = {
     "ruleset": "ruleset",
     "target": "run",
     "tenant": "ten",
+    "customer": "ten",
 }
 """Names of parameters that are ids of something of a tenant's, and of what."""
 
@@ -66,6 +67,10 @@ NO_IDS = {
     "tid": "of Entra, in an endpoint for the publisher alone",
     "oid": "of Entra, in an endpoint for the publisher alone",
     "token": "of the marketplace's, which the edge alone may bring",
+    "sig": "a secret of the platform's, which leads to no tenant",
+    "puid": "of Entra, which the edge alone may bring",
+    "contact": "an e-mail address, which is kept and looked up nowhere",
+    "subscription": "of the marketplace's, in an endpoint for the publisher alone",
     "secret": "of somebody on the landing page, which the edge alone may bring",
     "title": "a person's words",
     "confirm": "what a person types again, to be sure",

@@ -26,10 +26,13 @@ OPEN = {
     "GET /signed-in",
     "GET /signed-out",
     "POST /sign-out",
+    "POST /sign-out/publisher",
     "GET /marketplace",
     "GET /marketplace/landing",
     "POST /marketplace/landing",
     "POST /v1/marketplace/webhook",
+    "POST /v1/marketplace/applications/resource",
+    "POST /v1/stamps/heartbeat",
     "GET /static/{version}/{name}",
 }
 """What anybody may ask for: no tenant has a part in it."""

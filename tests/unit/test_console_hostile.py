@@ -39,6 +39,7 @@ def drawn(template: str, **values: object) -> str:
     shared = {"me": me, "person": HOSTILE, "organisation": HOSTILE, "menu": entries(me), "waiting": {"approvals": 12}}
     reader = Reader(Locale("en"), UTC, NOON, "EUR")
     shared |= {"path": f"/{HOSTILE}", "csrf": "token", "theme": "", "reader": reader, "environment": "local"}
+    shared |= {"is_staff": False, "from_publisher": [{"what": "message", "text": HOSTILE}]}
     return environment().get_template(template).render({**shared, **values})
 
 

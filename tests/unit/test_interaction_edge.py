@@ -39,7 +39,7 @@ PLENTY = Rate(1000, 1000)
 MEMBERS = {"anna": ANNA, "ben": BEN, "olga": member("olga", Role.OWNER), "eve": member("eve", Role.AUDITOR)}
 FOR_ANYBODY = {
     *("/healthz", "/readyz", "/static/{version}/{name}"),
-    *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook"),
+    *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook", "/v1/marketplace/applications/resource"),
     *("/sign-in", "/signed-in", "/sign-out", "/signed-out"),
 }
 PIECES = (b"event: delta\ndata: {}\n\n", b"event: run_ended\nid: 2\nda", b"ta: {}\n\n")

@@ -1,5 +1,7 @@
 """Sold through Microsoft Marketplace: subscriptions, what the marketplace tells of them, and the tenants they make."""
 
+from control.marketplace.acts import Acts
+from control.marketplace.applications import ApplicationRecord, ManagedApplications
 from control.marketplace.billed import billed_subscriptions
 from control.marketplace.callers import WebhookCallers
 from control.marketplace.desk import Desk
@@ -17,9 +19,11 @@ from control.marketplace.metering_view import (
     reconciliation,
     runs_of,
 )
+from control.marketplace.offer import ChangeRules, Offer, OfferPlan, load_offer
 from control.marketplace.port import MOST_IN_BATCH, Marketplace, MeterApi, UsageEvent
 from control.marketplace.records import DeliveryRecord, LandingRecord, OpenDelivery, SubscriptionRecord
 from control.marketplace.shapes import (
+    AvailablePlan,
     Notice,
     Operation,
     Reported,
@@ -32,7 +36,11 @@ from control.marketplace.subscriptions import Subscriptions, Terms
 
 __all__ = [
     "MOST_IN_BATCH",
+    "Acts",
+    "ApplicationRecord",
+    "AvailablePlan",
     "Billed",
+    "ChangeRules",
     "DayFigures",
     "DeliveryRecord",
     "Desk",
@@ -43,12 +51,15 @@ __all__ = [
     "LandingRecord",
     "Landings",
     "Ledger",
+    "ManagedApplications",
     "Marketplace",
     "MeterApi",
     "MeterFigures",
     "MeterRecord",
     "Metering",
     "Notice",
+    "Offer",
+    "OfferPlan",
     "OpenDelivery",
     "Operation",
     "Reported",
@@ -66,6 +77,7 @@ __all__ = [
     "WebhookCallers",
     "billed_subscriptions",
     "figures",
+    "load_offer",
     "reconciliation",
     "runs_of",
 ]

@@ -20,14 +20,9 @@ _STATUS: Mapping[Status, Literal["active", "suspended", "ended"]] = {
 
 async def billed_subscriptions(subscriptions: Subscriptions, entitlements: Entitlements) -> AsyncIterator[Billed]:
     """Give every subscription that has a tenant, or had one: what was used before its end is billed after."""
-    cursor = None
-    while True:
-        page = await subscriptions.all(cursor)
-        for found in page.items:
-            if billed := await _billed(found.value, entitlements):
-                yield billed
-        if (cursor := page.cursor) is None:
-            return
+    async for record in subscriptions.every():
+        if billed := await _billed(record, entitlements):
+            yield billed
 
 
 async def _billed(record: SubscriptionRecord, entitlements: Entitlements) -> Billed | None:

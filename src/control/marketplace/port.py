@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from control.marketplace.metering_records import Resource
-from control.marketplace.shapes import Operation, Reported, Subscription, SubscriptionPage, UsageAnswer
+from control.marketplace.shapes import AvailablePlan, Operation, Reported, Subscription, SubscriptionPage, UsageAnswer
 
 MOST_IN_BATCH = 25
 """https://learn.microsoft.com/partner-center/marketplace-offers/marketplace-metering-service-apis"""
@@ -44,6 +44,22 @@ class Marketplace(Protocol):
 
     async def acknowledge(self, subscription: str, operation: str, status: Literal["Success", "Failure"]) -> None:
         """Accept or reject a change; `Conflict` where it is settled, or none of those that can be."""
+        ...
+
+    async def change(self, subscription: str, *, plan: str | None = None, quantity: int | None = None) -> None:
+        """Ask for another plan or another number of seats, one of the two. It is made later, as a webhook tells.
+
+        Raises:
+            Conflict: the marketplace refuses.
+        """
+        ...
+
+    async def pending(self, subscription: str) -> tuple[Operation, ...]:
+        """Return the operations that are under way."""
+        ...
+
+    async def available(self, subscription: str, plan: str) -> tuple[AvailablePlan, ...]:
+        """Return what is told of a plan that the subscription can have; nothing where it is not known."""
         ...
 
 

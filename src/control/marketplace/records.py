@@ -4,13 +4,21 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from core import TenantId
+from core import ContentRef, TenantId
 from data import Record
 
 Status = Literal["PendingFulfillmentStart", "Subscribed", "Suspended", "Unsubscribed"]
 Onboarding = Literal["none", "begun", "done", "erased"]
-Outcome = Literal["", "adopted", "unknown_operation", "unknown_subscription"]
-Review = Literal["", "plan_by_rule", "second_subscription", "status_unknown", "back_from_the_end"]
+Outcome = Literal["", "adopted", "refused", "refused_in_vain", "unknown_operation", "unknown_subscription"]
+Review = Literal[
+    "",
+    "plan_by_rule",
+    "second_subscription",
+    "status_unknown",
+    "back_from_the_end",
+    "beneficiary_unknown",
+    "change_against_rule",
+]
 
 
 class _Strict(Record):
@@ -22,7 +30,8 @@ class Change(_Strict):
     """One line of a subscription's history.
 
     Attributes:
-        cause: the operation's id, or what else made us look.
+        cause: the operation's id, or what else made us look; `act.` and what it was, of what the publisher's people do.
+        by: pseudonym of whoever of them that was; `reason` why.
     """
 
     at: str
@@ -30,6 +39,21 @@ class Change(_Strict):
     status: Status
     plan: str
     quantity: int | None
+    by: str = ""
+    reason: ContentRef | None = None
+
+
+class Deal(_Strict):
+    """What the list of available plans said of `plan`: a hint of a private offer at most, see docs/marketplace.md.
+
+    Attributes:
+        private: only who was chosen can buy the plan.
+        offers: ids of what it came from.
+    """
+
+    plan: str
+    private: bool
+    offers: tuple[str, ...]
 
 
 class SubscriptionRecord(_Strict):
@@ -42,6 +66,10 @@ class SubscriptionRecord(_Strict):
         beneficiary_tid: with `beneficiary_oid`, who may use it; both go when the tenant is erased.
         onboarding: how far taking the tenant on has come.
         review: why a person of the publisher's should look at it.
+        contact: an e-mail address to write to about it, content of the publisher's; goes when the tenant is erased.
+        deal: None until the marketplace was asked.
+        fixed: the publisher's people say that its plan and seats do not change within the term.
+        warned_for: the term's end that the tenant was warned of.
         ended_at: when we saw that it was cancelled.
         history: what it was before, oldest first, the last hundred changes.
     """
@@ -67,6 +95,16 @@ class SubscriptionRecord(_Strict):
     review: Review = ""
     ended_at: str = ""
     history: tuple[Change, ...] = ()
+    contact: ContentRef | None = None
+    deal: Deal | None = None
+    fixed: bool = False
+    warned_for: str = ""
+
+    @property
+    def said(self) -> tuple[ContentRef, ...]:
+        """What people wrote about it: to be erased before it is `bare`."""
+        reasons = [change.reason for change in self.history if change.reason]
+        return (*reasons, self.contact) if self.contact else tuple(reasons)
 
     @property
     def is_bare(self) -> bool:
@@ -74,8 +112,9 @@ class SubscriptionRecord(_Strict):
 
     def bare(self) -> "SubscriptionRecord":
         """Return what is left when its tenant is erased: that there was one, and no word of for whom."""
-        gone = {"beneficiary_tid": "", "beneficiary_oid": "", "name": "", "onboarding": "erased"}
-        return self.model_copy(update=gone)
+        gone = {"beneficiary_tid": "", "beneficiary_oid": "", "name": "", "onboarding": "erased", "contact": None}
+        history = tuple(change.model_copy(update={"reason": None}) for change in self.history)
+        return self.model_copy(update={**gone, "history": history})
 
 
 class DeliveryRecord(_Strict):
@@ -97,11 +136,30 @@ class OpenDelivery(_Strict):
 
     Attributes:
         tries: so many have failed; `due` is when it is tried again.
+        urgent: it may wait for our answer, which counts for ten seconds only: it is done before others.
     """
 
     kind: ClassVar[str] = "open_delivery"
     tries: int = 0
     due: str
+    urgent: bool = False
+
+
+class ReconciliationRecord(_Strict):
+    """The last comparison with the marketplace. Key: `RECONCILIATION_KEY`.
+
+    Attributes:
+        seen: so many subscriptions were compared.
+        drifted: those that differed, a hundred at most.
+    """
+
+    kind: ClassVar[str] = "reconciliation"
+    at: str
+    seen: int
+    drifted: tuple[str, ...]
+
+
+RECONCILIATION_KEY = "last"
 
 
 class LandingRecord(_Strict):
@@ -111,3 +169,5 @@ class LandingRecord(_Strict):
     subscription: str
     is_beneficiary: bool
     until: str
+    asks_contact: bool = False
+    """The marketplace knows no e-mail address of the beneficiary."""

@@ -31,6 +31,14 @@ def moment(text: str) -> datetime | None:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+def _short(value: object) -> str:
+    """Return a text that nothing depends on; nothing where it is longer than it can be."""
+    return text if len(text := _text(value)) <= MOST_ADDRESS else ""
+
+
+MOST_ADDRESS = 254
+"""Of an e-mail address, by RFC 5321."""
+
 Word = Annotated[str, BeforeValidator(_trimmed), Field(min_length=1, max_length=200)]
 Guid = Annotated[
     str,
@@ -38,6 +46,7 @@ Guid = Annotated[
     Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
 ]
 Optional = Annotated[str, BeforeValidator(_text), Field(max_length=200)]
+Short = Annotated[str, BeforeValidator(_short)]
 Quantity = Annotated[int | None, BeforeValidator(_whole)]
 
 
@@ -46,14 +55,30 @@ class _Said(BaseModel):
 
 
 class Person(_Said):
-    """Who uses or who bought; their e-mail is not read."""
+    """Who uses or who bought. Nobody is known by their e-mail address: it is for writing to them only."""
 
     object_id: Optional = ""
     tenant_id: Optional = ""
+    puid: Short = ""
+    email_id: Short = ""
 
-    def is_(self, tid: str, oid: str) -> bool:
-        """Return whether it is this person: by both, since all personal accounts share one `tid`."""
-        return bool(oid) and (self.tenant_id.lower(), self.object_id.lower()) == (tid, oid)
+    def is_(self, tid: str, oid: str, puid: str = "") -> bool:
+        """Return whether it is this person: by `tid`, which all personal accounts share, and by who they are in it.
+
+        The object id says who; the puid, which tokens have where the app registration asks for it, counts only where
+        the marketplace gives no object id.
+        """
+        if not self.tenant_id or self.tenant_id.lower() != tid:
+            return False
+        if self.object_id:
+            return self.object_id.lower() == oid
+        return bool(puid) and self.puid.upper() == puid.upper()
+
+    def same(self, other: "Person") -> bool:
+        """Return whether two are one person, as far as the marketplace says."""
+        mine, theirs = (one.tenant_id.lower() for one in (self, other))
+        ids = ((self.object_id.lower(), self.puid.upper()), (other.object_id.lower(), other.puid.upper()))
+        return mine == theirs and ids[0] == ids[1]
 
 
 class Term(_Said):
@@ -103,6 +128,26 @@ class SubscriptionPage(_Said):
 
     subscriptions: tuple[Subscription, ...] = ()
     next_link: Optional = Field(default="", validation_alias=AliasChoices("@nextLink", "nextLink"))
+
+
+class _SourceOffer(_Said):
+    external_id: Optional = ""
+
+
+class AvailablePlan(_Said):
+    """One of the plans that a subscription can have; prices are not read."""
+
+    plan_id: Word
+    is_private: bool = False
+    source_offers: tuple[_SourceOffer, ...] = ()
+
+
+class AvailablePlans(_Said):
+    plans: tuple[AvailablePlan, ...] = ()
+
+
+class PendingOperations(_Said):
+    operations: tuple[Operation, ...] = ()
 
 
 def _units(value: object) -> int:

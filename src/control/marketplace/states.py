@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from control.marketplace.records import Change, Review, Status, SubscriptionRecord
-from control.marketplace.shapes import Operation, Subscription
+from control.marketplace.shapes import Subscription
 from core import TenantId, derived_id, parse_timestamp, timestamp
 
 MOST_CHANGES = 100
+_OURS = ("onboarding", "history", "contact", "deal", "fixed", "warned_for")
+"""What the marketplace does not say, and what it says therefore leaves alone."""
+
 _NAME = 100
 
 TENANT_STATUS: Mapping[Status, Literal["active", "suspended", "closed"]] = {
@@ -64,7 +67,7 @@ def adopt(
         tenant=TenantId(derived_id("ten", "marketplace", truth.id)),
         beneficiary_tid=truth.beneficiary.tenant_id.lower(),
         beneficiary_oid=truth.beneficiary.object_id.lower(),
-        bought_by_another=truth.purchaser != truth.beneficiary,
+        bought_by_another=not truth.purchaser.same(truth.beneficiary),
         allowed=truth.allowed_customer_operations,
         term_start=truth.term.start_date,
         term_end=truth.term.end_date,
@@ -74,18 +77,6 @@ def adopt(
         ended_at=ended,
     )
     return _after(known, record, _change(record, timestamp(now), cause))
-
-
-def may_change(record: SubscriptionRecord | None, operation: Operation) -> Literal["Success", "Failure"]:
-    """Return what is said to a change of plan or seats: yes, but for what cannot be had.
-
-    Going back to what is in force is what follows a change that was rejected, and is always accepted.
-    """
-    if record is None or record.status != "Subscribed":
-        return "Failure"
-    if operation.action == "ChangeQuantity" and (operation.quantity is None or operation.quantity < 1):
-        return "Failure"
-    return "Success" if operation.action != "ChangePlan" or operation.plan_id else "Failure"
 
 
 def is_over(record: SubscriptionRecord, grace: timedelta, now: datetime) -> bool:
@@ -104,15 +95,18 @@ def _status(known: SubscriptionRecord | None, truth: Subscription) -> Status:
 def _after(known: SubscriptionRecord | None, record: SubscriptionRecord, change: Change) -> SubscriptionRecord:
     if known is None:
         return record.model_copy(update={"history": (change,)})
-    kept = {"onboarding": known.onboarding, "history": known.history, "ended_at": known.ended_at or record.ended_at}
-    if known.review == "second_subscription" and known.onboarding == "none":
+    changed = (record.status, record.plan, record.quantity) != (known.status, known.plan, known.quantity)
+    kept = {name: getattr(known, name) for name in _OURS} | {"ended_at": known.ended_at or record.ended_at}
+    if not record.beneficiary_oid and record.beneficiary_tid == known.beneficiary_tid:
+        kept |= {"beneficiary_oid": known.beneficiary_oid}  # they landed, and the marketplace gives no object id
+    if known.review in ("second_subscription", "beneficiary_unknown") and known.onboarding == "none":
+        kept |= {"review": known.review}
+    if known.review == "change_against_rule" and not changed:
         kept |= {"review": known.review}
     merged = record.model_copy(update=kept)
     if known.onboarding == "erased":
         merged = merged.bare()
-    if (merged.status, merged.plan, merged.quantity) != (known.status, known.plan, known.quantity):
-        return merged.model_copy(update={"history": (*known.history, change)[-MOST_CHANGES:]})
-    return merged
+    return merged.model_copy(update={"history": (*known.history, change)[-MOST_CHANGES:]}) if changed else merged
 
 
 def _change(record: SubscriptionRecord, at: str, cause: str) -> Change:

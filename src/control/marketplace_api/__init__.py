@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from yarl import URL
 
 from control.marketplace import (
+    AvailablePlan,
     Operation,
     Reported,
     Subscription,
@@ -25,9 +26,13 @@ from control.marketplace import (
     UsageAnswers,
     UsageEvent,
 )
+from control.marketplace.shapes import AvailablePlans, PendingOperations
+from control.marketplace_api.arm import Arm
 from core import parse_timestamp
 from core.errors import Conflict, NotFound, Unavailable
 from web import read_bounded
+
+__all__ = ["API_VERSION", "RESOURCE", "Arm", "MarketplaceApi"]
 
 API_VERSION = "2018-08-31"
 RESOURCE = "20e940b3-4c77-4b0b-9a53-9e16a1b010a7"
@@ -100,6 +105,25 @@ class MarketplaceApi:
         """See `Marketplace.acknowledge`."""
         answered, _ = await self._ask("PATCH", self._operation(subscription, operation), {"status": status})
         self._check_done(answered)
+
+    async def change(self, subscription: str, *, plan: str | None = None, quantity: int | None = None) -> None:
+        """See `Marketplace.change`."""
+        body = {"quantity": quantity} if plan is None else {"planId": plan}
+        status, _ = await self._ask("PATCH", self._at(f"/saas/subscriptions/{_safe(subscription)}"), body)
+        self._check_done(status)
+
+    async def pending(self, subscription: str) -> tuple[Operation, ...]:
+        """See `Marketplace.pending`; production says 400 of a subscription that it does not know."""
+        status, body = await self._ask("GET", self._at(f"/saas/subscriptions/{_safe(subscription)}/operations"))
+        if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+            return ()
+        return self._read(PendingOperations, status, body or b"{}").operations
+
+    async def available(self, subscription: str, plan: str) -> tuple[AvailablePlan, ...]:
+        """See `Marketplace.available`."""
+        path = f"/saas/subscriptions/{_safe(subscription)}/listAvailablePlans"
+        status, body = await self._ask("GET", self._at(path, planId=plan))
+        return self._read(AvailablePlans, status, body or b"{}").plans
 
     async def emit(self, events: Sequence[UsageEvent]) -> Sequence[UsageAnswer | None]:
         """See `MeterApi.emit`."""

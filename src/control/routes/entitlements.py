@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from control.callers import ControlServices, publisher, services
+from control.callers import ControlServices, publisher, publisher_reader, services
 from control.entitlements import OverrideRecord
 from control.records import Amount
 from control.switches import Capability
@@ -17,6 +17,7 @@ router = APIRouter(prefix="/v1/tenants/{tenant}/entitlements", tags=["tenants"])
 
 Services = Annotated[ControlServices, Depends(services)]
 Publisher = Annotated[TenantContext, Depends(publisher)]
+Reader = Annotated[TenantContext, Depends(publisher_reader)]
 _TenantId = Annotated[TenantId, StringConstraints(pattern=rf"^{ID_PATTERN}$")]
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 
@@ -70,7 +71,7 @@ class EntitlementView(BaseModel):
 
 @router.get("", responses=problem_responses(401, 403, 404, 422, 503))
 # mandate: allow[tenant-from-request] - only the publisher's own services may, and say of whom
-async def read_entitlements(_: Publisher, tenant: _TenantId, deps: Services) -> EntitlementView:
+async def read_entitlements(_: Reader, tenant: _TenantId, deps: Services) -> EntitlementView:
     """Return what a tenant may use. Publisher only."""
     return await _view(tenant, deps)
 

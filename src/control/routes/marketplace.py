@@ -1,28 +1,36 @@
-"""The marketplace's side: its webhook, the landing page's calls, and what the publisher sees of subscriptions."""
+"""The marketplace's side: its webhook, and the landing page's calls."""
 
 import logging
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from control.callers import NOBODY, ControlServices, MarketplaceServices, edge, publisher, services
+from control.callers import NOBODY, ControlServices, MarketplaceServices, edge, services
 from control.marketplace import Landed, Notice
-from control.marketplace.records import Change, Onboarding, Review, Status, SubscriptionRecord
-from core import TenantContext, TenantId
+from control.marketplace.deals import is_special
+from control.marketplace.records import Onboarding, Review, Status
+from core import TenantContext
 from core.errors import Forbidden, NotFound, Unauthenticated
 from web import bearer_token, problem_responses
 
 router = APIRouter(tags=["marketplace"])
 
 Services = Annotated[ControlServices, Depends(services)]
-Publisher = Annotated[TenantContext, Depends(publisher)]
 Edge = Annotated[TenantContext, Depends(edge)]
 _Secret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
 _Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
+EMAIL = r"[^@\s\x00-\x20<>\"',;]{1,64}@[^@\s\x00-\x20<>\"',;]{1,189}"
+"""One address, as far as that can be seen from it."""
+
 _log = logging.getLogger(__name__)
+
+
+def whole(value: object) -> object:
+    """Return a number without a fraction as the integer that it is in JSON Schema, such as 7.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 async def _sold(deps: Services) -> MarketplaceServices:
@@ -49,14 +57,27 @@ class LandingArrival(_Strict):
     token: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
     tid: _Guid
     oid: _Guid
+    puid: Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{0,32}$")] = ""
 
 
 class LandingSecret(_Strict):
     secret: _Secret
 
 
+class LandingBeginning(LandingSecret):
+    """`contact` is an e-mail address to write to about the subscription."""
+
+    contact: Annotated[str, StringConstraints(pattern=rf"^({EMAIL})?$", max_length=254)] = ""
+
+
 class LandingView(BaseModel):
-    """What the landing page shows; `may_change` tells whether the customer may change plan and seats."""
+    """What the landing page shows.
+
+    Attributes:
+        may_change: the customer may change plan and seats; `fixed`, that it is agreed that they do not change now.
+        special: the price may be another than the public list's.
+        asks_contact: nobody knows whom to write to.
+    """
 
     name: str
     status: Status
@@ -65,42 +86,13 @@ class LandingView(BaseModel):
     term_end: str
     auto_renew: bool
     is_beneficiary: bool
-    may_change: bool
-    onboarding: Onboarding
-    review: Review
-
-
-class SubscriptionView(BaseModel):
-    """A subscription as the publisher sees it; who it is for is left out."""
-
-    id: str
-    name: str
-    status: Status
-    plan: str
-    base_plan: str
-    quantity: int | None
-    tenant: TenantId
     bought_by_another: bool
-    allowed: tuple[str, ...]
-    term_start: str
-    term_end: str
-    term_unit: str
-    auto_renew: bool
+    may_change: bool
+    fixed: bool
+    special: bool
+    asks_contact: bool
     onboarding: Onboarding
     review: Review
-    ended_at: str
-    history: tuple[Change, ...]
-
-
-class SubscriptionViews(BaseModel):
-    items: list[SubscriptionView]
-    cursor: str | None
-
-
-class Reconciled(BaseModel):
-    """How many subscriptions were not as the marketplace has them, and are now."""
-
-    drifted: int
 
 
 @router.post("/v1/marketplace/webhook", responses=problem_responses(401, 403, 404, 413, 503))
@@ -127,49 +119,39 @@ async def webhook(request: Request, sold: Sold, deps: Services) -> Response:
 @router.post("/internal/marketplace/landings", responses=problem_responses(401, 403, 404, 422, 503))
 async def land(_: Edge, arrival: LandingArrival, sold: Sold) -> LandingSecret:
     """Begin a landing. The edge only."""
-    return LandingSecret(secret=await sold.landings.land(arrival.token, arrival.tid, arrival.oid))
+    return LandingSecret(secret=await sold.landings.land(arrival.token, arrival.tid, arrival.oid, arrival.puid))
 
 
 @router.post("/internal/marketplace/landings/show", responses=problem_responses(401, 403, 404, 422, 503))
 async def show_landing(_: Edge, landing: LandingSecret, sold: Sold) -> LandingView:
     """Return what is known of a landing's subscription. The edge only."""
-    return _landing(await sold.landings.show(landing.secret))
+    return _landing(await sold.landings.show(landing.secret), sold)
 
 
 @router.post("/internal/marketplace/landings/activation", responses=problem_responses(401, 403, 404, 409, 422, 503))
-async def activate_landing(_: Edge, landing: LandingSecret, sold: Sold) -> LandingView:
+async def activate_landing(_: Edge, landing: LandingBeginning, sold: Sold) -> LandingView:
     """Begin the subscription of a landing. The edge only."""
-    return _landing(await sold.landings.activate(landing.secret))
+    return _landing(await sold.landings.activate(landing.secret, landing.contact), sold)
 
 
-@router.get("/v1/subscriptions", responses=problem_responses(400, 401, 403, 404, 422, 503))
-async def list_subscriptions(
-    _: Publisher,
-    sold: Sold,
-    cursor: Annotated[str | None, Query(max_length=1000)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-) -> SubscriptionViews:
-    """List all subscriptions with their history. Publisher only."""
-    page = await sold.subscriptions.all(cursor, limit)
-    return SubscriptionViews(items=[_view(found.value) for found in page.items], cursor=page.cursor)
-
-
-@router.post("/v1/subscriptions/reconciliation", responses=problem_responses(401, 403, 404, 503))
-async def reconcile(_: Publisher, sold: Sold) -> Reconciled:
-    """Compare all subscriptions with the marketplace's now, and mend ours. Publisher only."""
-    return Reconciled(drifted=await sold.desk.reconcile())
-
-
-def _landing(landed: Landed) -> LandingView:
+def _landing(landed: Landed, sold: MarketplaceServices) -> LandingView:
     known = landed.subscription
+    plain = {
+        "name",
+        "status",
+        "plan",
+        "quantity",
+        "term_end",
+        "auto_renew",
+        "onboarding",
+        "review",
+        "bought_by_another",
+    }
     return LandingView(
-        **known.model_dump(
-            include={"name", "status", "plan", "quantity", "term_end", "auto_renew", "onboarding", "review"}
-        ),
+        **known.model_dump(include=plain),
         is_beneficiary=landed.is_beneficiary,
         may_change="Update" in known.allowed,
+        fixed=sold.offer.changes.is_fixed(known),
+        special=is_special(known),
+        asks_contact=landed.asks_contact,
     )
-
-
-def _view(record: SubscriptionRecord) -> SubscriptionView:
-    return SubscriptionView.model_validate(record.model_dump(exclude={"beneficiary_tid", "beneficiary_oid", "offer"}))

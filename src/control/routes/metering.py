@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from control.callers import publisher
+from control.callers import publisher, publisher_reader
 from control.marketplace import DayFigures, MeterFigures, figures, reconciliation, runs_of
 from control.routes.marketplace import Sold
 from core import ID_PATTERN, RunId, TenantContext, TenantId
@@ -20,6 +20,7 @@ router = APIRouter(prefix="/v1/metering", tags=["metering"])
 LONGEST_DAYS = 92
 
 Publisher = Annotated[TenantContext, Depends(publisher)]
+Reader = Annotated[TenantContext, Depends(publisher_reader)]
 _Hour = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00\.000Z$")]
 _Resource = Annotated[str, StringConstraints(pattern=r"^[0-9a-z-]{1,64}$")]
 _Unit = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,50}$")]
@@ -81,7 +82,7 @@ Period = Annotated[_Period, Depends()]
 
 @router.get("", responses=problem_responses(401, 403, 404, 422, 503))
 async def read_metering(
-    _: Publisher,
+    _: Reader,
     period: Period,
     sold: Sold,
     # mandate: allow[tenant-from-request] - the publisher reads what it bills, of whom it likes
@@ -99,7 +100,7 @@ async def read_metering(
     | problem_responses(401, 403, 404, 422, 503),
 )
 async def read_reconciliation(
-    _: Publisher,
+    _: Reader,
     period: Period,
     sold: Sold,
     # mandate: allow[tenant-from-request] - the publisher reads what it bills, of whom it likes
@@ -115,7 +116,7 @@ async def read_reconciliation(
 
 @router.get("/runs", responses=problem_responses(401, 403, 404, 422, 503))
 async def read_billed_runs(
-    _: Publisher,
+    _: Reader,
     sold: Sold,
     resource: Annotated[_Resource, Query()],
     unit: Annotated[_Unit, Query()],

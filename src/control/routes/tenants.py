@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from control.callers import ControlServices, member, publisher, services
+from control.callers import ControlServices, member, publisher, publisher_reader, services
 from control.records import LAST_RING, PERSONAL_ACCOUNTS, TenantRecord
 from core import ID_PATTERN, TenantContext, TenantId
 from core.errors import Conflict, Unprocessable
@@ -15,6 +15,7 @@ router = APIRouter(prefix="/v1", tags=["tenants"])
 
 Services = Annotated[ControlServices, Depends(services)]
 Publisher = Annotated[TenantContext, Depends(publisher)]
+Reader = Annotated[TenantContext, Depends(publisher_reader)]
 Cursor = Annotated[str | None, Query(max_length=1000)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
@@ -142,7 +143,7 @@ async def assign_ring(context: Publisher, tenant: _TenantId, body: RingAssigned,
 
 
 @router.get("/tenants", responses=problem_responses(400, 401, 403, 422, 503))
-async def list_tenants(_: Publisher, deps: Services, cursor: Cursor = None, limit: Limit = 50) -> TenantPage:
+async def list_tenants(_: Reader, deps: Services, cursor: Cursor = None, limit: Limit = 50) -> TenantPage:
     """List all tenants. Publisher only."""
     page = await deps.directory.tenants(cursor, limit)
     return TenantPage(items=[_view(item.value) for item in page.items], cursor=page.cursor)

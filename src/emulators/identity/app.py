@@ -1,13 +1,19 @@
 """The identity provider as an application."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse
 
 from core import Clock, SystemClock
-from emulators.identity.directory import ClientRegistration, Directory, DirectoryTenant, ServiceIdentity
+from emulators.identity.directory import (
+    ClientRegistration,
+    Directory,
+    DirectoryTenant,
+    DirectoryUser,
+    ServiceIdentity,
+)
 from emulators.identity.grants import Grants
 from emulators.identity.issuing import Issuer
 from emulators.identity.oauth import OAuthError
@@ -34,6 +40,8 @@ def create_app(
     header_secret: str,
     api: str = API,
     service_tid: str = SERVICE_TID,
+    publishers: Sequence[DirectoryUser] = (),
+    v1_resources: Collection[str] = (),
     clock: Clock | None = None,
 ) -> FastAPI:
     """Return a local OpenID Connect provider shaped like Entra v2.0, with the managed-identity protocol.
@@ -52,6 +60,8 @@ def create_app(
         header_secret: what processes of ours know as IDENTITY_HEADER.
         api: audience of user tokens.
         service_tid: the tenant of the managed identities: the publisher's.
+        publishers: people of that tenant.
+        v1_resources: those for which services get tokens of version 1.0.
         clock: dates tokens.
 
     Raises:
@@ -65,12 +75,12 @@ def create_app(
         base=base,
         api=api,
         header_secret=header_secret,
-        directory=Directory([DirectoryTenant(service_tid, "Publisher", ()), *tenants]),
+        directory=Directory([DirectoryTenant(service_tid, "Publisher", publishers), *tenants]),
         service_tid=service_tid,
         clients={client.client_id: client for client in clients},
         services=services,
         keys=keys,
-        issuer=Issuer(base, keys, time, service_tid),
+        issuer=Issuer(base, keys, time, service_tid, v1_resources),
         grants=Grants(time),
     )
     app = create_service(name="identity emulator", version="2.0", ready=_ready, max_body=_MAX_BODY)

@@ -16,13 +16,14 @@ _URI = re.compile(r"[A-Za-z0-9:/?\[\]!$&'()*+,;=._~%-]{1,2000}")
 
 @dataclass(frozen=True, slots=True)
 class DirectoryUser:
-    """A person. `roles` are app roles of the API, `groups` object ids."""
+    """A person. `roles` are app roles of the API, `groups` object ids, `puid` an optional claim."""
 
     username: str
     name: str
     object_id: str
     roles: Sequence[str] = ()
     groups: Sequence[str] = ()
+    puid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What the tokens say: claims as Entra v2.0 puts them."""
+"""What the tokens say: claims as Entra puts them, in version 2.0, or 1.0 where a resource asks for that."""
 
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -12,6 +13,9 @@ from emulators.identity.directory import DirectoryTenant, DirectoryUser, Service
 from emulators.identity.signing import SigningKeys
 
 LIFETIME_SECONDS = 3600
+
+V1_ISSUER = "https://sts.windows.net/{tid}/"
+"""https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,17 @@ class Issuer:
         keys: sign them.
         clock: dates them.
         service_tid: the tenant that the service identities live in.
+        v1_resources: those whose registration leaves `requestedAccessTokenVersion` empty.
     """
 
-    def __init__(self, base: str, keys: SigningKeys, clock: Clock, service_tid: str) -> None:
+    def __init__(
+        self, base: str, keys: SigningKeys, clock: Clock, service_tid: str, v1_resources: Collection[str] = ()
+    ) -> None:
         self._base = base
         self._keys = keys
         self._clock = clock
         self._service_tid = service_tid
+        self._v1_resources = v1_resources
 
     def access_token(self, person: SignedIn, audience: str) -> str:
         """Return a user's token for an API."""
@@ -62,8 +70,11 @@ class Issuer:
     def service_token(self, service: ServiceIdentity, resource: str) -> str:
         """Return a service's own token for `resource`, with the app roles it holds there."""
         claims = self._common(self._service_tid, service.object_id, resource)
-        claims |= {"idtyp": "app", "azp": service.client_id, "appid": service.client_id, "azpacr": "1"}
-        return self._keys.sign(claims | {"sub": service.object_id, "roles": list(service.roles.get(resource, ()))})
+        claims |= {"idtyp": "app", "sub": service.object_id, "roles": list(service.roles.get(resource, ()))}
+        if resource in self._v1_resources:
+            claims |= {"ver": "1.0", "iss": V1_ISSUER.replace("{tid}", self._service_tid)}
+            return self._keys.sign(claims | {"appid": service.client_id, "appidacr": "2"})
+        return self._keys.sign(claims | {"azp": service.client_id, "appid": service.client_id, "azpacr": "1"})
 
     def now(self) -> float:
         """Return the time in seconds since 1970."""
@@ -75,12 +86,17 @@ class Issuer:
 
     def _about(self, person: SignedIn, audience: str) -> dict[str, Any]:
         claims = self._common(person.tenant.tid, person.user.object_id, audience)
-        return claims | {
-            "sub": _pairwise(person.user.object_id, person.client_id),
-            "name": person.user.name,
-            "preferred_username": person.user.username,
-            "roles": list(person.user.roles),
-        }
+        puid = {"puid": person.user.puid} if person.user.puid else {}
+        return (
+            puid
+            | claims
+            | {
+                "sub": _pairwise(person.user.object_id, person.client_id),
+                "name": person.user.name,
+                "preferred_username": person.user.username,
+                "roles": list(person.user.roles),
+            }
+        )
 
     def _common(self, tid: str, object_id: str, audience: str) -> dict[str, Any]:
         expires = self.expires_on()

@@ -9,6 +9,7 @@ Routes:
 - `/api/saas/subscriptions...`, `/api/usageEvent`, `/api/batchUsageEvent`, `/api/usageEvents`: with the publisher's
   bearer token and `api-version=2018-08-31`, as the pages named in `fulfillment`, `api` and `metering` describe them;
 - `/shop`: a page on which one is the customer;
+- `/arm/subscriptions/...`: managed applications, as Azure Resource Manager has them, see `managed`;
 - `POST /faults`: what shall go wrong, see `Faults`.
 
 Webhooks carry a token of the identity emulator that looks as Entra's do, and are sent again until they are taken.

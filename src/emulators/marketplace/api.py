@@ -94,7 +94,8 @@ class Api:
             return _json({"plans": []})
         wanted, offer = request.query_params.get("planId"), self._book.state.source_offers.get(found.id)
         plans = [plan for plan in self._catalogue.plans if not plan.private or plan.id == found.plan_id]
-        return _json({"plans": [_plan(plan, offer) for plan in plans if wanted in (None, plan.id)]})
+        asked = [plan for plan in plans if wanted in (None, plan.id)]
+        return _json({"plans": [_plan(plan, offer if plan.id == found.plan_id else None) for plan in asked]})
 
     async def change(self, request: Request) -> Response:
         wanted = await _parsed(_Wanted, request)
@@ -184,7 +185,7 @@ def _plan(plan: Plan, offer: str | None) -> Mapping[str, object]:
             "recurrentBillingTerms": [{"termUnit": plan.term, "meteredQuantityIncluded": included}],
             "meteringDimensions": [{"id": name} for name in plan.included],
         },
-        "sourceOffers": [{"externalId": offer}] if plan.private and offer else [],
+        "sourceOffers": [{"externalId": offer}] if offer else [],
     }
 
 

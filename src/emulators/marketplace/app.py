@@ -21,6 +21,7 @@ from emulators.marketplace.book import Book
 from emulators.marketplace.catalogue import Catalogue
 from emulators.marketplace.errors import body_of
 from emulators.marketplace.faults import Faults
+from emulators.marketplace.managed import Managed
 from emulators.marketplace.storefront import Storefront
 from emulators.marketplace.webhooks import Token, Webhooks
 
@@ -44,6 +45,8 @@ def create_app(
     session: aiohttp.ClientSession,
     clock: Clock | None = None,
     page_size: int = 100,
+    reads: Authorize | None = None,
+    applications: str = "",
 ) -> Starlette:
     """Return the server, with what its file holds. Reads a file: call it before the event loop starts.
 
@@ -57,6 +60,8 @@ def create_app(
         session: for webhooks; stays the caller's to close.
         clock: the system's if None.
         page_size: subscriptions in a page of the list.
+        reads: called with the token of whoever reads a managed application, as `authorize` is; the same if None.
+        applications: where the publisher is told of managed applications, with its secret; nowhere if empty.
 
     Raises:
         Defect: this is not a local environment (`defect.emulator`), or the file cannot be read.
@@ -65,11 +70,12 @@ def create_app(
     time, book = clock or SystemClock(), Book(folder / "marketplace.json")
     webhooks = Webhooks(book, catalogue, webhook, token, session, time)
     doors = _Doors(authorize, webhooks)
-    api, store = Api(book, catalogue, time, page_size), Storefront(book, catalogue, time, landing)
+    managed = Managed(book, catalogue, time, reads or authorize, applications, session)
+    api, store = Api(book, catalogue, time, page_size), Storefront(book, catalogue, time, landing, managed)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        sending = asyncio.create_task(webhooks.run())
+        sending = asyncio.create_task(webhooks.run(managed.send_due if applications else None))
         yield
         sending.cancel()
 
@@ -95,6 +101,8 @@ def create_app(
         Route("/faults", doors.page(doors.set_faults), methods=["POST"]),
         Route("/shop", doors.page(store.show), methods=["GET"]),
         Route("/shop/buy", doors.page(store.buy), methods=["POST"]),
+        Route("/arm/{id:path}", managed.read, methods=["GET"]),
+        Route("/shop/applications", doors.page(store.manage), methods=["POST"]),
         Route("/shop/{id}/{act}", doors.page(store.act), methods=["POST"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

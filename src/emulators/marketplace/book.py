@@ -103,6 +103,32 @@ class UsageLine(_Kept):
     plan_id: str
 
 
+class ManagedApplication(_Kept):
+    """An application in a customer's own Azure subscription.
+
+    Attributes:
+        beats_as: tenant and object id of the identity that it tells of itself with.
+    """
+
+    id: str
+    name: str
+    plan: str
+    usage: str
+    state: str
+    product: str = "mandate-managed"
+    plan_version: str = "1.0.0"
+    beats_as: tuple[str, str] = ("", "")
+
+
+class Told(_Kept):
+    """A notification that the publisher has not heard yet; `due` in seconds since 1970."""
+
+    id: str
+    body: str
+    attempt: int = 0
+    due: float
+
+
 class Landing(_Kept):
     """A token of a landing page, by its hash; `until` in seconds since 1970."""
 
@@ -120,6 +146,9 @@ class State(_Kept):
     """When each subscription was cancelled."""
     source_offers: dict[str, str] = {}
     """The private offer that a subscription came from."""
+    applications: dict[str, ManagedApplication] = {}
+    """By their ids at Azure, in lower case."""
+    told: list[Told] = []
 
 
 class Book:

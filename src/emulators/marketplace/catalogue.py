@@ -1,5 +1,6 @@
 """What is sold, and who can buy it: `environments/local/marketplace.yaml`."""
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -31,9 +32,29 @@ class Plan(_Strict):
 
 
 class Buyer(_Strict):
+    """Somebody who can buy.
+
+    Attributes:
+        by_puid: the marketplace names them without an object id and an e-mail address.
+    """
+
     username: str
     name: str
     object_id: str
+    by_puid: bool = False
+
+    @property
+    def puid(self) -> str:
+        return hashlib.sha256(self.object_id.encode()).hexdigest()[:16].upper()
+
+
+class Staff(_Strict):
+    """Somebody of the publisher's own, with the roles that they have in the app."""
+
+    username: str
+    name: str
+    object_id: str
+    roles: tuple[str, ...]
 
 
 class Organisation(_Strict):
@@ -50,6 +71,7 @@ class Catalogue(_Strict):
     dimensions: tuple[str, ...]
     plans: tuple[Plan, ...]
     buyers: tuple[Organisation, ...]
+    publishers: tuple[Staff, ...] = ()
 
     def plan(self, id_: str) -> Plan | None:
         return next((plan for plan in self.plans if plan.id == id_), None)

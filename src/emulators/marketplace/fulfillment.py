@@ -39,6 +39,13 @@ https://learn.microsoft.com/partner-center/marketplace-offers/pc-saas-fulfillmen
 _DAYS = {"P1M": 30, "P1Y": 365, "P2Y": 730, "P3Y": 1095}
 Source = Literal["Azure", "Partner"]
 
+Deal = Literal["public", "customer", "multiparty", "resale", "csp"]
+"""How it was sold: from the public list, by a private offer of the publisher's to a customer, with a partner, by a
+partner's resale, or by a cloud solution provider.
+
+https://learn.microsoft.com/partner-center/marketplace-offers/private-offers-overview
+"""
+
 
 class Fulfillment:
     """What happens to subscriptions in `state`, at the time `now`."""
@@ -56,9 +63,14 @@ class Fulfillment:
         *,
         name: str,
         quantity: int | None,
-        csp: bool = False,
+        deal: Deal = "public",
     ) -> Subscription:
-        """Make a subscription, which waits for its landing unless its plan activates by itself."""
+        """Make a subscription, which waits for its landing unless its plan activates by itself.
+
+        No field of it says how it was sold: of a provider's purchase the customer may only read, and a private offer
+        leaves an id with the plans that are available.
+        """
+        csp = deal == "csp"
         now = timestamp(self._now)
         subscription = Subscription(
             id=str(uuid4()),
@@ -77,7 +89,7 @@ class Fulfillment:
             last_modified=now,
         )
         self._state.subscriptions[subscription.id] = subscription
-        if plan.private:
+        if plan.private or deal in ("customer", "multiparty", "resale"):
             self._state.source_offers[subscription.id] = str(uuid4())
         if plan.auto_activated:
             before = subscription.model_copy(deep=True)
@@ -257,8 +269,8 @@ class Fulfillment:
 
 def _person(found: tuple[Organisation, Buyer]) -> Person:
     organisation, user = found
-    puid = hashlib.sha256(user.object_id.encode()).hexdigest()[:16].upper()
-    return Person(email_id=user.username, object_id=user.object_id, tenant_id=organisation.tid, puid=puid)
+    email, object_id = ("", "") if user.by_puid else (user.username, user.object_id)
+    return Person(email_id=email, object_id=object_id, tenant_id=organisation.tid, puid=user.puid)
 
 
 def _seats(plan: Plan, quantity: int | None) -> int | None:

@@ -3,6 +3,7 @@
 import asyncio
 from html import escape
 from http import HTTPStatus
+from typing import get_args
 from urllib.parse import quote
 
 from starlette.datastructures import FormData
@@ -13,7 +14,8 @@ from core import Clock
 from emulators.marketplace.book import Book, Subscription
 from emulators.marketplace.catalogue import Buyer, Catalogue, Organisation
 from emulators.marketplace.errors import bad
-from emulators.marketplace.fulfillment import Fulfillment
+from emulators.marketplace.fulfillment import Deal, Fulfillment
+from emulators.marketplace.managed import Managed
 from emulators.marketplace.storefront_page import page
 
 SHOP = "/shop"
@@ -21,15 +23,23 @@ _SECONDS = 10.0
 
 
 class Storefront:
-    def __init__(self, book: Book, catalogue: Catalogue, clock: Clock, landing: str) -> None:
+    def __init__(self, book: Book, catalogue: Catalogue, clock: Clock, landing: str, managed: Managed) -> None:
         self._book = book
         self._catalogue = catalogue
         self._clock = clock
         self._landing = landing
+        self._managed = managed
 
     async def show(self, _: Request) -> Response:
         latest_first = sorted(self._book.state.subscriptions.values(), key=lambda one: one.created, reverse=True)
-        return page(self._catalogue, latest_first)
+        return page(self._catalogue, latest_first, list(self._book.state.applications.values()))
+
+    async def manage(self, request: Request) -> Response:
+        """Do something with an application in the customer's own Azure subscription."""
+        form = await _form(request)
+        beats_as = (_text(form, "beats_tenant"), _text(form, "beats_principal"))
+        await self._managed.do(_text(form, "act"), _text(form, "name"), _text(form, "plan"), beats_as)
+        return RedirectResponse(SHOP, HTTPStatus.SEE_OTHER)
 
     async def buy(self, request: Request) -> Response:
         """Buy a plan, for oneself or for somebody else."""
@@ -46,7 +56,7 @@ class Storefront:
                 plan,
                 name=_text(form, "name") or plan.name,
                 quantity=_number(form),
-                csp=bool(_text(form, "csp")),
+                deal=_deal(form),
             )
         return _back(bought)
 
@@ -92,6 +102,14 @@ async def _form(request: Request) -> FormData:
 def _text(form: FormData, name: str) -> str:
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def _deal(form: FormData) -> Deal:
+    given = _text(form, "deal") or "public"
+    for deal in get_args(Deal):
+        if deal == given:
+            return deal
+    raise bad("Nothing is sold in this way.")
 
 
 def _number(form: FormData) -> int | None:

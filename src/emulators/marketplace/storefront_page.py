@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from starlette.responses import HTMLResponse
 
-from emulators.marketplace.book import Subscription
+from emulators.marketplace.book import ManagedApplication, Subscription
 from emulators.marketplace.catalogue import Catalogue
+from emulators.marketplace.fulfillment import Deal
 
 _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b;
@@ -32,6 +33,14 @@ h2 { font-size: 1.1rem; margin: 0 0 .5rem }
 }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_DEALS: Mapping[Deal, str] = {
+    "public": "from the public list",
+    "customer": "by a private offer to this customer",
+    "multiparty": "by a private offer, together with a partner",
+    "resale": "by a partner who resells",
+    "csp": "by a cloud solution provider",
+}
+_MANAGES = {"deploy": "Deploy it", "fail": "It fails", "upgrade": "A newer version", "delete": "Delete it"}
 _ACTS = {
     "PendingFulfillmentStart": (("configure", "Configure account now"), ("cancel", "Cancel")),
     "Subscribed": (
@@ -43,7 +52,9 @@ _ACTS = {
 }
 
 
-def page(catalogue: Catalogue, subscriptions: Sequence[Subscription]) -> HTMLResponse:
+def page(
+    catalogue: Catalogue, subscriptions: Sequence[Subscription], applications: Sequence[ManagedApplication]
+) -> HTMLResponse:
     """Return the page: what can be bought, and what was."""
     bought = "".join(_subscription(catalogue, one) for one in subscriptions) or "<p>Nothing was bought yet.</p>"
     html = f"""<!doctype html>
@@ -57,6 +68,8 @@ Microsoft's marketplace would tell it.</p>
 {_buying(catalogue)}
 <h1>Your subscriptions</h1>
 {bought}
+<h1>In your own Azure subscription</h1>
+{_managing(catalogue, applications)}
 </main></body>
 </html>
 """
@@ -73,14 +86,30 @@ def _buying(catalogue: Catalogue) -> str:
         for organisation in catalogue.buyers
         for user in organisation.users
     )
+    deals = "".join(f'<option value="{name}">{words}</option>' for name, words in _DEALS.items())
     return f"""<form method="post" action="/shop/buy"><fieldset><legend>Buy {escape(catalogue.offer)}</legend>
 <label>Name of the subscription <input type="text" name="name" maxlength="60"></label>
 <label>Plan <select name="plan">{plans}</select></label>
 <label>Seats, where the plan has them <input type="number" name="quantity" min="1" max="999"></label>
 <label>For whom <select name="beneficiary">{people}</select></label>
 <label>Bought by <select name="purchaser"><option value="">the same person</option>{people}</select></label>
-<label><input type="checkbox" name="csp" value="1"> through a cloud solution provider</label>
+<label>Sold <select name="deal">{deals}</select></label>
 <button type="submit">Buy</button></fieldset></form>"""
+
+
+def _managing(catalogue: Catalogue, applications: Sequence[ManagedApplication]) -> str:
+    plans = "".join(f'<option value="{escape(p.id)}">{escape(p.name)}</option>' for p in catalogue.plans)
+    acts = "".join(f'<option value="{act}">{words}</option>' for act, words in _MANAGES.items())
+    lines = "".join(
+        f"<li>{escape(one.name)}: {escape(one.state)}, {escape(one.plan)} {escape(one.plan_version)}</li>"
+        for one in applications
+    )
+    return f"""<ul>{lines or "<li>There is none.</li>"}</ul>
+<form method="post" action="/shop/applications"><fieldset><legend>Managed application</legend>
+<label>Name, of letters alone <input type="text" name="name" maxlength="60" value="mandate"></label>
+<label>Plan <select name="plan">{plans}</select></label>
+<label>What happens <select name="act">{acts}</select></label>
+<button type="submit">Do it</button></fieldset></form>"""
 
 
 def _subscription(catalogue: Catalogue, one: Subscription) -> str:

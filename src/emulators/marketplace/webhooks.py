@@ -50,10 +50,12 @@ class Webhooks:
         self._session = session
         self._clock = clock
 
-    async def run(self) -> None:
-        """Send until cancelled."""
+    async def run(self, besides: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Send until cancelled, and do each time what else is to be told."""
         while True:
             await self.send_due()
+            if besides:
+                await besides()
             await asyncio.sleep(_LOOKS_EVERY)
 
     async def send_due(self) -> None:

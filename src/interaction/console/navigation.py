@@ -9,7 +9,7 @@ from types import ModuleType
 
 from fastapi import APIRouter
 
-from core import Role, TenantContext
+from core import PUBLISHER, Role, TenantContext
 from interaction.console import pages
 from interaction.dependencies import InteractionDependencies
 
@@ -26,6 +26,8 @@ class Entry:
         roles: who sees it; who does not may not read the page either.
         count: how many things wait there for somebody; shown beside the entry. It reads the store once.
         below: other paths whose pages belong to the entry.
+        alone: what is below its path does not belong to it.
+        of_publisher: it is for the publisher's own people, and for nobody else.
     """
 
     name: str
@@ -35,11 +37,17 @@ class Entry:
     roles: tuple[Role, ...] = tuple(Role)
     count: Callable[[TenantContext, InteractionDependencies], Awaitable[int]] | None = None
     below: tuple[str, ...] = ()
+    of_publisher: bool = False
+    alone: bool = False
 
     def holds(self, path: str) -> bool:
         """Return whether a page belongs to this entry."""
         above = (self.path, *self.below)
-        return path in above or path.startswith(tuple(f"{known}/" for known in above if known != "/"))
+        return (
+            path in above
+            if self.alone
+            else path in above or path.startswith(tuple(f"{known}/" for known in above if known != "/"))
+        )
 
 
 @cache
@@ -55,7 +63,8 @@ def page_routers() -> list[APIRouter]:
 def entries(me: TenantContext) -> list[Entry]:
     """Return the menu of somebody."""
     found: list[Entry] = [module.ENTRY for module in _modules() if hasattr(module, "ENTRY")]
-    return sorted((entry for entry in found if me.has(*entry.roles)), key=lambda entry: entry.position)
+    theirs = [entry for entry in found if entry.of_publisher == (me.tenant == PUBLISHER) and me.has(*entry.roles)]
+    return sorted(theirs, key=lambda entry: entry.position)
 
 
 async def counts(me: TenantContext, deps: InteractionDependencies) -> Mapping[str, int]:

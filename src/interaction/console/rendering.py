@@ -1,5 +1,6 @@
 """Drawing a page: the template, what every page needs besides its own values, and the headers that protect it."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, cast
@@ -8,8 +9,8 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from control import Session
-from core import TenantContext
+from control import Notice, Session, current_notices
+from core import PUBLISHER, Role, TenantContext
 from core.errors import Defect
 from interaction.console import assets, formats
 from interaction.console.markdown import render_markdown
@@ -84,7 +85,9 @@ class Page:
         return {
             "me": me,
             "person": token.name if token else "",
-            "organisation": (await deps.directory.tenant(me.tenant)).name if me else "",
+            "organisation": await _organisation(me, deps),
+            "is_staff": bool(me and me.tenant == PUBLISHER),
+            "from_publisher": await _from_publisher(me, deps),
             "menu": entries(me) if me else [],
             "waiting": await counts(me, deps) if me else {},
             "path": self._request.url.path,
@@ -93,6 +96,19 @@ class Page:
             "reader": formats.reader_of(self._request, deps.clock.now(), deps.currency),
             "environment": deps.environment,
         }
+
+
+async def _organisation(me: TenantContext | None, deps: InteractionDependencies) -> str:
+    if me is None:
+        return ""
+    return t("publisher.place") if me.tenant == PUBLISHER else (await deps.directory.tenant(me.tenant)).name
+
+
+async def _from_publisher(me: TenantContext | None, deps: InteractionDependencies) -> Sequence[Notice]:
+    """Return what the publisher tells whoever answers for the tenant."""
+    if me is None or me.tenant == PUBLISHER or not me.has(Role.OWNER, Role.ADMIN):
+        return ()
+    return await current_notices(deps.store.tenant(me), deps.clock.now())
 
 
 async def _page(request: Request) -> Page:

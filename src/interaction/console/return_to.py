@@ -10,6 +10,9 @@ SIGN_IN = "/sign-in"
 LANDING = "/marketplace/landing"
 """Whoever signs in to come back here needs no place in a tenant: they have bought, and have none yet."""
 
+STAFF = "/publisher"
+"""Where the publisher's own people are; whoever signs in to come back here is one of them."""
+
 _OWN_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,1999}")
 _NOT_BACK_TO = ("/sign-in", "/signed-", "/sign-out", "/identity", "/v1")
 
@@ -38,3 +41,8 @@ def path_of(referer: str, public_url: str) -> str:
         return HOME
     parts = urlsplit(referer)
     return own_path(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+def is_staffs(path: str) -> bool:
+    """Return whether a path leads to the publisher's own pages."""
+    return path.partition("?")[0] == STAFF or path.startswith(f"{STAFF}/")

@@ -1,17 +1,23 @@
 """What the marketplace tells us: passed on to the control plane as it is, which knows whether to believe it."""
 
 from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlencode
 
 import aiohttp
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from core.errors import Unavailable
-from interaction.dependencies import Deps
+from interaction.dependencies import Deps, InteractionDependencies
 from web import PeerRequest, problem_responses
 
 router = APIRouter(tags=["marketplace"])
 
 WEBHOOK = "/v1/marketplace/webhook"
+APPLICATIONS = "/v1/marketplace/applications/resource"
+"""Azure puts `/resource` behind the address that the offer names."""
+
+HEARTBEAT = "/v1/stamps/heartbeat"
 _SECONDS = 8.0
 """The marketplace takes a change for accepted after ten."""
 
@@ -21,8 +27,24 @@ _KEPT = ("authorization", "content-type")
 @router.post(WEBHOOK, responses=problem_responses(401, 403, 404, 413, 503))
 async def webhook(request: Request, deps: Deps) -> Response:
     """Take what the marketplace tells. The marketplace only, proved by its own token."""
+    return await _passed_on(request, deps, WEBHOOK)
+
+
+@router.post(APPLICATIONS, responses=problem_responses(401, 403, 404, 413, 422, 503))
+async def notified(request: Request, deps: Deps, sig: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """Take what Azure tells of managed applications. Whoever knows the secret in the address that it was given."""
+    return await _passed_on(request, deps, f"{APPLICATIONS}?{urlencode({'sig': sig})}")
+
+
+@router.post(HEARTBEAT, responses=problem_responses(401, 403, 404, 413, 422, 503))
+async def heartbeat(request: Request, deps: Deps) -> Response:
+    """Take note that an application at a customer's is alive, and of its version. Its own identity only."""
+    return await _passed_on(request, deps, HEARTBEAT)
+
+
+async def _passed_on(request: Request, deps: InteractionDependencies, path: str) -> Response:
     headers = {name: request.headers[name] for name in _KEPT if name in request.headers}
-    asked = PeerRequest("POST", WEBHOOK, headers, await request.body(), _SECONDS, None)
+    asked = PeerRequest("POST", path, headers, await request.body(), _SECONDS, None)
     try:
         async with deps.webhooks.exchange(asked) as answer:
             pieces = [piece async for piece in answer.pieces]

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from control import STAFF_ROLES
 from core import Role
 from mandate.services import Services
 
@@ -104,7 +105,8 @@ def _holders(roles: tuple[str, ...], services: Services) -> tuple[tuple[str, str
 
 
 def _of_people(name: str, one: Registration) -> list[JsonValue]:
-    return [_role(name, role.value, "User") for role in Role] if one.people else []
+    roles = [*(role.value for role in Role), *STAFF_ROLES] if one.people else []
+    return [_role(name, role, "User") for role in roles]
 
 
 def _role(registration: str, name: str, member: str) -> JsonValue:

@@ -71,13 +71,21 @@ def package_managed_app(
     just_in_time: Annotated[
         bool, typer.Option("--just-in-time", help="You have access only when the customer allows it, for a while.")
     ] = False,
+    publisher: Annotated[
+        tuple[str, str],
+        typer.Option(
+            metavar="ADDRESS AUDIENCE",
+            help="Your public address and API: the customer is asked whether the stamp may tell them its version.",
+        ),
+    ] = ("", ""),
 ) -> None:
     """Make the package of the managed application for Partner Center, if it passes the rules of certification."""
     from mandate.infra.packaging import Release
     from mandate.infra.packaging import package as work
 
     def make() -> int:
-        return work(out, Release(image, cross_tenant=not same_tenant, just_in_time=just_in_time), date.today())  # noqa: DTZ011 - the day here
+        release = Release(image, cross_tenant=not same_tenant, just_in_time=just_in_time, publisher=publisher)
+        return work(out, release, date.today())  # noqa: DTZ011 - the day here
 
     raise typer.Exit(told(make))
 

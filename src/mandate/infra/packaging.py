@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from core.errors import BadRequest
 from mandate.infra.bicep import Bicep
 from mandate.infra.checking import found_in
-from mandate.infra.documents import Object, entries, fields, parse
+from mandate.infra.documents import Object, entries, fields, parse, text
 from mandate.settings import ROOT
 
 FOLDER = ROOT / "infra" / "managed-app"
@@ -32,15 +32,20 @@ class Release:
         cross_tenant: the publisher's tenant deploys into the customer's, as from the marketplace.
         just_in_time: the publisher has access only for a while and when the customer lets it, as the plan in Partner
             Center then has to say too.
+        publisher: the publisher's public address and API, which a stamp tells its version if the customer lets it;
+            empty: the customer is not asked.
     """
 
     image: str
     cross_tenant: bool = True
     just_in_time: bool = False
+    publisher: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
         if not _BY_DIGEST.fullmatch(self.image):
             raise BadRequest("Name the image by its digest: registry/name@sha256:...")
+        if any(self.publisher) and not (self.publisher[0].startswith("https://") and self.publisher[1]):
+            raise BadRequest("Give the publisher's address, with https, and the audience of its API, or neither.")
 
 
 def package(out: Path, release: Release, today: date) -> int:
@@ -71,6 +76,8 @@ def assemble(folder: Path, template: str, release: Release) -> list[Path]:
     fields(form, "parameters", "outputs").update({"image": release.image, "crossTenant": release.cross_tenant})
     if release.just_in_time:
         _ask_for_access(form)
+    if any(release.publisher):
+        _ask_for_heartbeat(form, *release.publisher)
     parts = {
         FORM: json.dumps(form, indent=2),
         TEMPLATE: json.dumps(parse(template), separators=(",", ":")),
@@ -93,6 +100,24 @@ def _ask_for_access(form: Object) -> None:
         {"name": "publisher", "label": "Access of the publisher", "elements": [control]}
     )
     fields(form, "parameters", "outputs")["jitAccessPolicy"] = "[steps('publisher').access]"
+
+
+def _ask_for_heartbeat(form: Object, address: str, audience: str) -> None:
+    """Have the customer say whether the publisher is told that the stamp is alive."""
+    control: Object = {
+        "name": "heartbeat",
+        "type": "Microsoft.Common.CheckBox",
+        "label": "Tell the publisher which version runs here",
+        "toolTip": "Every fifteen minutes, outwards: the version, and by whose identity. No name, number or content.",
+        "defaultValue": False,
+        "visible": True,
+    }
+    for step in entries(form, "parameters", "steps"):
+        if text(step, "name") == "evidence":
+            entries(step, "elements").append(control)
+    for output, value in (("publisherAddress", address), ("publisherAudience", audience)):
+        told = f"[if(steps('evidence').heartbeat, '{value}', '')]"
+        fields(form, "parameters", "outputs")[output] = told
 
 
 def write(parts: list[Path], out: Path) -> None:

@@ -23,7 +23,7 @@ from mandate.local.world import Company, load_companies
 from mandate.services import Services, local_client_id
 from mandate.settings import ROOT, Settings
 from telemetry import uvicorn_log_config
-from web import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, AzureServiceTokens, TokenValidator
+from web import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, TokenValidator
 
 if TYPE_CHECKING:
     from emulators import identity
@@ -34,11 +34,6 @@ COSMOS = "https://127.0.0.1"
 """The SDK asks for a token for the account's host, without its port."""
 
 SEARCH = "https://search.azure.com"
-
-MARKETPLACE = "20e940b3-4c77-4b0b-9a53-9e16a1b010a7"
-"""The marketplace's own application in Entra: what its API's tokens are for, and who sends webhooks."""
-
-OFFER = Path("environments/local/marketplace.yaml")
 
 DATABASE = "mandate"
 
@@ -63,7 +58,9 @@ async def emulate(name: Emulator, port: int, folder: Path, settings: Settings) -
             async with _only(settings, BACKOFFICE, "backoffice.call") as authorize:
                 await _serve(_backoffice(authorize, folder, load_companies(settings.root)), port, folder)
         case "marketplace":
-            async with _marketplace(settings, folder) as app:
+            from mandate.local.emulated_market import marketplace_app
+
+            async with marketplace_app(settings, folder) as app:
                 await _serve(app, port, folder)
         case "cosmos":
             async with _only(settings, COSMOS, "store.readwrite") as authorize:
@@ -81,6 +78,7 @@ async def ingress(routes: Mapping[int, Sequence[int]]) -> None:
 
 def _identity(settings: Settings, folder: Path) -> ASGIApp:
     from emulators import identity
+    from mandate.local.emulated_market import MARKETPLACE, buyers, publishers, seller_identity
 
     companies = load_companies(settings.root)
     base = f"{settings.public_url}/identity"
@@ -120,70 +118,20 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
             )
             for company in companies
         ]
-        + _buyers(settings),
+        + buyers(settings),
         folder=folder / "identity",
-        services={**services, MARKETPLACE: _seller(settings)},
+        services={**services, MARKETPLACE: seller_identity(settings)},
         clients=[console, sources, offer, command_line],
+        publishers=publishers(settings),
+        v1_resources=[settings.marketplace_client_id],  # as a registration that says nothing of versions
         header_secret=os.environ["IDENTITY_HEADER"],
     )
-
-
-def _buyers(settings: Settings) -> "list[identity.DirectoryTenant]":
-    """Return those who can buy and are no tenants yet; nobody gave them roles in an app that they do not have."""
-    from emulators import identity, marketplace
-
-    return [
-        identity.DirectoryTenant(
-            organisation.tid,
-            organisation.name,
-            [identity.DirectoryUser(user.username, user.name, user.object_id) for user in organisation.users],
-        )
-        for organisation in marketplace.load_catalogue(settings.root / OFFER).buyers
-    ]
-
-
-def _seller(settings: Settings) -> "identity.ServiceIdentity":
-    """Return the marketplace as a caller of the publisher's webhook."""
-    from emulators import identity
-
-    object_id = str(uuid.uuid5(uuid.UUID(MARKETPLACE), "object"))
-    return identity.ServiceIdentity(MARKETPLACE, object_id, "marketplace", {settings.marketplace_client_id: ()})
-
-
-@asynccontextmanager
-async def _marketplace(settings: Settings, folder: Path) -> AsyncGenerator[ASGIApp]:
-    from emulators import marketplace
-
-    tokens = AzureServiceTokens(MARKETPLACE)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        validator = TokenValidator(
-            issuer_template=settings.identity_issuer,
-            jwks_uri=settings.identity_jwks,
-            audience=MARKETPLACE,
-            session=session,
-            clock=SystemClock(),
-        )
-
-        async def authorize(token: str) -> None:
-            verified = await validator.verify(token)
-            if (verified.tenant_id, verified.app_id) != (settings.marketplace_tenant, settings.marketplace_client_id):
-                raise Forbidden("This is not the application that the offer names.", code="access.not_a_peer")
-
-        yield marketplace.create_app(
-            authorize=authorize,
-            catalogue=marketplace.load_catalogue(settings.root / OFFER),
-            folder=folder / "marketplace",
-            webhook=f"{settings.public_url}/v1/marketplace/webhook",
-            landing=f"{settings.public_url}/marketplace",
-            token=lambda: tokens.token(f"{settings.marketplace_client_id}/.default"),
-            session=session,
-        )
-        await tokens.aclose()
 
 
 def _service_identities(services: Services) -> "Mapping[str, identity.ServiceIdentity]":
     """Give each identity the app roles that `services.yaml` says it has, and no others."""
     from emulators import identity
+    from mandate.local.emulated_market import ARM
 
     found: dict[str, identity.ServiceIdentity] = {}
     for name in services.identity_names():
@@ -195,6 +143,8 @@ def _service_identities(services: Services) -> "Mapping[str, identity.ServiceIde
         for service in services.services.values():
             if service.identity == name:
                 roles |= {AUDIENCES[role]: [role] for role in service.roles if role in AUDIENCES}
+        if name == "control":
+            roles[ARM] = []  # what it may read there says the offer, in the customer's subscription
         client_id = local_client_id(name)
         found[client_id] = identity.ServiceIdentity(
             client_id=client_id, object_id=str(uuid.uuid5(uuid.UUID(client_id), "object")), name=name, roles=roles

@@ -52,6 +52,7 @@ class Stack:
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
     ports: dict[str, int] = field(default_factory=dict[str, int])
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    applications_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict[str, asyncio.subprocess.Process])
 
     @property
@@ -202,6 +203,8 @@ class Stack:
             "MANDATE_FRONT_IDENTITY": self.address("identity"),
             "MANDATE_FRONT_SHOP": self.address("marketplace"),
             "MANDATE_MARKETPLACE_URL": f"{self.address('marketplace')}/api",
+            "MANDATE_ARM_URL": f"{self.address('marketplace')}/arm",
+            "MANDATE_APPLICATIONS_SECRET": self.applications_secret,
             "MANDATE_MARKETPLACE_CLIENT_ID": "mandate-marketplace",
             "MANDATE_MARKETPLACE_TENANT": SERVICE_TID,
             "MANDATE_PUBLIC_URL": self.url,

@@ -10,9 +10,12 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import StringConstraints
 
 from control import contexts, csrf_token
 from core.errors import NotFound
+from interaction.answers import Given
+from interaction.console.forms import form_of
 from interaction.console.pages.sign_in import begin_sign_in
 from interaction.console.rendering import HEADERS, PageView
 from interaction.console.return_to import LANDING
@@ -22,6 +25,7 @@ from web import check_csrf, correlation_of, problem_responses
 
 router = APIRouter(tags=["console"], default_response_class=HTMLResponse)
 
+EMAIL = r"^[^@\s\x00-\x20<>\"',;]{1,64}@[^@\s\x00-\x20<>\"',;]{1,189}$"
 _TEN_MINUTES = 600
 _SEE_OTHER = 303
 _SECONDS = timedelta(seconds=30)
@@ -50,26 +54,35 @@ async def landing_page(request: Request, deps: Deps, page: PageView) -> Response
     return await page.show("landing.html", bought=bought, landing_csrf=csrf_token(secret))
 
 
-@router.post(LANDING, responses={303: {"description": "To the page"}, **problem_responses(403, 409, 503)})
+class _Beginning(Given):
+    """`contact` is an e-mail address to write to about the subscription."""
+
+    contact: Annotated[str, StringConstraints(pattern=EMAIL, max_length=254)] = ""
+
+
+@router.post(LANDING, responses={303: {"description": "To the page"}, **problem_responses(403, 409, 422, 503)})
 async def activate(request: Request, deps: Deps, page: PageView) -> Response:
     """Begin the subscription; doing so again changes nothing. Whoever landed, in this browser."""
     secret = request.cookies.get(LANDING_COOKIE, "")
     await check_csrf(request, csrf_token(secret), deps.public_url)
+    said = await form_of(request, _Beginning)
     try:
-        await _ask(request, deps, "activation", secret)
+        await _ask(request, deps, "activation", secret, contact=said.contact)
     except NotFound:
         return await _expired(page)
     return RedirectResponse(LANDING, _SEE_OTHER)
 
 
-async def _ask(request: Request, deps: InteractionDependencies, what: str, secret: str) -> dict[str, object]:
+async def _ask(
+    request: Request, deps: InteractionDependencies, what: str, secret: str, **said: str
+) -> dict[str, object]:
     if not secret:
         raise NotFound("Nobody has landed in this browser.")
     answer = await deps.control.call(
         contexts.visitor(correlation_of(request.scope)),
         "POST",
         f"/internal/marketplace/landings/{what}",
-        body=orjson.dumps({"secret": secret}),
+        body=orjson.dumps({"secret": secret, **said}),
         deadline=deps.clock.now() + _SECONDS,
     )
     return orjson.loads(answer)

@@ -15,12 +15,13 @@ from control import NOBODY, contexts, csrf_token
 from core.errors import BadRequest, Forbidden, MandateError, NotFound, Unauthenticated
 from interaction.console.browsers import browser_of
 from interaction.console.rendering import PageView
-from interaction.console.return_to import HOME, LANDING, SIGN_IN, own_path
+from interaction.console.return_to import HOME, LANDING, SIGN_IN, is_staffs, own_path
 from interaction.cookies import (
     LANDING_COOKIE,
     LANDING_TOKEN_COOKIE,
     SESSION_COOKIE,
     SIGN_IN_COOKIE,
+    STAFF_COOKIE,
     drop_cookie,
     set_cookie,
 )
@@ -102,6 +103,8 @@ async def signed_in(
         except (Forbidden, NotFound) as refusal:
             response = await _not_landed(request, deps, refusal)
         drop_cookie(response, LANDING_TOKEN_COOKIE)
+    elif is_staffs(begun.return_to):
+        set_cookie(response, STAFF_COOKIE, await _staff_session(request, deps, tokens, begun.attempt))
     else:
         set_cookie(response, SESSION_COOKIE, await _session(request, deps, tokens, begun.attempt))
     drop_cookie(response, begun.cookie_name)
@@ -111,11 +114,23 @@ async def signed_in(
 @router.post("/sign-out", responses={303: {"description": "To the page that says so"}, **problem_responses(403, 503)})
 async def sign_out(request: Request, deps: Deps) -> Response:
     """End this browser's session. Anybody: without a session there is nothing to end."""
-    if cookie := request.cookies.get(SESSION_COOKIE):
+    return await _sign_out(request, deps, SESSION_COOKIE)
+
+
+@router.post(
+    "/sign-out/publisher", responses={303: {"description": "To the page that says so"}, **problem_responses(403, 503)}
+)
+async def sign_out_staff(request: Request, deps: Deps) -> Response:
+    """End this browser's session of one of the publisher's people. Anybody, as above."""
+    return await _sign_out(request, deps, STAFF_COOKIE)
+
+
+async def _sign_out(request: Request, deps: InteractionDependencies, name: str) -> Response:
+    if cookie := request.cookies.get(name):
         await check_csrf(request, csrf_token(cookie), deps.public_url)
         await deps.sessions.end(cookie)
     response = RedirectResponse(SIGNED_OUT, _SEE_OTHER)
-    drop_cookie(response, SESSION_COOKIE)
+    drop_cookie(response, name)
     return response
 
 
@@ -143,6 +158,23 @@ async def _session(request: Request, deps: InteractionDependencies, tokens: Toke
     )
 
 
+async def _staff_session(request: Request, deps: InteractionDependencies, tokens: Tokens, attempt: Attempt) -> str:
+    """Begin a session of one of the publisher's people.
+
+    Raises:
+        Unauthenticated: the tokens prove nothing, or not of the same person.
+        Forbidden: it is nobody of theirs, or they have no role.
+    """
+    token = await _person(deps, tokens, attempt)
+    context = await deps.directory.staff(token, deps.publisher, correlation=correlation_of(request.scope))
+    return await deps.sessions.begin(
+        context,
+        tokens,
+        browser=browser_of(request.headers.get("user-agent", "")),
+        instead_of=request.cookies.get(STAFF_COOKIE, ""),
+    )
+
+
 async def _landing(request: Request, deps: InteractionDependencies, tokens: Tokens, attempt: Attempt) -> str:
     """Exchange what the marketplace sent along for a landing's secret; the person needs no place here yet.
 
@@ -156,6 +188,7 @@ async def _landing(request: Request, deps: InteractionDependencies, tokens: Toke
         "token": request.cookies.get(LANDING_TOKEN_COOKIE, "-"),
         "tid": token.tenant_id,
         "oid": token.object_id,
+        "puid": token.puid,
     }
     answer = await deps.control.call(
         contexts.visitor(correlation_of(request.scope)),

@@ -1,0 +1,104 @@
+"""Who the publisher's people are, and tokens of both versions from a provider that issues them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+from identity_world import EDGE, SECRET, SELLER, SERVICE_TID, World, open_world
+
+from control import Directory, WebhookCallers, contexts, member_name
+from core import PUBLISHER, PrincipalKind, Role, SystemClock
+from core.errors import Forbidden
+from data import Store
+from data.sqlite import open_store
+from web import TokenValidator, VerifiedToken
+
+OURS, CUSTOMER = "5e6f1c1e-0000-4000-8000-00000000cafe", "11111111-1111-4111-8111-111111111111"
+PETRA = VerifiedToken(
+    tenant_id=OURS,
+    object_id="a1b2c3d4-0001-4a5b-8c6d-7e8f9a0b1c2d",
+    audience="api://mandate",
+    app_id="mandate-console",
+    roles=frozenset({"publisher.admin"}),
+    groups=frozenset(),
+    name="Petra Vos",
+    username="petra@publisher.example",
+    issued_at=0,
+    expires_at=2e9,
+    is_app=False,
+)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path / "mandate.db") as opened:
+        yield opened
+
+
+async def test_the_publishers_people_act_in_the_publishers_tenant_and_are_known_by_name(store: Store) -> None:
+    directory = Directory(store, SystemClock())
+    context = await directory.staff(PETRA, OURS, correlation="c")
+    assert (context.tenant, context.principal.kind) == (PUBLISHER, PrincipalKind.USER)
+    assert context.principal.roles == {Role.ADMIN}
+    assert await directory.staff(PETRA, OURS, correlation="d") == replace(context, correlation="d")
+    assert await member_name(store.tenant(contexts.publisher("test")), context.principal.id) == "Petra Vos"
+    looks = replace(PETRA, object_id="a1b2c3d4-0002-4a5b-8c6d-7e8f9a0b1c2d", roles=frozenset({"publisher.auditor"}))
+    assert (await directory.staff(looks, OURS, correlation="c")).principal.roles == {Role.AUDITOR}
+
+
+@pytest.mark.parametrize(
+    ("token", "ours", "code"),
+    [
+        (replace(PETRA, tenant_id=CUSTOMER), OURS, "access.not_staff"),
+        (replace(PETRA, tenant_id=""), "", "access.not_staff"),
+        (PETRA, "", "access.not_staff"),
+        (replace(PETRA, is_app=True), OURS, "access.not_staff"),
+        (replace(PETRA, roles=frozenset({"owner", "admin", "publisher"})), OURS, "access.no_role"),
+    ],
+    ids=["role given by a customer's administrator", "no tenant", "no publisher set", "an application", "other roles"],
+)
+async def test_nobody_else_is_one_of_them(store: Store, token: VerifiedToken, ours: str, code: str) -> None:
+    with pytest.raises(Forbidden) as refused:
+        await Directory(store, SystemClock()).staff(token, ours, correlation="c")
+    assert refused.value.code == code
+
+
+@pytest.fixture
+async def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setenv("MANDATE_ENVIRONMENT", "local")
+    async with open_world(tmp_path) as world:
+        yield world
+
+
+async def token_of(provider: World, client: str, resource: str) -> str:
+    asked = {"api-version": "2019-08-01", "resource": resource, "client_id": client}
+    answer = await provider.get("/msi/token", params=asked, headers={"X-IDENTITY-HEADER": SECRET})
+    return str(answer.json["access_token"])
+
+
+@pytest.mark.parametrize(
+    ("resource", "issuer", "who", "never"),
+    [("offer-v1", "https://sts.windows.net/{tid}/", "appid", "azp"), ("offer-v2", "{base}/{tid}/v2.0", "azp", "scp")],
+)
+async def test_the_marketplaces_tokens_of_both_versions_are_taken_and_nobody_elses(
+    provider: World, resource: str, issuer: str, who: str, never: str
+) -> None:
+    validator = TokenValidator(
+        issuer_template=f"{provider.base}/{{tid}}/v2.0",
+        jwks_uri=f"{provider.base}/common/discovery/v2.0/keys",
+        audience=resource,
+        session=provider.session,
+        clock=provider.clock,
+        v1_issuer_template="https://sts.windows.net/{tid}/",
+    )
+    callers = WebhookCallers(validator, SERVICE_TID, SELLER.client_id)
+    token = await token_of(provider, SELLER.client_id, resource)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["iss"] == issuer.replace("{tid}", SERVICE_TID).replace("{base}", provider.base)
+    assert claims[who] == SELLER.client_id
+    assert never not in claims
+    await callers.check(token)
+    with pytest.raises(Forbidden):
+        await callers.check(await token_of(provider, EDGE.client_id, resource))
