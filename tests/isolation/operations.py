@@ -295,13 +295,17 @@ def sample(schema: Schema, name: str) -> Any:
     choices = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
     if fixed or "enum" in schema:
         return next(iter(fixed), None)
+    if schema.get("type") == "object":  # the choices are then of what has to be there
+        return _object([*schema.get("required", ()), *(choices[0].get("required", ()) if choices else ())], schema)
     return sample(choices[0], name) if choices else _of_type(schema, name)
+
+
+def _object(names: Sequence[str], schema: Schema) -> dict[str, Any]:
+    return {name: sample(schema["properties"][name], name) for name in names}
 
 
 def _of_type(schema: Schema, name: str) -> Any:
     match schema.get("type"):
-        case "object":
-            return {key: sample(schema["properties"][key], key) for key in schema.get("required", ())}
         case "array":
             return [sample(schema["items"], name)] * max(1, schema.get("minItems", 0))
         case "integer":

@@ -40,7 +40,8 @@ MEMBERS = {"anna": ANNA, "ben": BEN, "olga": member("olga", Role.OWNER), "eve": 
 FOR_ANYBODY = {
     *("/healthz", "/readyz", "/static/{version}/{name}"),
     *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook", "/v1/marketplace/applications/resource"),
-    *("/sign-in", "/signed-in", "/sign-out", "/signed-out"),
+    "/v1/stamps/heartbeat",
+    *("/sign-in", "/signed-in", "/sign-out", "/sign-out/publisher", "/signed-out"),
 }
 PIECES = (b"event: delta\ndata: {}\n\n", b"event: run_ended\nid: 2\nda", b"ta: {}\n\n")
 
