@@ -13,15 +13,6 @@ _ALWAYS = (400, 401, 403, 429, 500, 503)
 """What any endpoint with a signed-in caller may answer."""
 
 
-def _as_integer(value: object) -> object:
-    """Return a number without a fraction as the integer that it is in JSON Schema, such as 7.0."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE = BeforeValidator(_as_integer)
-"""Of an integer in a body that we are given: it may be written with a point."""
-
-
 def _moment(given: object) -> object:
     """Return the time that a text stands for, in UTC. JSON has no times, and a strict model takes no text for one."""
     if not isinstance(given, str):

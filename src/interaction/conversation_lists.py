@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from core import ConversationId, RunId, TenantContext
 from core.parts import RunState
@@ -12,9 +12,10 @@ from interaction.conversation_search import Found, Words
 from interaction.decisions import text_of
 from interaction.dependencies import InteractionDependencies
 from interaction.paging import chosen_page
-from interaction.parameters import PLAIN_LINE, whole
+from interaction.parameters import PLAIN_LINE
 from interaction.routes.runs import lag
 from orchestration import ConversationRecord, Fetch, fetcher
+from web import WHOLE
 
 _TITLE_LENGTH = 80
 _ROWS = 10
@@ -45,7 +46,7 @@ class ConversationSearch(Given):
 
     text: Annotated[str, StringConstraints(max_length=200, pattern=PLAIN_LINE)] = Field(examples=["tent pole"])
     cursor: Annotated[str, StringConstraints(max_length=1000)] | None = None
-    limit: Annotated[int, Field(ge=1, le=50), BeforeValidator(whole)] = 20
+    limit: Annotated[int, Field(ge=1, le=50), WHOLE] = 20
 
 
 class ConversationHit(ConversationLine):

@@ -71,11 +71,6 @@ def _bare(etag: str) -> str:
     return etag.strip('"')
 
 
-def whole(value: object) -> object:
-    """Validator: take 8.0 for 8, as JSON does."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _flag(value: object) -> object:
     if isinstance(value, str) and value not in ("true", "false"):
         raise ValueError("give `true` or `false`")

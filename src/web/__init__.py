@@ -14,6 +14,7 @@ from web.correlation import CORRELATION_HEADER, Correlation, correlation_of
 from web.csrf import CSRF_FIELD, CSRF_HEADER, SAFE_METHODS, check_csrf
 from web.customer_tokens import CustomerTokens
 from web.forms import FORM_WITH_FILES, form_with_files
+from web.integers import WHOLE
 from web.limits import BodyLimit, RateLimiter
 from web.openid import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
 from web.outbound import Outbound, OutboundConnector
@@ -36,6 +37,7 @@ __all__ = [
     "SIGNED_IN",
     "SIGNED_OUT",
     "TOKEN_EXCHANGE",
+    "WHOLE",
     "AssertionSigner",
     "AssertionVerifier",
     "Attempt",

@@ -53,7 +53,7 @@ BY_STATE = {
 OF_PAGES = ("RejectedPositiveData", "UndefinedContentType")
 """Not asked of the console: what a form wants stands in its page, and what it refuses is said in one."""
 
-BESIDE_IDS = ("/v1/conversations/search", "/v1/conversations/events")
+BESIDE_IDS = ("/v1/conversations/search", "/v1/conversations/events", "/v1/subscriptions/reconciliation")
 """Where an id could stand as well: whatever else is done with ids is answered there as for one that does not exist."""
 
 

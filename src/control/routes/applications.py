@@ -20,6 +20,8 @@ Services = Annotated[ControlServices, Depends(services)]
 Reader = Annotated[TenantContext, Depends(publisher_reader)]
 Signature = Annotated[str, Query(max_length=200)]
 
+_HEARTBEAT = "POST /v1/stamps/heartbeat"
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +37,26 @@ async def _told_of(deps: Services) -> ManagedApplications:
 
 
 Told = Annotated[ManagedApplications, Depends(_told_of)]
+
+
+async def _stamp(request: Request, deps: Services) -> str:
+    """Dependency: the mark of the application that calls, before anything is read that it says.
+
+    Raises:
+        Unauthenticated: it does not prove itself.
+        Forbidden: it is a person.
+    """
+    try:
+        token = await _validator(deps).verify(bearer_token(request.headers.get("authorization")))
+        if not token.is_app:
+            raise Forbidden("Only an application tells of itself.", code="access.not_a_stamp")
+    except (Unauthenticated, Forbidden) as error:
+        await deps.access.refused(None, error.code, _HEARTBEAT, NOBODY)
+        raise
+    return owner_mark(token.tenant_id.lower(), token.object_id.lower())
+
+
+Stamp = Annotated[str, Depends(_stamp)]
 
 
 class Heartbeat(BaseModel):
@@ -84,16 +106,12 @@ async def notified(request: Request, told: Told, deps: Services, sig: Signature 
 
 
 @router.post("/v1/stamps/heartbeat", status_code=204, responses=problem_responses(401, 403, 404, 413, 422, 503))
-async def heartbeat(request: Request, beat: Heartbeat, told: Told, deps: Services) -> None:
+async def heartbeat(stamp: Stamp, beat: Heartbeat, told: Told, deps: Services) -> None:
     """Take note that an application at a customer's is alive. Its own identity only."""
-    assert deps.marketplace
     try:
-        token = await _validator(deps).verify(bearer_token(request.headers.get("authorization")))
-        if not token.is_app:
-            raise Forbidden("Only an application tells of itself.", code="access.not_a_stamp")
-        await told.beat(owner_mark(token.tenant_id.lower(), token.object_id.lower()), beat.version)
-    except (Unauthenticated, Forbidden) as error:
-        await deps.access.refused(None, error.code, "POST /v1/stamps/heartbeat", NOBODY)
+        await told.beat(stamp, beat.version)
+    except Forbidden as error:
+        await deps.access.refused(None, error.code, _HEARTBEAT, NOBODY)
         raise
 
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from control import contexts
 from control.callers import ControlServices, publisher, publisher_reader, services
@@ -13,9 +13,9 @@ from control.marketplace.health import health_of
 from control.marketplace.records import Onboarding, SubscriptionRecord
 from control.notices import current_notices
 from control.records import TenantRecord
-from control.routes.marketplace import Sold, whole
+from control.routes.marketplace import Sold
 from core import ID_PATTERN, TenantContext, TenantId
-from web import problem_responses
+from web import WHOLE, problem_responses
 
 router = APIRouter(prefix="/v1/health", tags=["health"])
 
@@ -80,7 +80,7 @@ class NoticeGiven(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     text: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"\S")]
-    days: Annotated[int, BeforeValidator(whole), Field(ge=1, le=90)] = 14
+    days: Annotated[int, Field(ge=1, le=90), WHOLE] = 14
 
 
 @router.get("", responses=problem_responses(400, 401, 403, 404, 422, 503))

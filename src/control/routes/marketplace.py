@@ -28,11 +28,6 @@ EMAIL = r"[^@\s\x00-\x20<>\"',;]{1,64}@[^@\s\x00-\x20<>\"',;]{1,189}"
 _log = logging.getLogger(__name__)
 
 
-def whole(value: object) -> object:
-    """Return a number without a fraction as the integer that it is in JSON Schema, such as 7.0."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 async def _sold(deps: Services) -> MarketplaceServices:
     """Dependency: what belongs to the marketplace.
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from control import contexts
 from control.callers import ControlServices, publisher, publisher_reader, services
@@ -12,11 +12,11 @@ from control.marketplace.endings import ends_soon
 from control.marketplace.offer import Offer
 from control.marketplace.records import Change, Deal, Onboarding, OpenDelivery, Review, Status, SubscriptionRecord
 from control.members import member_name
-from control.routes.marketplace import Sold, whole
+from control.routes.marketplace import Sold
 from core import PrincipalId, TenantContext, TenantId
 from core.errors import MandateError, NotFound
 from data import Versioned
-from web import problem_responses
+from web import WHOLE, problem_responses
 
 router = APIRouter(prefix="/v1", tags=["subscriptions"])
 
@@ -111,11 +111,18 @@ class SubscriptionChange(_Because):
     """Another plan, or another number of seats: one of the two. `reason` says who of the customer's agreed."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"oneOf": [{"required": ["plan"]}, {"required": ["quantity"]}]}
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["plan"], "properties": {"plan": {"type": "string"}}},
+                {"required": ["quantity"], "properties": {"quantity": {"type": "integer"}}},
+            ]
+        },
     )
 
     plan: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")] | None = None
-    quantity: Annotated[int, BeforeValidator(whole), Field(ge=1, le=1_000_000)] | None = None
+    quantity: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "SubscriptionChange":

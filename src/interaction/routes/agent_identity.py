@@ -10,10 +10,11 @@ from pydantic import Field, StringConstraints
 from control import MOST_DAYS, AgentManifest, AgentScope, IdentityState, Sponsorship, SwitchesRecord, scope_of, state_of
 from core import Actor, Confidentiality, Effect, TenantContext, timestamp
 from core.errors import NotFound, Unavailable
-from interaction.answers import WHOLE, Given, Told, problems
+from interaction.answers import Given, Told, problems
 from interaction.authority import Admin
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.people import names_in
+from web import WHOLE
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 

@@ -18,9 +18,10 @@ from control import (
     TimeOfDay,
 )
 from core import TenantContext, timestamp
-from interaction.answers import WHOLE, Given, Moment, Told, answer, described
+from interaction.answers import Given, Moment, Told, answer, described
 from interaction.authority import Admin, Me
 from interaction.dependencies import Deps, InteractionDependencies
+from web import WHOLE
 
 router = APIRouter(prefix="/v1/changes", tags=["changes"])
 

@@ -7,10 +7,11 @@ from pydantic import Field
 
 from control import AnsweredByHand, AskedByHand, PolicyProblem, Replayed, ask_by_hand, replay_recent
 from core import ActionKind, TenantContext
-from interaction.answers import WHOLE, Given, Told, answer, described
+from interaction.answers import Given, Told, answer, described
 from interaction.authority import Overseer
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.routes.policies import PolicyText
+from web import WHOLE
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
 

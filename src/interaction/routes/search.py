@@ -5,15 +5,16 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from core import Confidentiality, DocumentId, Integrity, RunId, TenantContext
 from data import Store
 from interaction.answers import Given, Told, answer, described
 from interaction.authority import User
 from interaction.dependencies import Deps, InteractionDependencies
-from interaction.parameters import CollectionName, IdempotencyKey, no_such, run_for, whole
+from interaction.parameters import CollectionName, IdempotencyKey, no_such, run_for
 from orchestration import CollectionRecord, access_of
+from web import WHOLE
 
 router = APIRouter(prefix="/v1/search", tags=["documents"])
 
@@ -28,7 +29,7 @@ class NewSearch(Given):
         Field(examples=["return period for power tools"])
     )
     collections: Annotated[list[CollectionName], Field(min_length=1, max_length=MAX_COLLECTIONS)] | None = None
-    limit: Annotated[int, Field(ge=1, le=20), BeforeValidator(whole)] = 8
+    limit: Annotated[int, Field(ge=1, le=20), WHOLE] = 8
 
 
 class Found(Told):
