@@ -6,7 +6,7 @@ that a change reaches a run in the middle.
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import ConfigDict, Field
@@ -15,7 +15,7 @@ from control import contexts
 from control.cache import Cache
 from control.records import Amount, TenantRecord
 from control.switches import Capability
-from core import ActionKind, Clock, TenantId
+from core import ActionKind, Clock, ContentClass, TenantId
 from core.errors import Conflict, PreconditionFailed
 from data import Record, Records, Store, Versioned
 
@@ -49,6 +49,7 @@ class Offered:
     models: frozenset[str]
     budget: Amount
     meters: Mapping[str, int]
+    retention: Mapping[ContentClass, int] = field(default_factory=dict[ContentClass, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Entitlement:
         is_active: False while it is suspended, and when it has ended.
         models: logical ones.
         budget: of a calendar month; nothing, unless there is a plan.
+        retention: days that content of a class stays, where that is not as `environments/governance.yaml` says.
     """
 
     plan: str
@@ -67,6 +69,7 @@ class Entitlement:
     features: frozenset[Capability]
     models: frozenset[str]
     budget: Amount = _NO_BUDGET
+    retention: Mapping[ContentClass, int] = field(default_factory=dict[ContentClass, int])
 
     def includes(self, kind: ActionKind, target: str, needed: Collection[Capability]) -> bool:
         """Return whether an action is included: all that it needs, and the model where it calls one."""
@@ -143,4 +146,5 @@ class Entitlements:
             features=offered.features if own.features is None else own.features,
             models=offered.models if own.models is None else own.models,
             budget=own.budget or offered.budget,
+            retention=offered.retention,
         )

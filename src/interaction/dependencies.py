@@ -8,7 +8,18 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from control import AccessLog, AgentManifest, Directory, Features, Governance, Policies, Principals, Sessions, Switches
+from control import (
+    AccessLog,
+    AgentManifest,
+    Directory,
+    Entitlements,
+    Features,
+    Governance,
+    Policies,
+    Principals,
+    Sessions,
+    Switches,
+)
 from core import Clock, RunId, TenantContext
 from data import Store, TenantData, Verdict
 from interaction.rates import RateLimits
@@ -67,6 +78,7 @@ class InteractionDependencies:
     registry: Registry
     eraser: Eraser
     governance: Governance
+    entitlements: Entitlements
     clock: Clock
     version: str
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]

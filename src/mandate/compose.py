@@ -160,6 +160,7 @@ async def _orchestration(host: Host) -> AsyncGenerator[OrchestrationDependencies
             sweeper=Sweeper(
                 host.store,
                 host.directory,
+                host.entitlements,
                 host_eraser,
                 Claims(host.switches, host.access, host.agents, host.clock),
                 host.clock,
@@ -219,6 +220,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             registry=registry,
             eraser=eraser(host, registry),
             governance=host.governance,
+            entitlements=host.entitlements,
             clock=host.clock,
             version=VERSION,
             verify=verify_one,

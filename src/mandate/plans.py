@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from control import Amount, Capability, Offer, Offered, Terms, Unit, load_offer
+from core import ContentClass
 from core.errors import Defect
 from interaction import Rate
 from mandate.settings import Settings
@@ -15,6 +16,10 @@ from mandate.settings import Settings
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_OfRuns = Literal["prompt", "answer", "arguments", "result", "passages"]
+"""Content of runs: how long the rest stays is no matter of what somebody pays."""
 
 
 class Plan(_Strict):
@@ -26,10 +31,12 @@ class Plan(_Strict):
     features: frozenset[Capability]
     models: frozenset[str]
     meters: dict[str, Annotated[int, Field(ge=0)]] = {}
+    retention: dict[_OfRuns, Annotated[int, Field(ge=1, le=36_500)]] = {}
 
     @property
     def offered(self) -> Offered:
-        return Offered(self.features, self.models, self.budget, self.meters)
+        kept = {ContentClass(kind): days for kind, days in self.retention.items()}
+        return Offered(self.features, self.models, self.budget, self.meters, kept)
 
 
 class _Marketplace(_Strict):

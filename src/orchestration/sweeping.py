@@ -2,6 +2,7 @@
 
 Content goes by its class, documents as a whole; nothing that a legal hold keeps.
 
+How long content stays is set from the plan first, so that a change of either holds from the next sweep on.
 Reads hide content whose time is up at once. What is left for later is to destroy it, again and again from here; several
 processes may do it at the same time.
 """
@@ -9,7 +10,7 @@ processes may do it at the same time.
 import asyncio
 import logging
 
-from control import Directory, TenantRecord, contexts
+from control import Directory, Entitlements, TenantRecord, contexts
 from core import Clock
 from core.errors import MandateError
 from data import Store, TenantData
@@ -25,9 +26,18 @@ _BATCH = 500
 
 
 class Sweeper:
-    def __init__(self, store: Store, directory: Directory, eraser: Eraser, claims: Claims, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        entitlements: Entitlements,
+        eraser: Eraser,
+        claims: Claims,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._directory = directory
+        self._entitlements = entitlements
         self._eraser = eraser
         self._claims = claims
         self._clock = clock
@@ -54,6 +64,7 @@ class Sweeper:
         data = self._store.tenant(contexts.platform(tenant, "sweeper"))
         await renew(self._store, data)
         await self._claims.tell(data)
+        await self._store.governed.retain(tenant.id, (await self._entitlements.of(tenant.id)).retention)
         swept = 0
         for document in [found.value async for found in each(data, DocumentRecord)]:
             swept += await self._swept(data, document)

@@ -1,6 +1,6 @@
 """What has expired is hidden at once and then destroyed, on both adapters; what a legal hold keeps is not."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from identity_world import MovingClock
 from store_places import Place
 from store_samples import index, passage
 
-from control import AccessLog, Directory, Switches
+from control import AccessLog, Amount, Directory, Entitlements, Offered, Switches
 from core import Content, ContentClass, new_id, timestamp
 from core.bodies import RunOpened
 from core.errors import Conflict, NotFound
@@ -49,12 +49,14 @@ async def ours(kept: Store) -> Governed:
     return await Governed(kept).fill()
 
 
-async def sweep(one: Governed, clock: MovingClock) -> int:
+async def sweep(one: Governed, clock: MovingClock, kept: Mapping[ContentClass, int] = {}) -> int:
+    """Sweep once, by a plan that keeps content for these days."""
     directory = Directory(one.store, clock)
+    tenant = await directory.tenant(one.tenant)
+    plans = {tenant.plan: Offered(frozenset(), frozenset(), Amount(micros=0, tokens=0), {}, kept)}
+    entitlements = Entitlements(one.store, clock, plans)
     claims = Claims(Switches(one.store, clock, agents=(), tools=()), AccessLog(one.store, clock, code="1"), {}, clock)
-    return await Sweeper(one.store, directory, eraser_of(one.store), claims, clock).sweep(
-        await directory.tenant(one.tenant)
-    )
+    return await Sweeper(one.store, directory, entitlements, eraser_of(one.store), claims, clock).sweep(tenant)
 
 
 async def question(one: Governed) -> bytes:
@@ -88,6 +90,21 @@ async def test_what_has_expired_is_hidden_at_once_and_then_destroyed(ours: Gover
     assert not {"prompt", "answer"} & await kinds(ours)
     assert {"document", "profile", "passages"} <= await kinds(ours)
     assert await sweep(ours, clock) == 0
+
+
+async def test_content_of_runs_stays_as_long_as_the_plan_says_from_the_next_sweep_on(
+    ours: Governed, clock: MovingClock
+) -> None:
+    await sweep(ours, clock, {ContentClass.PROMPT: 40})
+    clock.ahead = timedelta(days=31)
+    assert await question(ours), "its class would be over"
+    await sweep(ours, clock, {ContentClass.PROMPT: 40})
+    assert await question(ours)
+    assert "answer" not in await kinds(ours), "of which the plan says nothing"
+    await sweep(ours, clock, {ContentClass.PROMPT: 20})
+    with pytest.raises(NotFound):
+        await question(ours)
+    assert "prompt" not in await kinds(ours)
 
 
 async def expires(one: Governed, until: str) -> None:

@@ -1,5 +1,6 @@
 """What is kept of the organisation: each place, how much of each kind, for how long, and who answers for it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -97,7 +98,8 @@ async def inventory_of(me: TenantContext, deps: InteractionDependencies) -> Inve
     for held in found:
         if held.part == "knowledge" and (record := await data.records.get(CollectionRecord, held.kind)):
             collections[held.kind] = record.value
-    lines = [_line(me, deps, held, collections) for held in found]
+    kept = (await deps.entitlements.of(me.tenant)).retention
+    lines = [_line(me, deps, held, collections, kept) for held in found]
     return Inventory(
         stores=_stores(lines),
         items=sorted(lines, key=lambda line: (line.store, line.kind)),
@@ -106,7 +108,11 @@ async def inventory_of(me: TenantContext, deps: InteractionDependencies) -> Inve
 
 
 def _line(
-    me: TenantContext, deps: InteractionDependencies, held: Held, collections: dict[str, CollectionRecord]
+    me: TenantContext,
+    deps: InteractionDependencies,
+    held: Held,
+    collections: dict[str, CollectionRecord],
+    kept: Mapping[ContentClass, int],
 ) -> InventoryLine:
     line = InventoryLine(
         store=held.part,
@@ -118,9 +124,11 @@ def _line(
         region=me.region,
     )
     if held.part == "content":
-        rule: ClassRule = deps.governance.classes[ContentClass(held.kind)]
-        region = me.region if rule.region == "tenant" else rule.region
-        return line.model_copy(update={**dict(rule), "region": region})
+        kind = ContentClass(held.kind)
+        rule: ClassRule = deps.governance.classes[kind]
+        own = {"region": me.region if rule.region == "tenant" else rule.region}
+        own |= {"retention_days": kept[kind]} if kind in kept else {}
+        return line.model_copy(update={**dict(rule), **own})
     if record := collections.get(held.kind) if held.part == "knowledge" else None:
         days = record.retention_days or deps.governance.retention[ContentClass.DOCUMENT]
         about = {"owner": record.owner, "classification": record.confidentiality, "purpose": record.purpose}
