@@ -5,19 +5,15 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob.aio import ContainerClient
 
-from core.errors import Defect
 from data.journals import unreachable
+from data.kept_blobs import open_container
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-
-SECONDS = 5.0
-"""Longest that one attempt takes to connect, and to be answered; there are two."""
 
 _AT_ONCE = 16
 
@@ -54,19 +50,6 @@ class BlobJournal:
 async def open_journal(
     url: str, credential: "AsyncTokenCredential", ca_file: Path | None = None
 ) -> AsyncGenerator[BlobJournal]:
-    """Open the container that a URL names, such as `https://name.blob.core.windows.net/erasures`.
-
-    Raises:
-        Defect: the URL is no https URL (`defect.settings`).
-    """
-    if urlsplit(url).scheme != "https":
-        raise Defect("MANDATE_ERASURE_JOURNAL must be the path of a file or an https URL.", code="defect.settings")
-    async with ContainerClient.from_container_url(
-        url,
-        credential,
-        retry_total=1,
-        connection_timeout=SECONDS,
-        read_timeout=SECONDS,
-        connection_verify=str(ca_file) if ca_file else True,
-    ) as container:
+    """Open the container that MANDATE_ERASURE_JOURNAL names; see `open_container`."""
+    async with open_container("MANDATE_ERASURE_JOURNAL", url, credential, ca_file) as container:
         yield BlobJournal(container)

@@ -19,13 +19,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import TenantId
 from core.errors import Conflict, Defect, Unavailable
+from data.kept_blobs import SECONDS, open_container
 from data.signatures import PublicKey, encoded
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-
-SECONDS = 5.0
-"""Longest that one attempt takes to connect, and to be answered; there are two."""
 
 T = TypeVar("T")
 
@@ -119,17 +117,8 @@ async def open_signer(
 async def open_anchor(
     url: str, credential: "AsyncTokenCredential", ca_file: Path | None = None
 ) -> AsyncGenerator[BlobAnchor]:
-    """Open the container that a URL names, such as `https://name.blob.core.windows.net/anchors`."""
-    if urlsplit(url).scheme != "https":
-        raise Defect("MANDATE_EVIDENCE_ANCHOR must be an https URL.", code="defect.settings")
-    async with ContainerClient.from_container_url(
-        url,
-        credential,
-        retry_total=1,
-        connection_timeout=SECONDS,
-        read_timeout=SECONDS,
-        connection_verify=str(ca_file) if ca_file else True,
-    ) as container:
+    """Open the container that MANDATE_EVIDENCE_ANCHOR names; see `open_container`."""
+    async with open_container("MANDATE_EVIDENCE_ANCHOR", url, credential, ca_file) as container:
         yield BlobAnchor(container)
 
 
@@ -143,7 +132,7 @@ async def _answered(call: Awaitable[T], what: str) -> T:
         return await call
     except (ResourceExistsError, ResourceNotFoundError):
         raise
-    except AzureError:
+    except (AzureError, ValueError):  # the latter where the key may not sign now: disabled, or outside its time
         message = "What vouches for evidence cannot be reached; it is tried again."
         raise Unavailable(message, code=f"dependency.{what}") from None
 

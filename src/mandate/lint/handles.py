@@ -28,7 +28,7 @@ DRIVERS = {
     "apsw": ("data/sqlite/",),
     "sqlite3": ("data/sqlite/",),
     "azure.cosmos": ("data/cosmos/",),
-    "azure.storage": ("data/cosmos/", "data/journals/", "data/notary/"),
+    "azure.storage": ("data/cosmos/", "data/journals/", "data/kept_blobs", "data/notary/"),
 }
 """The packages that speak to a database, and the adapters of each."""
 
