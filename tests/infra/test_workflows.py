@@ -30,7 +30,7 @@ WRITES = {
 OUTSIDE = {"az", "buildah", "cosign", "gh", "python"}
 """Not ours. `az` is asked here whether it knows the options, `buildah` builds here; the others need GitHub."""
 
-SHELL = {"cat", "echo", "export", "head", "mapfile", "printf", "test", "exit"}
+SHELL = {"cat", "do", "done", "echo", "exit", "export", "for", "head", "mapfile", "printf", "test"}
 
 workflows = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
