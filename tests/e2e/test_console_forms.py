@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -80,9 +81,22 @@ async def test_no_form_of_the_publishers_console_breaks(product: Stack) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+async def asked(
+    session: aiohttp.ClientSession, who: Client, method: str, url: str, **how: Any
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Return the answer and its body; who asks too often waits as they are told, so that nothing goes unasked."""
+    headers = {"Authorization": f"Bearer {who.token}", **how.pop("headers", {})}
+    while True:
+        async with asyncio.timeout(60), session.request(method, url, headers=headers, **how) as answer:
+            body = await answer.read()
+        if answer.status != 429:
+            return answer, body
+        await asyncio.sleep(float(answer.headers["Retry-After"]))
+
+
 async def read(session: aiohttp.ClientSession, product: Stack, owner: Client, path: str) -> str:
-    async with session.get(f"{product.url}{path}", headers={"Authorization": f"Bearer {owner.token}"}) as answer:
-        return await answer.text() if answer.content_type == "text/html" else ""
+    answer, body = await asked(session, owner, "GET", f"{product.url}{path}")
+    return body.decode() if answer.content_type == "text/html" else ""
 
 
 def bodies(form: Form) -> Iterator[tuple[str, bytes]]:
@@ -103,17 +117,10 @@ async def attacked(session: aiohttp.ClientSession, product: Stack, owner: Client
     """Return what was wrong with the answers to a form."""
     wrong: list[str] = []
     for media_type, body in bodies(form):
-        headers = {"Authorization": f"Bearer {owner.token}", "Accept": "text/html", "Content-Type": media_type}
-        async with asyncio.timeout(60):
-            answer = await session.post(
-                f"{product.url}{form.action}", data=body, headers=headers, allow_redirects=False
-            )
-            while answer.status == 429:
-                await asyncio.sleep(float(answer.headers["Retry-After"]))
-                answer = await session.post(
-                    f"{product.url}{form.action}", data=body, headers=headers, allow_redirects=False
-                )
-            text = (await answer.read()).decode()
+        headers = {"Accept": "text/html", "Content-Type": media_type}
+        url = f"{product.url}{form.action}"
+        answer, told = await asked(session, owner, "POST", url, data=body, headers=headers, allow_redirects=False)
+        text = told.decode()
         what = f"{form.action} {media_type} {body[:200]!r}: {answer.status}"
         if answer.status >= 500:
             wrong.append(f"breaks: {what}: {text[-300:]}")

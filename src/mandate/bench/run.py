@@ -50,7 +50,7 @@ class Plan:
 FULL = Plan(
     (Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, 10, (1_000, 10_000, 100_000), 200, 20
 )
-QUICK = Plan((Level(1, 4, 8), Level(16, 2, 32)), 1, 0.5, 1000, 3, (1_000,), 50, 0)
+QUICK = Plan((Level(1, 3, 8), Level(16, 2, 32)), 1, 0.4, 250, 2, (1_000,), 50, 0)
 
 
 @dataclass(frozen=True, slots=True)
