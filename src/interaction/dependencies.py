@@ -12,7 +12,6 @@ from control import (
     AccessLog,
     AgentManifest,
     Directory,
-    Entitlements,
     Features,
     Governance,
     Policies,
@@ -78,7 +77,6 @@ class InteractionDependencies:
     registry: Registry
     eraser: Eraser
     governance: Governance
-    entitlements: Entitlements
     clock: Clock
     version: str
     verify: Callable[[TenantData, RunId], Awaitable[Verdict]]

@@ -39,6 +39,7 @@ from orchestration.records import (
     DocumentRecord,
     Yes,
 )
+from orchestration.retention import RETENTION_KEY, RetentionRecord
 from orchestration.sealing import Sealer
 from orchestration.shown import ERASED, WITHHELD, ShownPassage
 from orchestration.state import Progress, ProposalState, fold
@@ -57,6 +58,7 @@ __all__ = [
     "MANIFEST",
     "MARKDOWN",
     "MEDIA_TYPES",
+    "RETENTION_KEY",
     "SEAL",
     "STAND_INS",
     "STORES",
@@ -86,6 +88,7 @@ __all__ = [
     "ProposalState",
     "Quoted",
     "Readers",
+    "RetentionRecord",
     "Sealer",
     "Services",
     "ShownPassage",

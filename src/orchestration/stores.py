@@ -35,6 +35,7 @@ from orchestration.records import (
     DeputyRecord,
     DocumentRecord,
 )
+from orchestration.retention import RetentionRecord
 
 Step = Callable[[Erasing], Awaitable[int]]
 """Erases what the store has of the subject, and returns how much that was. Done again, it finds nothing."""
@@ -65,6 +66,7 @@ _RECORDS = (
     *(ApprovalRecord, BudgetRecord, CollectionRecord, ConversationRecord, DocumentRecord, MemberRecord),
     *(NameKey, PersonRecord, PolicyRecord, PolicyVersion, RulesetRecord, CancellationRecord, HoldRecord),
     *(MovedRecord, SwitchesRecord, DeputyRecord, DecidingAppRecord, ChangeWindowsRecord, NoticeRecord),
+    RetentionRecord,
 )
 
 _BY_TENANT = "the tenant is in every statement"

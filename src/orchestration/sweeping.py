@@ -2,7 +2,7 @@
 
 Content goes by its class, documents as a whole; nothing that a legal hold keeps.
 
-How long content stays is set from the plan first, so that a change of either holds from the next sweep on.
+How long it stays is settled first.
 Reads hide content whose time is up at once. What is left for later is to destroy it, again and again from here; several
 processes may do it at the same time.
 """
@@ -19,6 +19,7 @@ from orchestration.erasing import each
 from orchestration.erasure import Eraser
 from orchestration.holds import in_the_way, renew
 from orchestration.records import DocumentRecord
+from orchestration.retention import Days, settle_retention
 from telemetry import log
 
 INTERVAL_SECONDS = 60.0
@@ -31,6 +32,7 @@ class Sweeper:
         store: Store,
         directory: Directory,
         entitlements: Entitlements,
+        classes: Days,
         eraser: Eraser,
         claims: Claims,
         clock: Clock,
@@ -38,6 +40,7 @@ class Sweeper:
         self._store = store
         self._directory = directory
         self._entitlements = entitlements
+        self._classes = classes
         self._eraser = eraser
         self._claims = claims
         self._clock = clock
@@ -64,7 +67,8 @@ class Sweeper:
         data = self._store.tenant(contexts.platform(tenant, "sweeper"))
         await renew(self._store, data)
         await self._claims.tell(data)
-        await self._store.governed.retain(tenant.id, (await self._entitlements.of(tenant.id)).retention)
+        kept = {**self._classes, **(await self._entitlements.of(tenant.id)).retention}
+        await settle_retention(self._store, data, kept, self._clock)
         swept = 0
         for document in [found.value async for found in each(data, DocumentRecord)]:
             swept += await self._swept(data, document)

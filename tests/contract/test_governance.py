@@ -56,7 +56,7 @@ async def sweep(one: Governed, clock: MovingClock, kept: Mapping[ContentClass, i
     plans = {tenant.plan: Offered(frozenset(), frozenset(), Amount(micros=0, tokens=0), {}, kept)}
     entitlements = Entitlements(one.store, clock, plans)
     claims = Claims(Switches(one.store, clock, agents=(), tools=()), AccessLog(one.store, clock, code="1"), {}, clock)
-    return await Sweeper(one.store, directory, entitlements, eraser_of(one.store), claims, clock).sweep(tenant)
+    return await Sweeper(one.store, directory, entitlements, DAYS, eraser_of(one.store), claims, clock).sweep(tenant)
 
 
 async def question(one: Governed) -> bytes:
@@ -92,16 +92,37 @@ async def test_what_has_expired_is_hidden_at_once_and_then_destroyed(ours: Gover
     assert await sweep(ours, clock) == 0
 
 
-async def test_content_of_runs_stays_as_long_as_the_plan_says_from_the_next_sweep_on(
-    ours: Governed, clock: MovingClock
-) -> None:
+async def test_content_of_runs_stays_as_long_as_the_plan_says(ours: Governed, clock: MovingClock) -> None:
     await sweep(ours, clock, {ContentClass.PROMPT: 40})
     clock.ahead = timedelta(days=31)
     assert await question(ours), "its class would be over"
     await sweep(ours, clock, {ContentClass.PROMPT: 40})
     assert await question(ours)
     assert "answer" not in await kinds(ours), "of which the plan says nothing"
-    await sweep(ours, clock, {ContentClass.PROMPT: 20})
+    clock.ahead = timedelta(days=41)
+    with pytest.raises(NotFound):
+        await question(ours)
+
+
+async def test_a_plan_that_keeps_less_holds_only_after_thirty_days_and_one_that_keeps_more_at_once(
+    ours: Governed, clock: MovingClock
+) -> None:
+    less, more = {ContentClass.PROMPT: 10}, {ContentClass.PROMPT: 100}
+    await sweep(ours, clock)
+    clock.ahead = timedelta(days=1)
+    await sweep(ours, clock, less)
+    clock.ahead = timedelta(days=20)
+    await sweep(ours, clock, less)
+    assert await question(ours), "there is time to take it away"
+    await sweep(ours, clock, more)
+    clock.ahead = timedelta(days=50)
+    assert await question(ours)
+    await sweep(ours, clock, less)
+    clock.ahead = timedelta(days=79)
+    await sweep(ours, clock, less)
+    assert await question(ours)
+    clock.ahead = timedelta(days=80)
+    await sweep(ours, clock, less)
     with pytest.raises(NotFound):
         await question(ours)
     assert "prompt" not in await kinds(ours)

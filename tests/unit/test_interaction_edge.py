@@ -19,7 +19,6 @@ from control import (
     AccessLog,
     AgentManifest,
     Directory,
-    Entitlements,
     Features,
     Policies,
     Principals,
@@ -190,7 +189,6 @@ class Edge:
                 registry=REGISTRY,
                 eraser=cast("Eraser", None),  # nobody here erases anything
                 governance=load_governance(Path(__file__).parents[2] / "environments" / "governance.yaml"),
-                entitlements=cast("Entitlements", None),  # nobody here asks what is kept
                 clock=Frozen(),
                 version="1",
                 verify=verify_one,

@@ -1,6 +1,5 @@
 """What is kept of the organisation: each place, how much of each kind, for how long, and who answers for it."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -12,13 +11,13 @@ from interaction.answers import Told, answer, described
 from interaction.authority import Overseer
 from interaction.dependencies import Deps, InteractionDependencies
 from interaction.tables import csv_of
-from orchestration import STORES, CollectionRecord, holds_of
+from orchestration import RETENTION_KEY, STORES, CollectionRecord, RetentionRecord, holds_of
 
 router = APIRouter(prefix="/v1/data/inventory", tags=["data"])
 
 _COLUMNS = (
     *("store", "kind", "items", "bytes", "oldest", "held"),
-    *("owner", "classification", "purpose", "retention_days", "region"),
+    *("owner", "classification", "purpose", "retention_days", "retention_days_next", "retention_next_at", "region"),
 )
 
 
@@ -31,6 +30,7 @@ class InventoryLine(Told):
         held: how many of them a legal hold keeps.
         owner: who answers for it: a role, or of a collection a person; null where the store's rule says it all.
         retention_days: 0 until it is erased; null where nothing expires by itself.
+        retention_days_next: what holds from `retention_next_at` on, since the plan says so; null where nothing changes.
     """
 
     store: str
@@ -43,6 +43,8 @@ class InventoryLine(Told):
     classification: Confidentiality | None = None
     purpose: str | None = None
     retention_days: int | None = None
+    retention_days_next: int | None = None
+    retention_next_at: str | None = None
     region: str
 
 
@@ -98,8 +100,8 @@ async def inventory_of(me: TenantContext, deps: InteractionDependencies) -> Inve
     for held in found:
         if held.part == "knowledge" and (record := await data.records.get(CollectionRecord, held.kind)):
             collections[held.kind] = record.value
-    kept = (await deps.entitlements.of(me.tenant)).retention
-    lines = [_line(me, deps, held, collections, kept) for held in found]
+    settled = await data.records.get(RetentionRecord, RETENTION_KEY)
+    lines = [_line(me, deps, held, collections, settled.value if settled else None) for held in found]
     return Inventory(
         stores=_stores(lines),
         items=sorted(lines, key=lambda line: (line.store, line.kind)),
@@ -112,7 +114,7 @@ def _line(
     deps: InteractionDependencies,
     held: Held,
     collections: dict[str, CollectionRecord],
-    kept: Mapping[ContentClass, int],
+    settled: RetentionRecord | None,
 ) -> InventoryLine:
     line = InventoryLine(
         store=held.part,
@@ -126,14 +128,19 @@ def _line(
     if held.part == "content":
         kind = ContentClass(held.kind)
         rule: ClassRule = deps.governance.classes[kind]
-        own = {"region": me.region if rule.region == "tenant" else rule.region}
-        own |= {"retention_days": kept[kind]} if kind in kept else {}
-        return line.model_copy(update={**dict(rule), **own})
+        region = me.region if rule.region == "tenant" else rule.region
+        return line.model_copy(update={**dict(rule), "region": region, **(_kept(settled, kind) if settled else {})})
     if record := collections.get(held.kind) if held.part == "knowledge" else None:
         days = record.retention_days or deps.governance.retention[ContentClass.DOCUMENT]
         about = {"owner": record.owner, "classification": record.confidentiality, "purpose": record.purpose}
         return line.model_copy(update={**about, "retention_days": days})
     return line
+
+
+def _kept(settled: RetentionRecord, kind: ContentClass) -> dict[str, int | str]:
+    days, wanted = settled.kept.get(kind, 0), settled.wanted.get(kind, 0)
+    coming = {"retention_days_next": wanted, "retention_next_at": settled.shorter_from} if wanted != days else {}
+    return {"retention_days": days, **coming}
 
 
 def _stores(lines: list[InventoryLine]) -> list[StoreLine]:

@@ -13,6 +13,7 @@ UNBOUND = {
     "orchestration/holds.py": "sets, lists and releases the holds of the caller's tenant",
     "orchestration/checkpointing.py": "reads how far all tenants' runs have come, to vouch for each tenant's",
     "orchestration/sweeping.py": "destroys what has expired of all tenants",
+    "orchestration/retention.py": "says how long one tenant's content stays",
     "orchestration/exporting.py": "lists the runs of one tenant, for its archive",
     "orchestration/erasing.py": "erases all of one tenant",
     "interaction/changes.py": "tells all who listen, each of their own tenant",
