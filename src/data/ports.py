@@ -177,7 +177,7 @@ class Row:
 class Journal(Protocol):
     """Lines that are kept apart from the store and its backups, each under a name; none is changed or lost."""
 
-    async def note(self, name: str, line: bytes) -> None:
+    async def note(self, name: str, line: bytes, /) -> None:
         """Keep a line; durable on return.
 
         Args:

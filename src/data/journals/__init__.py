@@ -14,7 +14,7 @@ class FileJournal:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    async def note(self, name: str, line: bytes) -> None:  # noqa: ARG002 - a file keeps lines in their order
+    async def note(self, _: str, line: bytes) -> None:
         try:
             await asyncio.to_thread(_append, self._file, line)
         except OSError:

@@ -20,7 +20,7 @@ class DroppingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[DROP] = self.transport.abort  # pyright: ignore[reportGeneralTypeIssues] - a key of our own
+        cast("dict[str, object]", self.scope)[DROP] = self.transport.abort
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from core import Clock
 from emulators.identity.directory import DirectoryTenant, DirectoryUser, ServiceIdentity
 from emulators.identity.signing import SigningKeys
 
+BEARER = "Bearer"
+"""The type of every token: whoever has it may use it (RFC 6750)."""
 LIFETIME_SECONDS = 3600
 
 V1_ISSUER = "https://sts.windows.net/{tid}/"

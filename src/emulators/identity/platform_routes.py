@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel
 
+from emulators.identity.issuing import BEARER
 from emulators.identity.oauth import OAuthError
 from emulators.identity.provider import Provider
 from emulators.identity.signing import JwkSet
@@ -21,7 +22,7 @@ class ManagedIdentityToken(BaseModel):
     access_token: str
     expires_on: str
     resource: str
-    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
+    token_type: str = BEARER
     client_id: str
 
 

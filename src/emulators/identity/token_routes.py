@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from emulators.identity.grants import Redeemed
-from emulators.identity.issuing import LIFETIME_SECONDS
+from emulators.identity.issuing import BEARER, LIFETIME_SECONDS
 from emulators.identity.oauth import OAuthError, form_values
 from emulators.identity.provider import Provider
 
@@ -18,7 +18,7 @@ from emulators.identity.provider import Provider
 class TokenResponse(BaseModel):
     """What the token endpoint answers (RFC 6749, 5.1; OpenID Connect Core, 3.1.3.3)."""
 
-    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
+    token_type: str = BEARER
     scope: str
     expires_in: int = LIFETIME_SECONDS
     access_token: str

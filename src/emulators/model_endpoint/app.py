@@ -120,11 +120,11 @@ class _Endpoint:
         self.faults.set(parse(_FaultBody, await _read(request)).fault)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def clear_faults(self, request: Request) -> Response:  # noqa: ARG002 - the signature of a route
+    async def clear_faults(self, _: Request) -> Response:
         self.faults.set("")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def show_counts(self, request: Request) -> Response:  # noqa: ARG002 - the signature of a route
+    async def show_counts(self, _: Request) -> Response:
         return json_response(dict(self.counts))
 
 
@@ -159,16 +159,16 @@ def _bind(work: Callable[[Request, Wire], Awaitable[Response]], wire: Wire) -> C
     return lambda request: work(request, wire)
 
 
-async def _healthy(request: Request) -> Response:  # noqa: ARG001 - the signature of a route
+async def _healthy(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _models(request: Request) -> Response:  # noqa: ARG001 - the signature of a route
+async def _models(_: Request) -> Response:
     data = [{"id": n, "object": "model", "created": 0, "owned_by": _PROVIDER} for n in (*CHAT_MODELS, EMBEDDING_MODEL)]
     return json_response({"object": "list", "data": data})
 
 
-async def _info(request: Request) -> Response:  # noqa: ARG001 - the signature of a route
+async def _info(_: Request) -> Response:
     return json_response(
         {"model_name": CHAT_MODELS[0], "model_type": "chat_completion", "model_provider_name": _PROVIDER}
     )

@@ -54,26 +54,12 @@ def seller_identity(settings: Settings) -> identity.ServiceIdentity:
 async def marketplace_app(settings: Settings, folder: Path) -> AsyncGenerator[ASGIApp]:
     tokens = AzureServiceTokens(MARKETPLACE)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        validator = TokenValidator(
-            issuer_template=settings.identity_issuer,
-            jwks_uri=settings.identity_jwks,
-            audience=MARKETPLACE,
-            session=session,
-            clock=SystemClock(),
-        )
+        validator, readers = (_validator(settings, audience, session) for audience in (MARKETPLACE, ARM))
 
         async def authorize(token: str) -> None:
             verified = await validator.verify(token)
             if (verified.tenant_id, verified.app_id) != (settings.marketplace_tenant, settings.marketplace_client_id):
                 raise Forbidden("This is not the application that the offer names.", code="access.not_a_peer")
-
-        readers = TokenValidator(
-            issuer_template=settings.identity_issuer,
-            jwks_uri=settings.identity_jwks,
-            audience=ARM,
-            session=session,
-            clock=SystemClock(),
-        )
 
         async def reads(token: str) -> None:
             if (await readers.verify(token)).app_id != local_client_id("control"):
@@ -92,3 +78,13 @@ async def marketplace_app(settings: Settings, folder: Path) -> AsyncGenerator[AS
             session=session,
         )
         await tokens.aclose()
+
+
+def _validator(settings: Settings, audience: str, session: aiohttp.ClientSession) -> TokenValidator:
+    return TokenValidator(
+        issuer_template=settings.identity_issuer,
+        jwks_uri=settings.identity_jwks,
+        audience=audience,
+        session=session,
+        clock=SystemClock(),
+    )

@@ -42,7 +42,7 @@ def no_index(called: Called) -> Evaluate:
     raise unknown(f"{called.name} at this place")
 
 
-def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:  # noqa: PLR0911 - one for each kind
+def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:  # noqa: PLR0911 - a return for each kind of expression
     """Return a function that yields the expression's value, given what each alias stands for."""
     match expression:
         case Constant(value):
