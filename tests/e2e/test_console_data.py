@@ -71,7 +71,7 @@ async def pictures(page: Page, folder: Path) -> None:
 
 async def test_an_auditor_reads_and_changes_nothing(console: Console) -> None:
     page = await console(GRETA, "/data")
-    await expect(page.locator("#content")).to_contain_text("365 days")
+    await expect(page.locator("#content")).to_contain_text("1825 days")
     assert await page.locator("main form").count() == 0
 
 
