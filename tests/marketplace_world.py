@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from clocks import MovableClock
 from core.errors import Forbidden, Unauthenticated
-from emulators.marketplace import API_VERSION, create_app, load_catalogue
+from emulators.marketplace import API_VERSION, Catalogue, create_app, load_catalogue
 from identity_live import serving
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +95,7 @@ class Market:
 
 
 @asynccontextmanager
-async def open_market(folder: Path, page_size: int = 100) -> AsyncGenerator[Market]:
+async def open_market(folder: Path, page_size: int = 100, catalogue: Catalogue = CATALOGUE) -> AsyncGenerator[Market]:
     """Serve it; MANDATE_ENVIRONMENT must be `local`."""
     clock, told = MovableClock(START), Told()
     hooks, listener = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
@@ -108,7 +108,7 @@ async def open_market(folder: Path, page_size: int = 100) -> AsyncGenerator[Mark
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout) as session:
         app = create_app(
             authorize=authorize,
-            catalogue=CATALOGUE,
+            catalogue=catalogue,
             folder=folder,
             webhook=f"http://127.0.0.1:{hooks.getsockname()[1]}/webhook",
             landing="https://publisher.example/landing",

@@ -112,11 +112,20 @@ class Entitlements:
         """Return what the tenant may spend in a month, as old as `of`: nothing without a plan of ours."""
         return (await self.of(tenant)).budget
 
-    async def meters(self, tenant: TenantId, plan: str) -> Meters:
-        """Return what a term of `plan` includes for the tenant, exact."""
+    async def meters(self, tenant: TenantId, plan: str, agreed: Mapping[str, int] | None = None) -> Meters:
+        """Return what a term of `plan` includes for the tenant, exact.
+
+        Args:
+            tenant: whose.
+            plan: ours.
+            agreed: units as the marketplace has them for this deal: they count before the plan's, for what the plan
+                bills at all, and after what the publisher laid down for the tenant.
+        """
         found = await self.laid_down(tenant)
         own = found.value.included if found else {}
-        merged = {**(self._plans[plan].meters if plan in self._plans else {}), **own}
+        usual: Mapping[str, int | None] = self._plans[plan].meters if plan in self._plans else {}
+        deal = {unit: many for unit, many in (agreed or {}).items() if usual.get(unit) is not None}
+        merged = {**usual, **deal, **own}
         return Meters({unit: many for unit, many in merged.items() if many is not None}, frozenset(own))
 
     async def laid_down(self, tenant: TenantId) -> Versioned[OverrideRecord] | None:

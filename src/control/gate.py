@@ -7,7 +7,7 @@ from typing import TypeAlias
 from control.asking import ActionRequest, AgentFacts, Approval, Situation
 from control.gate_facts import Asked, question
 from control.policy_store import Policies
-from control.switches import Switches, read_switches
+from control.switches import Switches, Thrown, read_switches
 from core import (
     ApprovalId,
     Clock,
@@ -102,6 +102,10 @@ class Gate:
         sponsorship = found.value.agents.get(agent.name) if found else None
         return agent.within(sponsorship.scope) if sponsorship else agent
 
+    async def look(self, data: TenantData) -> Thrown:
+        """Return what is switched off, and which agents have a sponsor, at this moment: for the one decision next."""
+        return await self._switches.thrown(data)
+
     async def authorize(
         self,
         run: RunWriter,
@@ -112,6 +116,7 @@ class Gate:
         preceding: Sequence[Body] = (),
         content: Sequence[Content] = (),
         following: Callable[[Sequence[Ruling]], Sequence[Body]] = lambda _: (),
+        thrown: Thrown | None = None,
     ) -> list[Verdict]:
         """Decide all requests, and write down, in one append, `preceding`, one decision each, then `following`.
 
@@ -123,6 +128,7 @@ class Gate:
             preceding: the outcome of the step before.
             content: what the bodies refer to.
             following: given all rulings, returns what the decisions cause in the run, such as that it is parked.
+            thrown: what `look` has just returned, where something else is to reach the disk in the same write.
 
         Raises:
             Conflict: somebody else writes the run; nothing is allowed.
@@ -130,7 +136,7 @@ class Gate:
             Unprocessable: the tenant's stored policies cannot be read.
         """
         rules = await self._policies.ruleset(run.data)
-        thrown = await self._switches.thrown(run.data)
+        thrown = thrown or await self.look(run.data)
         sponsored = thrown.agents.get(agent.name)
         agent = agent.within(sponsored.scope) if sponsored else agent
         asked = Asked(run, agent, situation, thrown, self._clock.now(), self._environment)

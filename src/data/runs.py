@@ -65,6 +65,12 @@ class RunWriter:
             self.events.append(Stored.model_construct(event=event, data=b"", hash=""))
         self._content.extend(content)
 
+    async def prepare(self) -> Names:
+        """Read what names are sealed with, which the first `commit` does otherwise: then it only writes."""
+        if self._names is None:
+            self._names = await names_of(self.data)
+        return self._names
+
     async def commit(self) -> None:
         """Append everything staged, atomically; on disk when this returns.
 
@@ -73,11 +79,10 @@ class RunWriter:
         """
         if self.durable == self.seq:
             return
-        if self._names is None:
-            self._names = await names_of(self.data)
+        names = await self.prepare()
         count, content = self.seq, list(self._content)
         previous = self.events[self.durable - 1].hash if self.durable else GENESIS
-        chained = _chained(self.events[self.durable : count], previous, self._names)
+        chained = _chained(self.events[self.durable : count], previous, names)
         await self.data.log.append(chained, content)
         self.events[self.durable : count] = chained
         self.durable = count

@@ -55,7 +55,7 @@ def marketplace_services(host: Host, tokens: AzureServiceTokens) -> MarketplaceS
             host.clock,
             api,
             Ledger(host.store, load_units(settings)),
-            lambda: billed_subscriptions(subscriptions, host.entitlements),
+            lambda: billed_subscriptions(subscriptions, host.entitlements, host.clock.now()),
         ),
         subscriptions=subscriptions,
         acts=Acts(host.store, host.clock, api, subscriptions),

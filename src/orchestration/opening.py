@@ -103,22 +103,32 @@ async def open_turn(
     if not new:
         await _join(services, context, request, message)
         return await open_run(services, context, opening)
-    opened, _ = await asyncio.gather(
-        open_run(services, context, opening), _begin_conversation(services, context, opening)
+    writer = await _staged(services, context, opening)
+    opened, _ = await asyncio.gather(  # in one write
+        _written(services, opening, writer), _begin_conversation(services, context, opening)
     )
     return opened
 
 
 async def open_run(services: Services, context: TenantContext, opening: Opening) -> tuple[RunWriter, bool]:
     """Write a run's first event, or find that it was written before. Raises as `open_turn` does."""
+    return await _written(services, opening, await _staged(services, context, opening))
+
+
+async def _staged(services: Services, context: TenantContext, opening: Opening) -> RunWriter:
     data = services.store.tenant(context)
     writer = RunWriter(data, opening.run, actor=context.principal.actor, clock=services.clock)
+    beside = [piece for piece in (opening.quoted, opening.attachment) if piece]
+    writer.stage([await _first_event(services, data, opening)], [opening.payload, *beside])
+    await writer.prepare()
+    return writer
+
+
+async def _written(services: Services, opening: Opening, writer: RunWriter) -> tuple[RunWriter, bool]:
     try:
-        beside = [piece for piece in (opening.quoted, opening.attachment) if piece]
-        content = [opening.payload, *beside]
-        await writer.append([await _first_event(services, data, opening)], content)
+        await writer.commit()
     except Conflict:
-        return await _existing(services, data, opening), False
+        return await _existing(services, writer.data, opening), False
     return writer, True
 
 

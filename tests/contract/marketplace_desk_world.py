@@ -45,12 +45,26 @@ from core.bodies import RunEnded
 from core.parts import RunKind, RunState, Usage
 from data import RunWriter, Store, TenantData
 from data.sqlite import open_store
-from marketplace_world import PUBLISHER_TOKEN, ROOT, Market, open_market
+from emulators.marketplace import Catalogue
+from marketplace_world import CATALOGUE, PUBLISHER_TOKEN, ROOT, Market, open_market
 from web import InProcess
 
 UNITS = {"completed_runs": Unit(name="completed_runs", runs=RunKind.TURN, title="Completed runs", says="Each.")}
 OFFER = load_offer(ROOT / "environments" / "offer.yaml")
 TERMS = Terms(["team", "business"], "team", "westeurope", "local", timedelta(days=7))
+
+
+INCLUDED = {"team": 2, "business": 4}
+"""Completed runs, by plan, as the offer has them in Partner Center and as we do."""
+
+
+def small() -> Catalogue:
+    """Return the marketplace's catalogue with so few runs in these plans; private ones have what was agreed."""
+    plans = [
+        plan.model_copy(update={"included": {"completed_runs": INCLUDED[plan.id]}}) if plan.id in INCLUDED else plan
+        for plan in CATALOGUE.plans
+    ]
+    return CATALOGUE.model_copy(update={"plans": plans})
 
 
 def offered(**included: int) -> dict[str, Offered]:
@@ -137,7 +151,7 @@ async def open_desk(folder: Path, page_size: int = 100, terms: Terms = TERMS) ->
     async def token() -> str:
         return PUBLISHER_TOKEN
 
-    async with open_market(folder / "market", page_size) as market, open_store(folder / "mandate.db") as store:
+    async with open_market(folder / "market", page_size, small()) as market, open_store(folder / "mandate.db") as store:
         api = MarketplaceApi(f"{market.base}/api", token, market.session)
         directory, erasures = Directory(store, market.clock), Erasures(store, market.clock)
         access = AccessLog(store, market.clock, code="1")
@@ -145,13 +159,13 @@ async def open_desk(folder: Path, page_size: int = 100, terms: Terms = TERMS) ->
         desk = Desk(store, market.clock, api, subscriptions)
         landings = Landings(store, market.clock, api, subscriptions)
         acts = Acts(store, market.clock, api, subscriptions)
-        entitlements = Entitlements(store, market.clock, offered(team=2, business=4))
+        entitlements = Entitlements(store, market.clock, offered(**INCLUDED))
         metering = Metering(
             store,
             market.clock,
             api,
             Ledger(store, UNITS),
-            lambda: billed_subscriptions(subscriptions, entitlements),
+            lambda: billed_subscriptions(subscriptions, entitlements, market.clock.now()),
         )
         offices = (subscriptions, desk, landings, entitlements, metering, acts)
         yield DeskWorld(folder, market, store, directory, erasures, *offices, api)

@@ -20,9 +20,11 @@ from control import (
     ServiceCaller,
     contexts,
 )
+from control.entitlements import OverrideRecord
 from control.marketplace import Billed, MeterFigures, Resource, figures, runs_of
 from control.marketplace import metering_account as account
 from control.marketplace.metering_records import Emission, MeterRecord, Term
+from control.marketplace.shapes import AvailablePlan
 from core import RunId, TenantId, new_id, timestamp
 from core.errors import Unavailable
 from emulators.marketplace import Faults
@@ -41,8 +43,8 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield opened
 
 
-async def begun(world: DeskWorld) -> str:
-    subscription = await world.market.buy("team")
+async def begun(world: DeskWorld, plan: str = "team") -> str:
+    subscription = await world.market.buy(plan)
     secret = await world.landings.land(await world.market.token(subscription), KESTREL, INES)
     await world.landings.activate(secret)
     return subscription
@@ -81,6 +83,39 @@ async def test_only_what_is_beyond_is_billed_once_the_hour_is_over_and_each_unit
     assert set(traced) < set(runs)
     (term,) = (await told(world)).terms
     assert (term.used, term.included, term.over, term.accepted, term.owed) == (5, 2, 3, 3, 0)
+
+
+async def test_a_deal_has_its_own_allowance_which_the_publishers_word_outweighs(world: DeskWorld) -> None:
+    subscription = await begun(world, "business-northwind-3y")
+    known = await world.known(subscription)
+    assert (known.base_plan, known.deal and known.deal.included) == ("business", {UNIT: 20})
+    await used(world, subscription, 5)
+    world.market.later(hours=1)
+    assert await world.metering.look() == 0, "the plan that it stands for has four"
+    assert [term.included for term in (await told(world)).terms] == [20]
+    await world.entitlements.lay_down(known.tenant, OverrideRecord(included={UNIT: 3}))
+    assert await world.metering.look() == 1
+    assert await billed(world, subscription) == [(DAY, 2)]
+
+
+def test_what_a_price_includes_is_read_where_it_is_said() -> None:
+    def plan(*terms: object) -> AvailablePlan:
+        return AvailablePlan.model_validate(
+            {"planId": "team", "sourceOffers": None, "planComponents": {"recurrentBillingTerms": [*terms]}}
+        )
+
+    said = {"dimensionId": UNIT, "units": "20"}
+    month = {"termUnit": "P1M", "price": 10.5, "meteredQuantityIncluded": [said]}
+    odd = {
+        "termUnit": "P1Y",
+        "meteredQuantityIncluded": [{**said, "units": "many"}, {"units": 3}, {**said, "units": -1}],
+    }
+    assert plan(month).included("P1M") == {UNIT: 20}
+    assert plan(month).included("P3Y") == {UNIT: 20}, "there is no other"
+    assert plan(month, odd).included("P1Y") == {}
+    assert plan(month, odd).included("P3Y") == {}
+    assert plan({**month, "meteredQuantityIncluded": None}).included("P1M") == {}
+    assert AvailablePlan.model_validate({"planId": "team", "planComponents": None}).included("P1M") == {}
 
 
 async def test_a_lost_answer_is_told_from_a_lost_remainder(world: DeskWorld) -> None:

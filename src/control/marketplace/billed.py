@@ -18,18 +18,20 @@ _STATUS: Mapping[Status, Literal["active", "suspended", "ended"]] = {
 }
 
 
-async def billed_subscriptions(subscriptions: Subscriptions, entitlements: Entitlements) -> AsyncIterator[Billed]:
+async def billed_subscriptions(
+    subscriptions: Subscriptions, entitlements: Entitlements, now: datetime
+) -> AsyncIterator[Billed]:
     """Give every subscription that has a tenant, or had one: what was used before its end is billed after."""
     async for record in subscriptions.every():
-        if billed := await _billed(record, entitlements):
+        if billed := await _billed(record, entitlements, now):
             yield billed
 
 
-async def _billed(record: SubscriptionRecord, entitlements: Entitlements) -> Billed | None:
-    start = _start(record)
+async def _billed(record: SubscriptionRecord, entitlements: Entitlements, now: datetime) -> Billed | None:
+    start = _start(record, now)
     if record.status not in _STATUS or record.onboarding in ("none", "begun") or start is None:
         return None
-    meters = await entitlements.meters(record.tenant, record.base_plan)
+    meters = await entitlements.meters(record.tenant, record.base_plan, record.deal.included if record.deal else None)
     return Billed(
         resource=Resource(id=record.id),
         tenant=record.tenant,
@@ -43,7 +45,11 @@ async def _billed(record: SubscriptionRecord, entitlements: Entitlements) -> Bil
     )
 
 
-def _start(record: SubscriptionRecord) -> datetime | None:
-    """Return when the term began; where the marketplace does not say, when we first saw it active."""
+def _start(record: SubscriptionRecord, now: datetime) -> datetime | None:
+    """Return when the term began; where the marketplace does not say, when we first saw it active.
+
+    So it is too where it was renewed before its time: until the new term begins, units are of the one before.
+    """
+    told = moment(record.term_start)
     seen = (change.at for change in record.history if change.status == "Subscribed")
-    return moment(record.term_start) or moment(next(seen, ""))
+    return told if told and told <= now else moment(next(seen, ""))

@@ -1,5 +1,6 @@
 """What is kept of the marketplace: subscriptions, what it told us, who is on the landing page. All the publisher's."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
@@ -44,16 +45,20 @@ class Change(_Strict):
 
 
 class Deal(_Strict):
-    """What the list of available plans said of `plan`: a hint of a private offer at most, see docs/marketplace.md.
+    """What the list of available plans said of `plan` in a term: asked once for each. See docs/marketplace.md.
 
     Attributes:
-        private: only who was chosen can buy the plan.
-        offers: ids of what it came from.
+        term_start: of the term.
+        private: only who was chosen can buy the plan: a hint of a private offer at most.
+        offers: ids of what it came from, likewise.
+        included: units that the price of the term includes, by unit, as far as it says so: deals differ in them.
     """
 
     plan: str
+    term_start: str = ""
     private: bool
     offers: tuple[str, ...]
+    included: Mapping[str, int] = {}
 
 
 class SubscriptionRecord(_Strict):

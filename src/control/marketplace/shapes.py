@@ -15,11 +15,15 @@ def _whole(value: object) -> int | None:
     """Return a quantity; samples have it as a number, as text, as nothing."""
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def _text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
+
+
+def _listed(value: object) -> object:
+    return () if value is None else value
 
 
 def moment(text: str) -> datetime | None:
@@ -134,12 +138,34 @@ class _SourceOffer(_Said):
     external_id: Optional = ""
 
 
+class _IncludedUnits(_Said):
+    dimension_id: Optional = ""
+    units: Quantity = None
+
+
+class _BillingTerm(_Said):
+    term_unit: Optional = ""
+    metered_quantity_included: Annotated[tuple[_IncludedUnits, ...], BeforeValidator(_listed)] = ()
+
+
+class _Components(_Said):
+    recurrent_billing_terms: Annotated[tuple[_BillingTerm, ...], BeforeValidator(_listed)] = ()
+
+
 class AvailablePlan(_Said):
     """One of the plans that a subscription can have; prices are not read."""
 
     plan_id: Word
     is_private: bool = False
-    source_offers: tuple[_SourceOffer, ...] = ()
+    source_offers: Annotated[tuple[_SourceOffer, ...], BeforeValidator(_listed)] = ()
+    plan_components: _Components | None = None
+
+    def included(self, term: str) -> dict[str, int]:
+        """Return the units that its price includes in such a term, by dimension, where it says so."""
+        terms = self.plan_components.recurrent_billing_terms if self.plan_components else ()
+        alike = [one for one in terms if one.term_unit == term] or (terms if len(terms) == 1 else ())
+        said = alike[0].metered_quantity_included if alike else ()
+        return {one.dimension_id: one.units for one in said if one.dimension_id and one.units is not None}
 
 
 class AvailablePlans(_Said):

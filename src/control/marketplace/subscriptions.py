@@ -175,16 +175,22 @@ class Subscriptions:
             await self.directory.update(record.tenant, plan=record.base_plan, status=TENANT_STATUS[record.status])
 
     async def _with_deal(self, record: SubscriptionRecord) -> SubscriptionRecord:
-        """Ask once for each plan what it is, as far as that is told; nothing waits for it."""
-        if record.status != "Subscribed" or (record.deal and record.deal.plan == record.plan):
+        """Ask once for each plan and term what was agreed, as far as that is told; nothing waits for it."""
+        asked = record.deal and (record.deal.plan, record.deal.term_start) == (record.plan, record.term_start)
+        if record.status != "Subscribed" or asked:
             return record
         try:
             plans = await self._marketplace.available(record.id, record.plan)
         except MandateError:
             return record
         plan = next((plan for plan in plans if plan.plan_id == record.plan), None)
-        offers = tuple(one.external_id for one in plan.source_offers if one.external_id) if plan else ()
-        deal = Deal(plan=record.plan, private=bool(plan and plan.is_private), offers=offers)
+        deal = Deal(
+            plan=record.plan,
+            term_start=record.term_start,
+            private=bool(plan and plan.is_private),
+            offers=tuple(one.external_id for one in plan.source_offers if one.external_id) if plan else (),
+            included=plan.included(record.term_unit) if plan else {},
+        )
         return await self.mark(record.id, deal=deal)
 
     async def record(

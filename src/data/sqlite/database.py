@@ -1,16 +1,18 @@
 """The threads between the event loop and the file: one that writes, in groups, and a few that read.
 
 A caller hands over a function of a connection and awaits what it returns. Nobody who reads waits for the writer.
+To wake a thread costs more than most reads: what is asked in one round of the event loop goes to one thread together,
+and each thread has a queue of its own, since of several that wait at one all are woken for each job.
 """
 
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import apsw
 
@@ -19,6 +21,9 @@ from data.sqlite.connections import Connection, as_ours, open_reader, open_write
 
 GROUP = 256
 """Most submissions in one transaction."""
+
+TOGETHER = 8
+"""Most reads that one thread takes at once, so that many are shared among the threads."""
 
 WAITING = 4096
 """Most submissions of either kind that may wait; beyond, callers are told to come back."""
@@ -42,10 +47,13 @@ class _Job(Generic[T_co]):
     error: Exception | None = None
 
 
+_Reads: TypeAlias = "queue.SimpleQueue[list[_Job[object]] | None]"
+
+
 class Database:
     """Reads and writes of one file, from the event loop that opened it."""
 
-    def __init__(self, writer: "_Threads", readers: "_Threads") -> None:
+    def __init__(self, writer: "_Writer", readers: "_Readers") -> None:
         self._writer = writer
         self._readers = readers
 
@@ -79,8 +87,7 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
     """Open the file for as long as the context lasts; on leaving it, what was submitted is still done."""
     write_connection = await asyncio.to_thread(open_writer, path)
     read_connections = [await asyncio.to_thread(open_reader, path) for _ in range(READERS)]
-    writer = _Threads("store-writer", [write_connection], _write_groups)
-    readers = _Threads("store-reader", read_connections, _read_one_by_one)
+    writer, readers = _Writer(write_connection), _Readers(read_connections)
     try:
         yield Database(writer, readers)
     finally:
@@ -88,87 +95,144 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         await writer.close()  # last, so that it is the one which empties the WAL into the file
 
 
-class _Threads:
-    """One thread per connection, all taking jobs from one queue."""
+class _Waiting:
+    """Who waits for the outcome of a job, and for how long at most."""
 
-    def __init__(
-        self,
-        name: str,
-        connections: list[Connection],
-        loop_body: Callable[[Connection, "_Threads"], None],
-    ) -> None:
-        self.jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[_Job[object], None] = {}  # oldest first; touched on the event loop only
+        self._jobs: dict[_Job[object], None] = {}  # oldest first; touched on the event loop only
         self._watch: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._threads = [
-            threading.Thread(target=loop_body, args=(connection, self), name=name, daemon=True)
-            for connection in connections
-        ]
-        for thread in self._threads:
-            thread.start()
 
-    async def run(self, work: Work[T], *, alone: bool = False) -> T:
-        if self._closed or len(self._waiting) >= WAITING:
-            raise Unavailable("The store is busy; try again in a moment.", code="dependency.store", retry_after=1)
-        future: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(work, future, self._loop.time() + BOUND_SECONDS, alone)
-        self._waiting[job] = None
+    def add(self, work: Work[T], *, alone: bool = False) -> _Job[T]:
+        if len(self._jobs) >= WAITING:
+            raise _busy()
+        job = _Job(work, self._loop.create_future(), self._loop.time() + BOUND_SECONDS, alone)
+        self._jobs[job] = None
         self._watch = self._watch or self._loop.call_later(BOUND_SECONDS, self._give_up)
-        self.jobs.put(job)
-        return await future
+        return job
 
-    def settle(self, jobs: list[_Job[object]]) -> None:
+    def settle(self, jobs: list[_Job[object]], then: Callable[[], None] | None = None) -> None:
         """Give the jobs' outcomes to those who wait; called on a thread, once per group."""
-        self._loop.call_soon_threadsafe(self._settle, jobs)
+        self._loop.call_soon_threadsafe(self._settle, jobs, then)
 
-    def _settle(self, jobs: list[_Job[object]]) -> None:
+    def _settle(self, jobs: list[_Job[object]], then: Callable[[], None] | None) -> None:
         for job in jobs:
-            self._waiting.pop(job, None)
+            self._jobs.pop(job, None)
             if job.future.done():
                 continue  # the caller has gone
             if job.error is None:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(job.error)
+        if then:
+            then()
 
     def _give_up(self) -> None:
         """Tell those who have waited too long: one timer for all, since most waits take less than a millisecond."""
         now = self._loop.time()
-        for job in [job for job in self._waiting if job.due <= now and not job.future.done()]:
+        for job in [job for job in self._jobs if job.due <= now and not job.future.done()]:
             job.future.set_exception(Timeout("The store did not answer in time; try again.", code="timeout.store"))
-        pending = next((job.due for job in self._waiting if job.due > now), None)
+        pending = next((job.due for job in self._jobs if job.due > now), None)
         self._watch = self._loop.call_at(pending, self._give_up) if pending else None
+
+
+class _Writer:
+    """One thread that writes, in groups."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._waiting = _Waiting()
+        self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = _started("store-writer", _write_groups, connection, self._jobs, self._waiting)
+
+    async def run(self, work: Work[T], *, alone: bool = False) -> T:
+        if self._closed:
+            raise _busy()
+        job = self._waiting.add(work, alone=alone)
+        self._jobs.put(job)
+        return await job.future
 
     async def close(self) -> None:
         self._closed = True
-        for _ in self._threads:
-            self.jobs.put(None)  # behind everything that was submitted
-        for thread in self._threads:
+        self._jobs.put(None)  # behind everything that was submitted
+        await asyncio.to_thread(self._thread.join)
+
+
+class _Readers:
+    """A thread for each connection, with a queue of its own: of several that wait at one, each job would wake two."""
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._waiting = _Waiting()
+        self._loop = asyncio.get_running_loop()
+        self._asked: list[_Job[object]] = []  # and with no thread yet
+        self._idle: list[_Reads] = [queue.SimpleQueue() for _ in connections]
+        self._closed = False
+        self._threads = [
+            (reads, _started("store-reader", _read_groups, connection, reads, self._done(reads)))
+            for connection, reads in zip(connections, list(self._idle), strict=True)
+        ]
+
+    async def run(self, work: Work[T]) -> T:
+        if self._closed:
+            raise _busy()
+        job = self._waiting.add(work)
+        if not self._asked:
+            self._loop.call_soon(self._hand_over)
+        self._asked.append(job)
+        return await job.future
+
+    def _hand_over(self) -> None:
+        while self._asked and self._idle:
+            self._idle.pop().put(self._asked[:TOGETHER])
+            del self._asked[:TOGETHER]
+
+    def _done(self, reads: _Reads) -> Callable[[list[_Job[object]]], None]:
+        def idle() -> None:
+            self._idle.append(reads)
+            self._hand_over()
+
+        return lambda jobs: self._waiting.settle(jobs, idle)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._threads[0][0].put(self._asked)
+        self._asked = []
+        for reads, thread in self._threads:
+            reads.put(None)
             await asyncio.to_thread(thread.join)
 
 
-def _read_one_by_one(connection: Connection, threads: _Threads) -> None:
-    while (job := threads.jobs.get()) is not None:
-        _do(job, connection)
-        threads.settle([job])
+def _busy() -> Unavailable:
+    return Unavailable("The store is busy; try again in a moment.", code="dependency.store", retry_after=1)
+
+
+def _started(name: str, work: Callable[..., None], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=work, args=args, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _read_groups(connection: Connection, reads: _Reads, done: Callable[[list[_Job[object]]], None]) -> None:
+    while (group := reads.get()) is not None:
+        for job in group:
+            _do(job, connection)
+        done(group)
     connection.close()
 
 
-def _write_groups(connection: Connection, threads: _Threads) -> None:
+def _write_groups(connection: Connection, jobs: queue.SimpleQueue[_Job[object] | None], waiting: "_Waiting") -> None:
     later: list[_Job[object]] = []  # one that must be alone, found while others were done
-    while (first := later.pop() if later else threads.jobs.get()) is not None:
+    while (first := later.pop() if later else jobs.get()) is not None:
         group = [first]
         try:
             if first.alone:
                 _do(first, connection)
             else:
-                _commit(connection, group, threads.jobs, later)
+                _commit(connection, group, jobs, later)
         except apsw.Error as error:
             for job in group:
                 job.error = job.error or as_ours(error)
-        threads.settle(group)
+        waiting.settle(group)
     connection.close()
 
 
