@@ -61,6 +61,9 @@ param publisherAddress string = ''
 @description('The publisher\'s API that such a stamp asks a token for.')
 param publisherAudience string = ''
 
+@description('Whether the publisher\'s control plane, at that address, says what may be done in this stamp (hybrid).')
+param publisherControls bool = false
+
 @description('Whether only people of the subscription\'s own Entra tenant may sign in, and no other organisation is taken on.')
 param oneOrganisation bool = false
 
@@ -485,6 +488,7 @@ var chosen = concat(
     : ['MANDATE_MARKETPLACE_URL', 'MANDATE_MARKETPLACE_CLIENT_ID', 'MANDATE_MARKETPLACE_TENANT'],
   sellsApplications ? ['MANDATE_ARM_URL'] : [],
   empty(publisherAddress) ? [] : ['MANDATE_HEARTBEAT_URL', 'MANDATE_HEARTBEAT_AUDIENCE'],
+  publisherControls ? ['MANDATE_PUBLISHER_CONTROLS'] : [],
   telemetry ? ['APPLICATIONINSIGHTS_CONNECTION_STRING'] : []
 )
 var settled = concat(
@@ -552,6 +556,7 @@ module apps 'modules/service.bicep' = [
         MANDATE_ARM_URL: az.environment().resourceManager
         MANDATE_HEARTBEAT_URL: publisherAddress
         MANDATE_HEARTBEAT_AUDIENCE: publisherAudience
+        MANDATE_PUBLISHER_CONTROLS: 'true'
         MANDATE_CONTENT_SAFETY_ENDPOINT: models[0].outputs.safetyAddress
         MODEL_ENDPOINT_PRIMARY: models[0].outputs.address
         MODEL_ENDPOINT_FAILOVER: models[1].outputs.address

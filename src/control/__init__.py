@@ -64,6 +64,7 @@ from control.marketplace import (
 from control.members import groups_now, member_name
 from control.money import Money
 from control.notices import Notice, NoticeRecord, current_notices
+from control.orders import Follower, Orders
 from control.ordinary_day import ordinary_facts
 from control.policy import Question, Ruleset
 from control.policy_changes import Answered, Changed, ChangedGroup, Replayed
@@ -182,6 +183,7 @@ __all__ = [
     "Flag",
     "FlagGroup",
     "Flags",
+    "Follower",
     "Gate",
     "Governance",
     "Granted",
@@ -204,6 +206,7 @@ __all__ = [
     "Offered",
     "OpenDelivery",
     "OpenHours",
+    "Orders",
     "OverrideRecord",
     "PersonRecord",
     "Policies",

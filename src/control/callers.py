@@ -195,16 +195,17 @@ async def _caller(request: Request) -> Caller:
     try:
         return await (await services(request)).authenticate(request)
     except (Unauthenticated, Forbidden) as error:
-        await _record(request, None, error, NOBODY)
+        await record_refusal(request, None, error, NOBODY)
         raise
 
 
 async def _refusal(request: Request, context: TenantContext, message: str) -> Forbidden:
     error = Forbidden(message)
-    await _record(request, context, error, context.principal.actor)
+    await record_refusal(request, context, error, context.principal.actor)
     return error
 
 
-async def _record(request: Request, context: TenantContext | None, error: MandateError, actor: Actor) -> None:
+async def record_refusal(request: Request, context: TenantContext | None, error: MandateError, actor: Actor) -> None:
+    """Write down that the route was not open to whoever asked."""
     operation = f"{request.method} {request.scope['route'].path}"
     await (await services(request)).access.refused(context, error.code, operation, actor)

@@ -143,6 +143,14 @@ class Directory:
         """
         return await self._update(tenant, {"ring": ring})
 
+    async def leads(self, tenant: TenantId) -> None:
+        """Write down that a tenant that is hosted elsewhere does as we say.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        await self._update(tenant, {"mode": "hybrid"})
+
     async def _update(self, tenant: TenantId, update: Mapping[str, str]) -> bool:
         while True:
             found = await self._records.get(TenantRecord, tenant)

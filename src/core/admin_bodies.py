@@ -7,9 +7,11 @@ from core.parts import Part
 
 ChangeCause = (
     Literal["told", "landed", "activated", "drift", "refused", "term_ends", ""]
+    | Literal["ordered", "unheard"]
     | Literal["act.activate", "act.change", "act.fix", "act.release", "act.notify", "act.off", "act.on"]
 )
-"""Why a record was changed: empty where that is plain; `act.` is what one of the publisher's people did."""
+"""Why a record was changed: empty where that is plain; `act.` is what one of the publisher's people did; `ordered` is,
+in a stamp at a customer's, what the publisher's control plane said, and `unheard` that it said nothing for too long."""
 
 
 class AccessRefused(Part):

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """Of the publisher, in a stamp that a customer hosts and has tell of itself; empty where it does not."""
     heartbeat_audience: str = ""
     """The publisher's API, for which the stamp's token is."""
+    publisher_controls: bool = False
+    """Hybrid: the publisher's control plane says what may be done here; it is asked at `heartbeat_url`."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     insights: str = Field(default="", validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
     """Where telemetry goes in Azure; the service's identity proves who sends it."""

@@ -3,44 +3,55 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
 import aiohttp
 import pytest
-from fastapi import Request
-from marketplace_desk_world import OFFER, TERMS, UNITS, DeskWorld, open_desk
+from fastapi import Request, Response
+from marketplace_desk_world import OFFER, TERMS, UNITS, DeskWorld, offered, open_desk
+from starlette.applications import Starlette
+from starlette.routing import Route
 from test_marketplace_webhook import OTHER_TID, TID, Keys, claims, signed
 
 from control import (
     AccessLog,
     ApplicationRecord,
     Caller,
+    Capability,
     ControlServices,
+    Directory,
+    Entitlements,
+    Follower,
     ManagedApplications,
     MarketplaceServices,
     Policies,
     Switches,
+    TenantRecord,
     WebhookCallers,
     contexts,
     create_app,
     log_run,
 )
+from control.entitlements import OverrideRecord
 from control.marketplace.applications import Notification
 from control.marketplace_api import RESOURCE
 from control.marketplace_api.arm import Arm
-from core import PUBLISHER
-from core.bodies import AccessRefused
+from core import PUBLISHER, ActionKind, Clock, TenantId, new_id, timestamp
+from core.bodies import AccessRefused, RecordChanged
 from core.errors import Unauthenticated
 from core.parts import RunKind
-from data import read_run
+from data import Store, read_run
+from data.sqlite import open_store
 from emulators.marketplace import create_app as create_marketplace
 from emulators.marketplace.managed import path_of
 from identity_live import serving
-from mandate.heartbeats import beat
+from mandate.heartbeats import Publisher
 from mandate.version import VERSION
 from marketplace_world import CATALOGUE, PUBLISHER_TOKEN, START, authorize
 from web import TokenValidator
@@ -72,10 +83,18 @@ class World:
         return [found.value for found in (await records.list(ApplicationRecord)).items]
 
     async def becomes(self, *states: str) -> list[ApplicationRecord]:
+        """Wait until the applications are in these states, and their tenants with them."""
         async with asyncio.timeout(20):
-            while [one.state for one in await self.records()] != list(states):  # noqa: ASYNC110 - told from elsewhere
+            while True:
+                known = await self.records()
+                if [one.state for one in known] == list(states) and await self._followed(known):
+                    return known
                 await asyncio.sleep(0.05)
-        return await self.records()
+
+    async def _followed(self, known: list[ApplicationRecord]) -> bool:
+        tenants = {found.key: found.value for found in (await self.desk.directory.tenants()).items}
+        wanted = {"running": "active", "gone": "closed"}
+        return all(one.tenant in tenants and tenants[one.tenant].status == wanted[one.state] for one in known)
 
     async def refused(self) -> list[str]:
         data = self.desk.store.tenant(contexts.publisher("test"))
@@ -256,12 +275,147 @@ async def test_an_application_tells_its_version_and_nothing_else_and_no_other_te
     async with world.session.post(f"{world.control}/v1/stamps/heartbeat", data=body, headers=headers) as answer:
         assert answer.status == 422
     assert await world.records() == [before]
-    await beat(world.session, world.control, "api://mandate", Tokens(of_stamp()))
+    await publisher(world).beat()
     (after,) = await world.records()
     assert (after.version, bool(after.beat_at)) == (VERSION, True)
     assert after.model_copy(update={"version": "", "beat_at": ""}) == before
 
 
+def publisher(world: World, url: str = "") -> Publisher:
+    """Return the publisher's API as the stamp reaches it."""
+    return Publisher(world.session, url or world.control, "api://mandate", Tokens(of_stamp()))
+
+
+NOBODY_THERE = "http://127.0.0.1:9"
+
+
 async def test_a_publisher_that_is_not_there_stops_no_stamp(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    await beat(world.session, "http://127.0.0.1:9", "api://mandate", Tokens("x"))
+    await publisher(world, NOBODY_THERE).beat()
     assert "heartbeat.unheard" in caplog.text
+
+
+@dataclass
+class Stamp:
+    """What runs at the customer's: a store of its own, in which one organisation is."""
+
+    store: Store
+    tenant: TenantId
+    directory: Directory
+    entitlements: Entitlements
+    switches: Switches
+    follower: Follower
+
+    async def may(self) -> tuple[str, str, bool, set[str]]:
+        """Return plan and state, whether models may be used, and what the publisher has switched off."""
+        entry = await self.directory.tenant(self.tenant)
+        entitled = await self.entitlements.of(self.tenant)
+        data = self.store.tenant(contexts.from_meter(self.tenant))
+        off = set((await self.switches.thrown(data)).everywhere)
+        return entry.plan, entry.status, entitled.includes(ActionKind.CALL_MODEL, "chat", {Capability.MODELS}), off
+
+    async def noted(self, clock: Clock) -> list[tuple[str, str]]:
+        data = self.store.tenant(contexts.publisher("test"))
+        events = await read_run(data, log_run(PUBLISHER, RunKind.ADMIN, timestamp(clock.now())[:10]))
+        bodies = [stored.event.body for stored in events]
+        return [(body.version, body.cause) for body in bodies if isinstance(body, RecordChanged)]
+
+
+@asynccontextmanager
+async def stamp_at_a_customers(world: World, folder: Path) -> AsyncGenerator[Stamp]:
+    clock, tenant = world.desk.market.clock, TenantId(new_id("ten"))
+    async with open_store(folder / "stamp.db") as store:
+        directory, access = Directory(store, clock), AccessLog(store, clock, code="1")
+        entitlements = Entitlements(store, clock, offered(team=2, business=4))
+        switches = Switches(store, clock, agents=["support"], tools=[])
+        await directory.create_tenant(TenantRecord(id=tenant, name="Theirs", plan="team", region="westeurope"))
+        follower = Follower(store, clock, directory, entitlements, switches, access)
+        yield Stamp(store, tenant, directory, entitlements, switches, follower)
+
+
+async def test_a_stamp_whose_customer_agreed_does_as_the_publisher_says(world: World, tmp_path: Path) -> None:
+    await world.do("deploy", beats_tenant=TID, beats_principal=STAMP)
+    (known,) = await world.becomes("running")
+    assert (await world.desk.directory.tenant(known.tenant)).mode == "customer_hosted"
+    ours, staff, clock = world.desk, contexts.publisher("test"), world.desk.market.clock
+    switches = Switches(ours.store, clock, agents=["support", "newer"], tools=[])
+    async with stamp_at_a_customers(world, tmp_path) as stamp:
+        await publisher(world).lead(stamp.follower)
+        clock.time += timedelta(seconds=6)
+        assert await stamp.may() == ("business", "active", True, set())
+
+        await ours.entitlements.lay_down(known.tenant, OverrideRecord(features=frozenset({Capability.SEARCH})))
+        for name in ("agent/support", "agent/newer", f"tenant/{known.tenant}", f"tenant/{new_id('ten')}"):
+            await switches.switch_off(staff, name, f"Because of {name}")
+        await publisher(world).lead(stamp.follower)
+        clock.time += timedelta(seconds=6)
+        assert await stamp.may() == ("business", "active", False, {"agent/support", "tenant"})
+        reasons = await stamp.switches.everywhere(stamp.store.tenant(staff))
+        assert {one.reason for one in reasons} == {"Because of agent/support", f"Because of tenant/{known.tenant}"}
+
+        await switches.switch_on(staff, "agent/support")
+        await ours.directory.update(known.tenant, plan="team", status="suspended")
+        for _ in range(2):
+            await publisher(world).lead(stamp.follower)
+        clock.time += timedelta(seconds=6)
+        assert await stamp.may() == ("team", "suspended", False, {"tenant"})
+        assert await stamp.noted(clock) == [
+            *(("active", "ordered"), ("laid_down", "ordered")),
+            *(("off", "ordered"), ("off", "ordered")),
+            *(("suspended", "ordered"), ("on", "ordered")),
+        ]
+    assert (await world.records())[0].version == VERSION
+    assert (await ours.directory.tenant(known.tenant)).mode == "hybrid"
+
+
+async def test_what_a_publisher_said_holds_for_a_day(world: World, tmp_path: Path) -> None:
+    await world.do("deploy", beats_tenant=TID, beats_principal=STAMP)
+    await world.becomes("running")
+    clock = world.desk.market.clock
+    async with stamp_at_a_customers(world, tmp_path) as stamp:
+        await publisher(world, NOBODY_THERE).lead(stamp.follower)
+        assert (await stamp.directory.tenant(stamp.tenant)).status == "active", "it has not been asking for a day"
+        await publisher(world).lead(stamp.follower)
+        clock.time += timedelta(hours=23, minutes=59)
+        await publisher(world, NOBODY_THERE).lead(stamp.follower)
+        assert (await stamp.may())[:3] == ("business", "active", True)
+        clock.time += timedelta(minutes=2)
+        await publisher(world, NOBODY_THERE).lead(stamp.follower)
+        clock.time += timedelta(seconds=6)
+        assert (await stamp.may())[:3] == ("business", "suspended", False)
+        assert (await stamp.noted(clock))[-1] == ("suspended", "unheard")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"plan": "team", "status": "active", "entitlements": {}, "off": {}, "only_on_sundays": true}',
+        '{"plan": "team", "status": "paused", "entitlements": {}, "off": {}}',
+        '{"plan": "team", "status": "active", "entitlements": {"features": ["flying"]}, "off": {}}',
+        "<html>Sign in</html>",
+        "x" * 300_000,
+    ],
+)
+async def test_what_a_version_does_not_know_it_does_not_obey_in_part(world: World, tmp_path: Path, answer: str) -> None:
+    async def odd(_: Request) -> Response:
+        return Response(answer, media_type="application/json")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with stamp_at_a_customers(world, tmp_path) as stamp:
+        before = await stamp.may()
+        async with serving(Starlette(routes=[Route("/v1/stamps/orders", odd, methods=["POST"])]), listener):
+            await publisher(world, url).lead(stamp.follower)
+        assert await stamp.may() == before
+
+
+async def test_nobody_but_a_stamp_is_told_what_it_may_do(world: World) -> None:
+    await world.do("deploy", beats_tenant=TID, beats_principal=STAMP)
+    await world.becomes("running")
+    others = {"": 401, signed(claims(aud="api://mandate", oid="somebody", idtyp="app")): 403}
+    for token, status in others.items():
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        async with world.session.post(
+            f"{world.control}/v1/stamps/orders", data='{"version": "9"}', headers=headers
+        ) as answer:
+            assert answer.status == status
+    assert len(await world.refused()) == 2

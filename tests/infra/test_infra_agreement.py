@@ -29,6 +29,7 @@ NOT_GIVEN = {
     "MANDATE_APPLICATIONS_SECRET": "with that",
     "MANDATE_HEARTBEAT_URL": "in a stamp at a customer's who wants it",
     "MANDATE_HEARTBEAT_AUDIENCE": "with that",
+    "MANDATE_PUBLISHER_CONTROLS": "with that, where the publisher's control plane is obeyed too",
     **dict.fromkeys(
         ("MANDATE_MARKETPLACE_URL", "MANDATE_MARKETPLACE_CLIENT_ID", "MANDATE_MARKETPLACE_TENANT"),
         "parameters, empty here",

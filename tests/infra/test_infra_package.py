@@ -17,7 +17,7 @@ from core.errors import BadRequest
 from mandate.cli import app
 from mandate.infra.checking import found_in
 from mandate.infra.packaging import FORM, TEMPLATE, VIEW, Release, assemble, write
-from mandate.settings import ROOT
+from mandate.settings import ROOT, Settings
 
 DIGEST = "sha256:" + "a" * 64
 RELEASE = Release(f"ghcr.io/publisher/mandate@{DIGEST}")
@@ -121,29 +121,37 @@ def test_access_for_a_while_is_asked_for_where_the_plan_says_so(
     assert [str(finding) for finding in found_in(tmp_path, date(2026, 11, 23))] == []
 
 
-def test_a_customer_is_asked_whether_the_publisher_is_told_the_version(
+def test_a_customer_is_asked_whether_the_publisher_is_told_the_version_and_obeyed(
     tmp_path: Path, template: Callable[[str], dict[str, Any]], variant: Callable[..., list[dict[str, Any]]]
 ) -> None:
     address, audience = "https://mandate.example", "api://00000000-0000-0000-0000-000000000000"
     assemble(tmp_path, json.dumps(template("stamp")), replace(RELEASE, publisher=(address, audience)))
     form = json.loads((tmp_path / FORM).read_text())["parameters"]
-    (asked,) = (one for step in form["steps"] for one in step["elements"] if one["name"] == "heartbeat")
-    assert asked["defaultValue"] is False
+    asked = [one for step in form["steps"] for one in step["elements"] if one["name"] in ("heartbeat", "controls")]
+    assert [one["defaultValue"] for one in asked] == [False, False]
+    assert form["outputs"]["publisherControls"] == "[and(steps('evidence').heartbeat, steps('evidence').controls)]"
     assert form["outputs"]["publisherAddress"] == f"[if(steps('evidence').heartbeat, '{address}', '')]"
     assert form["outputs"]["publisherAudience"] == f"[if(steps('evidence').heartbeat, '{audience}', '')]"
     assert [str(finding) for finding in found_in(tmp_path, date(2026, 11, 23))] == []
     outputs = template("stamp")["outputs"]
     assert "heartbeatTenant" in outputs
     assert "heartbeatPrincipal" in outputs
-    found = variant(publisherAddress=address, publisherAudience=audience)
-    told = {
+    assert "MANDATE_PUBLISHER_CONTROLS" not in settings(variant(publisherAddress=address))["control"]
+    told = settings(variant(publisherAddress=address, publisherAudience=audience, publisherControls=True))
+    assert told["control"]["MANDATE_HEARTBEAT_URL"] == address
+    assert told["control"]["MANDATE_HEARTBEAT_AUDIENCE"] == audience
+    given = {"publisher_controls": told["control"]["MANDATE_PUBLISHER_CONTROLS"]}
+    assert Settings.model_validate(given).publisher_controls
+    assert "MANDATE_HEARTBEAT_URL" not in told["interaction"] | told["orchestration"]
+
+
+def settings(found: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return what each service is given."""
+    return {
         app["name"]: {one["name"]: one["value"] for one in app["properties"]["template"]["containers"][0]["env"]}
         for app in found
         if app["type"] == "Microsoft.App/containerApps"
     }
-    assert told["control"]["MANDATE_HEARTBEAT_URL"] == address
-    assert told["control"]["MANDATE_HEARTBEAT_AUDIENCE"] == audience
-    assert "MANDATE_HEARTBEAT_URL" not in told["interaction"] | told["orchestration"]
 
 
 def test_where_the_publisher_is_told_the_version_both_its_address_and_its_api_are_known() -> None:

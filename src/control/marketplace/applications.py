@@ -189,8 +189,8 @@ class ManagedApplications:
             return
         raise Conflict("Too many change this application at once; try again in a moment.", retry_after=1)
 
-    async def beat(self, mark: str, version: str) -> None:
-        """Take note that an application is alive, and of which version it is.
+    async def beat(self, mark: str, version: str) -> TenantId:
+        """Take note that an application is alive, and of which version it is; return the tenant that it is of.
 
         Raises:
             Forbidden: no application of ours tells of itself with this identity (`access.not_a_stamp`).
@@ -201,7 +201,7 @@ class ManagedApplications:
                 record = found.value.model_copy(update={"beat_at": now, "version": version})
                 with suppress(PreconditionFailed):  # the next beat counts as well
                     await self._records.put(found.key, record, etag=found.etag)
-                return
+                return record.tenant
         raise Forbidden("No application of ours tells of itself in this way.", code="access.not_a_stamp")
 
     async def page(self, cursor: str | None = None) -> Page[Versioned[ApplicationRecord]]:

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from control.callers import NOBODY, ControlServices, publisher_reader, services
+from control.callers import NOBODY, ControlServices, publisher_reader, record_refusal, services
 from control.marketplace.applications import ManagedApplications, Notification, State
+from control.orders import Orders, orders_for
 from control.records import owner_mark
 from core import TenantContext, TenantId
 from core.errors import Forbidden, NotFound, Unauthenticated
@@ -19,8 +20,6 @@ router = APIRouter(tags=["applications"])
 Services = Annotated[ControlServices, Depends(services)]
 Reader = Annotated[TenantContext, Depends(publisher_reader)]
 Signature = Annotated[str, Query(max_length=200)]
-
-_HEARTBEAT = "POST /v1/stamps/heartbeat"
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ async def _stamp(request: Request, deps: Services) -> str:
         if not token.is_app:
             raise Forbidden("Only an application tells of itself.", code="access.not_a_stamp")
     except (Unauthenticated, Forbidden) as error:
-        await deps.access.refused(None, error.code, _HEARTBEAT, NOBODY)
+        await record_refusal(request, None, error, NOBODY)
         raise
     return owner_mark(token.tenant_id.lower(), token.object_id.lower())
 
@@ -86,7 +85,7 @@ class ApplicationViews(BaseModel):
 
 
 @router.post("/v1/marketplace/applications/resource", responses=problem_responses(401, 403, 404, 413, 422, 503))
-async def notified(request: Request, told: Told, deps: Services, sig: Signature = "") -> Response:
+async def notified(request: Request, told: Told, sig: Signature = "") -> Response:
     """Take what the platform tells of an application. Whoever knows the secret in its address.
 
     What cannot be read is taken too, since it would come again in the same form.
@@ -94,7 +93,7 @@ async def notified(request: Request, told: Told, deps: Services, sig: Signature 
     try:
         told.check(sig)
     except Unauthenticated as error:
-        await deps.access.refused(None, error.code, "POST /v1/marketplace/applications/resource", NOBODY)
+        await record_refusal(request, None, error, NOBODY)
         raise
     try:
         notification = Notification.model_validate_json(await request.body())
@@ -106,12 +105,29 @@ async def notified(request: Request, told: Told, deps: Services, sig: Signature 
 
 
 @router.post("/v1/stamps/heartbeat", status_code=204, responses=problem_responses(401, 403, 404, 413, 422, 503))
-async def heartbeat(stamp: Stamp, beat: Heartbeat, told: Told, deps: Services) -> None:
+async def heartbeat(request: Request, stamp: Stamp, beat: Heartbeat, told: Told) -> None:
     """Take note that an application at a customer's is alive. Its own identity only."""
+    await _heard(request, stamp, beat, told)
+
+
+@router.post("/v1/stamps/orders", responses=problem_responses(401, 403, 404, 413, 422, 503))
+async def orders(request: Request, stamp: Stamp, beat: Heartbeat, told: Told, deps: Services) -> Orders:
+    """Say what an application at a customer's may do, where it asks for that (hybrid). Its own identity only."""
+    tenant = await _heard(request, stamp, beat, told)
+    return await orders_for(
+        tenant,
+        store=deps.store,
+        directory=deps.directory,
+        entitlements=deps.entitlements,
+        switches=deps.switches,
+    )
+
+
+async def _heard(request: Request, stamp: str, beat: Heartbeat, told: ManagedApplications) -> TenantId:
     try:
-        await told.beat(stamp, beat.version)
+        return await told.beat(stamp, beat.version)
     except Forbidden as error:
-        await deps.access.refused(None, error.code, _HEARTBEAT, NOBODY)
+        await record_refusal(request, None, error, NOBODY)
         raise
 
 

@@ -17,7 +17,7 @@ WEBHOOK = "/v1/marketplace/webhook"
 APPLICATIONS = "/v1/marketplace/applications/resource"
 """Azure puts `/resource` behind the address that the offer names."""
 
-HEARTBEAT = "/v1/stamps/heartbeat"
+HEARTBEAT, ORDERS = "/v1/stamps/heartbeat", "/v1/stamps/orders"
 _SECONDS = 8.0
 """The marketplace takes a change for accepted after ten."""
 
@@ -40,6 +40,12 @@ async def notified(request: Request, deps: Deps, sig: Annotated[str, Query(max_l
 async def heartbeat(request: Request, deps: Deps) -> Response:
     """Take note that an application at a customer's is alive, and of its version. Its own identity only."""
     return await _passed_on(request, deps, HEARTBEAT)
+
+
+@router.post(ORDERS, responses=problem_responses(401, 403, 404, 413, 422, 503))
+async def orders(request: Request, deps: Deps) -> Response:
+    """Say what an application at a customer's may do, where it asks for that. Its own identity only."""
+    return await _passed_on(request, deps, ORDERS)
 
 
 async def _passed_on(request: Request, deps: InteractionDependencies, path: str) -> Response:

@@ -103,21 +103,31 @@ def _ask_for_access(form: Object) -> None:
 
 
 def _ask_for_heartbeat(form: Object, address: str, audience: str) -> None:
-    """Have the customer say whether the publisher is told that the stamp is alive."""
-    control: Object = {
-        "name": "heartbeat",
-        "type": "Microsoft.Common.CheckBox",
-        "label": "Tell the publisher which version runs here",
-        "toolTip": "Every fifteen minutes, outwards: the version, and by whose identity. No name, number or content.",
-        "defaultValue": False,
-        "visible": True,
-    }
+    """Have the customer say whether the publisher is told that the stamp is alive, and may say what is done in it."""
+    asked: tuple[Object, ...] = (
+        {
+            "name": "heartbeat",
+            "label": "Tell the publisher which version runs here",
+            "toolTip": "Every fifteen minutes, outwards: the version and whose identity it is. No name, number, content.",
+            "visible": True,
+        },
+        {
+            "name": "controls",
+            "label": "Let the publisher say what may be used here (hybrid)",
+            "toolTip": "Asked each minute, outwards: plan, features and limits, whether it is paid for, and what is "
+            "switched off at once. After a day without an answer people can read and export, and not ask. "
+            "Nothing of yours is sent.",
+            "visible": "[steps('evidence').heartbeat]",
+        },
+    )
     for step in entries(form, "parameters", "steps"):
         if text(step, "name") == "evidence":
-            entries(step, "elements").append(control)
+            box: Object = {"type": "Microsoft.Common.CheckBox", "defaultValue": False}
+            entries(step, "elements").extend({**box, **control} for control in asked)
+    outputs = fields(form, "parameters", "outputs")
     for output, value in (("publisherAddress", address), ("publisherAudience", audience)):
-        told = f"[if(steps('evidence').heartbeat, '{value}', '')]"
-        fields(form, "parameters", "outputs")[output] = told
+        outputs[output] = f"[if(steps('evidence').heartbeat, '{value}', '')]"
+    outputs["publisherControls"] = "[and(steps('evidence').heartbeat, steps('evidence').controls)]"
 
 
 def write(parts: list[Path], out: Path) -> None:
