@@ -27,8 +27,11 @@ MIA, _, SANDER, _ = ALDERFINCH
 BOTH_THEMES = (ALDERFINCH[0], QUILLMERE[2])
 ORDERS = {"alderfinch": "A-20398", "quillmere": "QMI-2026-0388"}
 MAX_PAGE, MAX_SCRIPTS = 150_000, 40_000
-FIRST_PAINT_MS = 400
-"""Four times what is aimed at: two cores run the browser, the product, its emulators and other tests here."""
+FIRST_PAINT = 2.5
+"""Times what the same browser takes at that moment for a page with nothing in it. Where that is 70 ms, with everything on
+two slow cores, a page has 100 ms of its own; where it is a tenth of that, so is a page's."""
+
+NOTHING = "<!doctype html><title>Nothing</title><p>Nothing"
 
 
 STATIC = Path(files.__file__).parent.parent / "static"
@@ -169,17 +172,23 @@ async def test_nothing_is_wider_than_a_small_telephone_and_no_page_is_heavy(
 
 
 async def test_pages_are_painted_at_once(console: Console, places: Mapping[str, Places]) -> None:
-    """One of five loads has to be: what else the machine does is not the page's."""
+    """One of eight loads has to be: what else the machine does is not the page's."""
     page = await console(MIA, "/account")
+    await page.route("**/nothing", lambda route: route.fulfill(body=NOTHING, content_type="text/html"))
     slow: list[tuple[str, list[float]]] = []
     for path in addresses():
-        paints: list[float] = []
-        while len(paints) < 5 and min(paints, default=math.inf) > FIRST_PAINT_MS:
-            await page.goto(filled(path, MIA, places))
-            paints.append(await page.evaluate(PAINTED))
-        if min(paints) > FIRST_PAINT_MS:
-            slow.append((path, paints))
+        took: list[float] = []
+        while len(took) < 8 and min(took, default=math.inf) > FIRST_PAINT:
+            took.append(await painted(page, filled(path, MIA, places)) / await painted(page, "/nothing"))
+        if min(took) > FIRST_PAINT:
+            slow.append((path, took))
     assert slow == []
+
+
+async def painted(page: Page, path: str) -> float:
+    """Return after how many milliseconds something of the page could be seen."""
+    await page.goto(path)
+    return await page.evaluate(PAINTED)
 
 
 def test_all_scripts_together_are_small() -> None:
