@@ -85,6 +85,11 @@ def demo(
     """Walk through the whole story over HTTP and check every step; exits with 1 if one is not as promised."""
     from mandate.demo import demo as run
 
+    if url and story == "marketplace":
+        raise typer.BadParameter(
+            "The marketplace's story acts as the publisher too, on a product of its own: leave --url out.",
+            param_hint="--url",
+        )
     run_to_end(run(story, separate=services or replicas > 1, replicas=replicas, store=store, url=url))
 
 

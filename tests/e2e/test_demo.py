@@ -35,6 +35,12 @@ async def test_the_demo_drives_a_product_that_runs_and_names_what_needs_its_host
         assert any(step in line for line in left_out), finished.output
 
 
+async def test_the_marketplaces_story_touches_no_product_that_runs(stack: Stack) -> None:
+    finished = await mandate("demo", "marketplace", "--url", stack.url, seconds=60)
+    assert finished.code == 2
+    assert "leave --url out" in " ".join(finished.output.split())
+
+
 async def test_the_demo_fails_where_promises_are_broken() -> None:
     finished = await mandate("demo", "--url", "http://127.0.0.1:9", seconds=60)
     assert finished.code == 1
