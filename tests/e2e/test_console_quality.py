@@ -28,8 +28,8 @@ BOTH_THEMES = (ALDERFINCH[0], QUILLMERE[2])
 ORDERS = {"alderfinch": "A-20398", "quillmere": "QMI-2026-0388"}
 MAX_PAGE, MAX_SCRIPTS = 150_000, 40_000
 FIRST_PAINT = 2.5
-"""Times what the same browser takes at that moment for a page with nothing in it. Where that is 70 ms, with everything on
-two slow cores, a page has 100 ms of its own; where it is a tenth of that, so is a page's."""
+"""Times what the same browser takes at that moment for a page with nothing in it. Where that is 70 ms, with all on two
+slow cores, a page has 100 ms of its own; where it is a tenth of that, so is a page's."""
 
 NOTHING = "<!doctype html><title>Nothing</title><p>Nothing"
 

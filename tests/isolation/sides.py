@@ -33,6 +33,7 @@ OPEN = {
     "POST /v1/marketplace/webhook",
     "POST /v1/marketplace/applications/resource",
     "POST /v1/stamps/heartbeat",
+    "POST /v1/stamps/orders",
     "GET /static/{version}/{name}",
 }
 """What anybody may ask for: no tenant has a part in it."""

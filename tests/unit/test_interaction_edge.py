@@ -41,6 +41,7 @@ FOR_ANYBODY = {
     *("/healthz", "/readyz", "/static/{version}/{name}"),
     *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook", "/v1/marketplace/applications/resource"),
     "/v1/stamps/heartbeat",
+    "/v1/stamps/orders",
     *("/sign-in", "/signed-in", "/sign-out", "/sign-out/publisher", "/signed-out"),
 }
 PIECES = (b"event: delta\ndata: {}\n\n", b"event: run_ended\nid: 2\nda", b"ta: {}\n\n")

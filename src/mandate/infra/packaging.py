@@ -108,7 +108,7 @@ def _ask_for_heartbeat(form: Object, address: str, audience: str) -> None:
         {
             "name": "heartbeat",
             "label": "Tell the publisher which version runs here",
-            "toolTip": "Every fifteen minutes, outwards: the version and whose identity it is. No name, number, content.",
+            "toolTip": "Every fifteen minutes, outwards: the version and whose identity it is. No name and no content.",
             "visible": True,
         },
         {
