@@ -1,6 +1,6 @@
 """The one gate. Every effect is decided here, and the decision is on disk before its permit exists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,6 +9,7 @@ from control.gate_facts import Asked, question
 from control.policy_store import Policies
 from control.switches import Switches, Thrown, read_switches
 from core import (
+    ActionKind,
     ApprovalId,
     Clock,
     Content,
@@ -101,6 +102,10 @@ class Gate:
         found = await read_switches(data)
         sponsorship = found.value.agents.get(agent.name) if found else None
         return agent.within(sponsorship.scope) if sponsorship else agent
+
+    async def minds(self, data: TenantData, kind: ActionKind, facts: Collection[str]) -> bool:
+        """Return whether the policies in force for the tenant speak of any of `facts`, of such an action."""
+        return (await self._policies.ruleset(data)).speak_of(kind, facts)
 
     async def look(self, data: TenantData) -> Thrown:
         """Return what is switched off, and which agents have a sponsor, at this moment: for the one decision next."""

@@ -13,7 +13,7 @@ from typing import cast
 import cedarpy
 import orjson
 
-from control.policy_facts import schema
+from control.policy_facts import schema, spoken_of
 from control.policy_text import Layer, Rule, parse_layer
 from core import ActionKind, Decision, Facts, Json, Lane, PrincipalKind, canonical, digest
 
@@ -62,8 +62,10 @@ class Ruleset:
         self._order = {rule: place for place, rule in enumerate(self.rules)}
         self.version = digest(_merged(self.rules.values()))
         # Cedar looks at every policy of a set; those of other actions would only cost time.
-        self._policies = {
-            kind: _parsed(rule for rule in self.rules.values() if kind in _kinds(rule)) for kind in ActionKind
+        about = {kind: [rule for rule in self.rules.values() if kind in _kinds(rule)] for kind in ActionKind}
+        self._policies = {kind: _parsed(rules) for kind, rules in about.items()}
+        self._spoken_of = {
+            kind: frozenset[str]().union(*(spoken_of(rule.policy) for rule in rules)) for kind, rules in about.items()
         }
 
     @classmethod
@@ -92,6 +94,10 @@ class Ruleset:
                 return self._answer(question, Lane.NEVER, [], NOTHING_PERMITS)
             case _:
                 return self._answer(question, Lane.NEVER, [], NOT_EVALUATED)
+
+    def speak_of(self, kind: ActionKind, facts: Collection[str]) -> bool:
+        """Return whether any policy about such an action speaks of one of `facts`."""
+        return not self._spoken_of[kind].isdisjoint(facts)
 
     def ends(self, decision: Decision) -> str:
         """Return the code with which a run ends that got this refusal; empty if it may go on without the action."""

@@ -21,6 +21,7 @@ class FactWords:
 
 _CENTS = "In hundredths of the currency's unit, whichever it is."
 _SECRETS = "`private_key`, `access_key`, `token`, `password`, by their formats."
+_WHOLE = "Of a whole answer, which is then held back until it is decided: docs/guards.md."
 _PERSONAL = "`email`, `iban`, `card`, `phone`, by their formats and check digits."
 _OTHERS = "Exact: those that are under way at the same time count too."
 
@@ -114,6 +115,9 @@ FACT_WORDS: Mapping[str, FactWords] = {
     "guards_silent": FactWords(
         "the guards that should have looked at what was read and gave no answer", more="Those that are set up."
     ),
+    "sentences": FactWords("the number of sentences of the answer", more=_WHOLE),
+    "sentences_uncited": FactWords("the number of its sentences that cite nothing that was found", more=_WHOLE),
+    "numbers_unread": FactWords("the number of its numbers that stand in nothing that was read", more=_WHOLE),
     "calls_in_run": FactWords("the number of the run's tool calls so far"),
     "calls_limit": FactWords("the agent's limit of tool calls for one question"),
     "calls_in_hour": FactWords(

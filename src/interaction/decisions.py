@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from core import ActionKind, ApprovalId, ContentRef, Effect, Fact, Label, Lane, Origin
 from core.bodies import (
+    AnswerGiven,
     ApprovalGiven,
     ApprovalRequested,
     ApprovalResolved,
@@ -265,7 +266,10 @@ def _outcome_in(body: Body, made: DecisionMade) -> Outcome | None:
             return _TOOL_OUTCOMES[outcome]
         case ((ActionKind.CALL_MODEL | ActionKind.SHOW), ModelFinished(step=made.step, outcome=outcome)):
             return "done" if outcome == "answered" else "failed"
-        case ((ActionKind.RETRIEVE | ActionKind.CALL_MODEL), PassagesRetrieved(step=made.step)):
+        case (ActionKind.SHOW, AnswerGiven()) | (
+            (ActionKind.RETRIEVE | ActionKind.CALL_MODEL),
+            PassagesRetrieved(step=made.step),
+        ):
             return "done"
         case ((ActionKind.INGEST | ActionKind.CALL_MODEL), PassagesIndexed()):
             return "done"

@@ -21,6 +21,7 @@ from orchestration.labelling import OWN_WORDS
 from orchestration.model_call import call_model, recover, release
 from orchestration.next_step import Act, CallModel, End, Next, Reply, Retrieve, Unknown, Wait, next_step
 from orchestration.retrieval import Search, retrieve
+from orchestration.showing import Withheld, may_stand
 from orchestration.state import message_of
 from orchestration.turn import Turn
 from telemetry import log, span
@@ -170,5 +171,12 @@ async def _reply(turn: Turn, model: ModelFinished) -> None:
     )
     shown = {number: f"{passage.heading}: {passage.text}" for number, passage in found.items()}
     grounds = grounds_of(text, shown, [read.text for read in transcript.texts])
+    try:
+        await may_stand(turn, model, grounds, transcript)
+    except Withheld as error:
+        turn.end_refused(error.code)
+        return
+    if turn.held:
+        turn.live.delta(text)
     turn.stage([AnswerGiven(message=model.message, citations=citations, label=model.label, grounds=grounds)])
     turn.end(RunState.COMPLETED)

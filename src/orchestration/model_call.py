@@ -13,7 +13,7 @@ from core.errors import Defect, MandateError
 from core.parts import Proposal, Usage
 from models import ChatRequest, ChatResult, ModelInterrupted, TextDelta, ToolOffer
 from orchestration.conversation import model_message, transcribe
-from orchestration.showing import Showing, Withheld
+from orchestration.showing import Showing, Withheld, is_held
 from orchestration.turn import Turn
 from telemetry import span
 
@@ -168,7 +168,8 @@ async def _outcome(turn: Turn, call: _Call, permit: Permit) -> tuple[ModelFinish
 async def _consume(turn: Turn, call: _Call, permit: Permit) -> ChatResult:
     """Show the text as it comes, and return the finished message; raises `Withheld` where it may not be shown."""
     context, request = turn.context, call.request
-    showing = Showing(turn, call.step, request.logical, call.own_words, call.situation)
+    turn.held = await is_held(turn)
+    showing = Showing(turn, call.step, request.logical, call.own_words, call.situation, held=turn.held)
     stream = turn.services.models.chat(
         permit,
         request,

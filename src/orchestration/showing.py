@@ -1,18 +1,26 @@
 """What the model writes is looked at before it leaves. Where something is found in it, the gate is asked.
 
-Pieces leave as they come, but for the last word (`guards.Outgoing`). While the gate is asked nothing leaves.
+Pieces leave as they come, but for the last word (`guards.Outgoing`). While the gate is asked nothing leaves. Where an
+organisation's policies speak of what an answer rests on, all of it is held back until that is counted and decided.
 """
 
 from dataclasses import dataclass, field
 
 from control import ActionRequest, Granted, Refused, Situation
-from core import ActionKind
+from core import ActionKind, Facts, Json
+from core.bodies import ModelFinished
 from core.errors import Forbidden
+from core.parts import Grounds
 from guards import Found, Leaving, Outgoing, PersonalData, Secret
+from orchestration.conversation import Transcript
 from orchestration.guarding import of_output, personal_data_in, secrets_in
 from orchestration.turn import Turn
 
 Kinds = frozenset[Secret | PersonalData]
+
+
+GROUNDS = ("sentences", "sentences_uncited", "numbers_unread")
+"""Facts of a whole answer."""
 
 
 class Withheld(Forbidden):
@@ -29,6 +37,7 @@ class Showing:
         own_words: what the person wrote in this turn; it is theirs, and no news to them.
         situation: that in which the model was called.
         granted: kinds of which it was decided already that they may be shown.
+        held: nothing is shown yet: `may_stand` decides of the whole.
     """
 
     turn: Turn
@@ -37,6 +46,7 @@ class Showing:
     own_words: str
     situation: Situation
     granted: Kinds = frozenset()
+    held: bool = False
     outgoing: Outgoing = field(default_factory=Outgoing)
     taken: list[str] = field(default_factory=list[str])
 
@@ -58,7 +68,7 @@ class Showing:
 
     async def _show(self, leaving: Leaving) -> None:
         await self._may(leaving.found)
-        if leaving.text:
+        if leaving.text and not self.held:
             self.turn.live.delta(leaving.text)
 
     async def _may(self, found: tuple[Found, ...]) -> None:
@@ -66,14 +76,44 @@ class Showing:
         kinds = of_output(found, self.own_words) | self.granted
         if kinds == self.granted:
             return
-        turn, facts = self.turn, {"secrets": secrets_in(kinds), "personal_data": personal_data_in(kinds)}
-        arguments = [*facts["secrets"], *facts["personal_data"]]
+        facts: Facts = {"secrets": secrets_in(kinds), "personal_data": personal_data_in(kinds)}
+        arguments: list[Json] = [kind.value for kind in sorted(kinds)]
         request = ActionRequest(
             kind=ActionKind.SHOW, target=self.target, step=self.step, arguments=arguments, facts=facts
         )
-        (verdict,) = await turn.services.gate.authorize(turn.writer, turn.actor, [request], situation=self.situation)
-        turn.note()  # followers get it after the text that it is about
-        if not isinstance(verdict, Granted):
-            raise Withheld(verdict.decision.reason, code=verdict.ends or None if isinstance(verdict, Refused) else None)
-        verdict.permit.spend(ActionKind.SHOW, self.target, arguments)
+        await _ask(self.turn, request, self.situation)
         self.granted = kinds
+
+
+async def is_held(turn: Turn) -> bool:
+    """Return whether the organisation's policies speak of what an answer rests on."""
+    return await turn.services.gate.minds(turn.data, ActionKind.SHOW, GROUNDS)
+
+
+async def may_stand(turn: Turn, model: ModelFinished, grounds: Grounds, transcript: Transcript) -> None:
+    """Ask the gate whether an answer that rests on so much may be given, where policies speak of that.
+
+    Raises:
+        Withheld: it may not.
+    """
+    if not await is_held(turn):
+        return
+    checked = await turn.watch.checked(turn.context, transcript.texts)
+    situation = await turn.situation(transcript.sources.label, checked)
+    counted = (grounds.sentences, grounds.sentences - grounds.cited, grounds.numbers - grounds.numbers_read)
+    request = ActionRequest(
+        kind=ActionKind.SHOW,
+        target=model.logical,
+        step=model.step,
+        arguments=list(counted),
+        facts={"secrets": (), "personal_data": (), **dict(zip(GROUNDS, counted, strict=True))},
+    )
+    await _ask(turn, request, situation)
+
+
+async def _ask(turn: Turn, request: ActionRequest, situation: Situation) -> None:
+    (verdict,) = await turn.services.gate.authorize(turn.writer, turn.actor, [request], situation=situation)
+    turn.note()  # followers get it after the text that it is about
+    if not isinstance(verdict, Granted):
+        raise Withheld(verdict.decision.reason, code=verdict.ends or None if isinstance(verdict, Refused) else None)
+    verdict.permit.spend(request.kind, request.target, request.arguments)

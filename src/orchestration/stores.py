@@ -140,7 +140,7 @@ STORES = (
         name="subscriptions",
         places=(
             *("record:subscription", "record:delivery", "record:open_delivery", "record:landing"),
-            *("record:reconciliation", "record:application"),
+            *("record:reconciliation", "record:application", "record:orders"),
         ),
         isolates="the publisher's, under the marketplace's ids; each names its tenant, and no page gives another's",
         exports="nothing: the customer has it where they bought it",

@@ -62,6 +62,7 @@ class Turn:
         cancelled: who asked the run to end, and why.
         nudged: something has happened that the run may have looked for too early: it looks again before it is let go.
         within: the agent within what its sponsor lets it do, as it was at the last decision on a model call.
+        held: what the model wrote last has not been shown.
         leaving: the process is about to stop: the run is left to the next one at the next step.
         parent: the span, in another process, that caused this.
     """
@@ -80,6 +81,7 @@ class Turn:
     interrupt: asyncio.Timeout | None = None
     cancelled: CancellationRecord | None = None
     nudged: bool = False
+    held: bool = False
     leaving: bool = False
     within: AgentFacts | None = None
     parent: str | None = None

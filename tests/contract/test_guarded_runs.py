@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from agent_world import SeesNothing, World, open_office, open_world, person
+from control import NewPolicies
 from core import ActionKind, Fact, Lane, RunId, TenantId, derived_id, new_id
 from core.bodies import DecisionMade
 from core.events import Stored
@@ -202,14 +203,14 @@ async def test_a_secret_in_a_write_waits_and_does_not_leave_the_organisation(tmp
         assert world.office.effects(TENANT) == []
 
 
-async def shown(world: World, text: str, asks: str = "What is it?", pieces: int = 3) -> tuple[RunId, str]:
+async def shown(world: World, text: str, asks: str = "What is it?", pieces: int = 3, **more: Any) -> tuple[RunId, str]:
     """Return what a follower sees of `text` as the model writes it."""
     run = RunId(new_id("run"))
     world.model.script = lambda _: said(text)
     world.model.pieces = pieces
     seen = ""
     with world.services.hub.follow(TENANT, run) as (_, follower):
-        asked = asyncio.ensure_future(world.ask(ASKER, asks, run=run))
+        asked = asyncio.ensure_future(world.ask(ASKER, asks, run=run, **more))
         while True:
             items = await follower.take(0.1)
             seen += "".join(item.text for item in items if isinstance(item, Delta))
@@ -263,3 +264,50 @@ async def test_an_answer_says_how_many_of_its_numbers_were_read_nowhere(tmp_path
         assert answer.grounds
         told = answer.grounds.model_dump()
         assert told == {"sentences": 2, "cited": 2, "like_source": 2, "numbers": 2, "numbers_read": 1}
+
+
+GROUNDED = """@id("only-what-was-read") @lane("never") @reason("The answer has a number that was read nowhere.")
+forbid (principal, action == Mandate::Action::"show", resource)
+when { context has numbers_unread && context.numbers_unread > 0 };
+
+@id("cites") @lane("never") @reason("More than half of the answer cites nothing.")
+forbid (principal, action == Mandate::Action::"show", resource)
+when { context has sentences && context has sentences_uncited && context.sentences_uncited * 2 > context.sentences };
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("Parcels are taken back within 30 days. [1]", ()),
+        ("Parcels are taken back within 30 days. [1] Gladly.", ()),
+        ("Parcels are taken back within 30 days. [1] It costs 4.95 EUR. [1]", ("tenant/only-what-was-read",)),
+        ("Gladly. Of course. Within 30 days. [1]", ("tenant/cites",)),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 500])
+async def test_where_policies_speak_of_what_an_answer_rests_on_nothing_of_it_is_shown_before_it_is_decided(
+    tmp_path: Path, text: str, rules: tuple[str, ...], pieces: int
+) -> None:
+    async with product(tmp_path) as world:
+        await world.letters(ASKER, [("Returns", "Parcels are taken back within 30 days of delivery.")])
+        await world.policies.save(world.store.tenant(ASKER), NewPolicies(GROUNDED, "Only what is known."), etag=None)
+        run, seen = await shown(world, text, asks="How long can I return a parcel?", pieces=pieces, knowledge=True)
+        progress = await world.progress(ASKER, run)
+        assert progress.ended
+        (made,) = [one.decision for one in await decisions(world, run) if one.kind is ActionKind.SHOW]
+        if rules:
+            assert (progress.ended.state, progress.ended.code) == (RunState.REFUSED, "refused.output")
+            assert (seen, progress.answer, made.policies) == ("", None, rules)
+        else:
+            assert (progress.ended.state, seen) == (RunState.COMPLETED, text)
+            assert made.lane is Lane.AUTOMATIC
+
+
+async def test_where_no_policy_speaks_of_it_an_answer_is_shown_as_it_comes_and_not_decided_again(
+    tmp_path: Path,
+) -> None:
+    async with product(tmp_path) as world:
+        run, seen = await shown(world, "It costs 4.95 EUR.")
+        assert seen == "It costs 4.95 EUR."
+        assert ActionKind.SHOW not in {one.kind for one in await decisions(world, run)}
