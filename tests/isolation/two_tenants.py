@@ -22,6 +22,7 @@ import yaml
 from fastapi import FastAPI
 
 from chosen_store import STORE
+from control import contexts
 from core import Json, TenantContext, TenantId
 from core.parts import RunState
 from data import RUNS, Projector, Store
@@ -38,6 +39,7 @@ from mandate.local.world import Company, load_companies
 from mandate.people import sign_in
 from mandate.services import NAMES, Name, Services
 from mandate.settings import ROOT, Settings
+from orchestration.retention import settle_retention
 
 QUICKLY = {"per_second": 10_000, "burst": 100_000}
 SHARED = "handbook"
@@ -269,8 +271,16 @@ async def fill(product: Product) -> list[Tenant]:
     await seed(product.stack, Services.load(ROOT / "environments"), companies, lambda name, done, total: None)
     both = await tenants(product)
     await asyncio.gather(*(_live(tenant) for tenant in both))
+    for tenant in both:
+        await _swept(product.host, tenant.id)
     await settled(product.store)
     return both
+
+
+async def _swept(host: Host, tenant: TenantId) -> None:
+    """Settle now how long content stays, which the first sweep does within a minute: no test shall see that come."""
+    kept = {**host.governance.retention, **(await host.entitlements.of(tenant)).retention}
+    await settle_retention(host.store, host.store.tenant(contexts.from_meter(tenant)), kept, host.clock)
 
 
 async def _live(tenant: Tenant) -> None:
