@@ -67,6 +67,7 @@ KILLERS = {
         "contract/test_marketplace_subscriptions.py",
         "contract/test_marketplace_rules.py",
     ],
+    "control/orders": ["contract/test_marketplace_applications.py"],
     "control/policy.": ["unit/test_policy.py"],
     "control/policy_replay": ["unit/test_policy_replay.py"],
     "control/policy_store": [CONTROL, "contract/test_control_gate.py"],
