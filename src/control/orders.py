@@ -106,18 +106,17 @@ class Follower:
         self._switches = switches
         self._access = access
         self._context = contexts.publisher("orders")
-        self._records = store.tenant(self._context).records
         self._data = store.tenant(self._context)
 
     async def obey(self, orders: Orders) -> None:
-        """Make what was told so, durable on return; switches last, since each is a write of its own."""
+        """Make what was told so, durable on return: first what is to stop at once."""
+        await self._switch(orders.off)
         async for tenant in self._tenants():
             await self._allow(tenant, orders.plan, orders.status, "ordered")
             laid_down = await self._entitlements.laid_down(tenant.id)
             if (laid_down.value if laid_down else OverrideRecord()) != orders.entitlements:
                 await self._entitlements.lay_down(tenant.id, orders.entitlements)
                 await self._told(OverrideRecord.kind, tenant.id, "laid_down", "ordered")
-        await self._switch(orders.off)
         await self._know(OrdersRecord(heard_at=timestamp(self._clock.now())))
 
     async def unheard(self) -> None:
@@ -168,13 +167,13 @@ class Follower:
         await self._access.admin(self._context, kind, key, version, cause=cause, reason=reason)
 
     async def _known(self) -> OrdersRecord:
-        if found := await self._records.get(OrdersRecord, _KEY):
+        if found := await self._data.records.get(OrdersRecord, _KEY):
             return found.value
         first = OrdersRecord(heard_at=timestamp(self._clock.now()))
         await self._know(first)
         return first
 
     async def _know(self, record: OrdersRecord) -> None:
-        found = await self._records.get(OrdersRecord, _KEY)
+        found = await self._data.records.get(OrdersRecord, _KEY)
         with suppress(PreconditionFailed):  # another process heard the same at this moment
-            await self._records.put(_KEY, record, etag=found.etag if found else None)
+            await self._data.records.put(_KEY, record, etag=found.etag if found else None)

@@ -31,7 +31,8 @@ async def _billed(record: SubscriptionRecord, entitlements: Entitlements, now: d
     start = _start(record, now)
     if record.status not in _STATUS or record.onboarding in ("none", "begun") or start is None:
         return None
-    meters = await entitlements.meters(record.tenant, record.base_plan, record.deal.included if record.deal else None)
+    agreed = record.deal.included if record.deal and record.deal.plan == record.plan else None
+    meters = await entitlements.meters(record.tenant, record.base_plan, agreed)
     return Billed(
         resource=Resource(id=record.id),
         tenant=record.tenant,
