@@ -18,11 +18,8 @@ router = APIRouter(prefix="/v1/approvals/apps", tags=["approvals"])
 
 MOST = 100
 
-ClientPath = Annotated[
-    str,
-    Path(description="The app's client id in your Microsoft Entra ID."),
-    StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
-]
+Client = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+ClientPath = Annotated[Client, Path(description="The app's client id in your Microsoft Entra ID.")]
 
 
 class DecidingApp(Told):
@@ -42,8 +39,13 @@ class DecidingApps(Told):
 @router.get("", responses=described(DecidingApps))
 async def list_deciding_apps(me: Overseer, deps: Deps) -> Response:
     """List the apps in which your people may sign decisions. Roles: owner, admin, auditor."""
+    return answer(DecidingApps(items=await deciding_apps(me, deps)))
+
+
+async def deciding_apps(me: TenantContext, deps: InteractionDependencies) -> list[DecidingApp]:
+    """Return the apps from which decisions are taken now."""
     page = await deps.store.tenant(me).records.list(DecidingAppRecord, limit=MOST)
-    return answer(DecidingApps(items=[await _told(me, deps, f.value) for f in page.items if not f.value.ended_at]))
+    return [await _told(me, deps, found.value) for found in page.items if not found.value.ended_at]
 
 
 @router.put("/{client}", responses=described(DecidingApp, 409, 422))
