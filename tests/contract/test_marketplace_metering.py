@@ -11,6 +11,7 @@ import pytest
 import yaml
 from fastapi import Request
 from marketplace_desk_world import UNITS, DeskWorld, open_desk, use
+from store_samples import member
 
 from control import (
     ADMIN_ROLE,
@@ -18,6 +19,7 @@ from control import (
     Ledger,
     Metering,
     ServiceCaller,
+    Switches,
     contexts,
 )
 from control.entitlements import OverrideRecord
@@ -28,10 +30,11 @@ from control.marketplace.shapes import AvailablePlan
 from core import RunId, TenantId, new_id, timestamp
 from core.errors import Unavailable
 from emulators.marketplace import Faults
+from emulators.marketplace.catalogue import Buyer
 from marketplace_world import CATALOGUE, ROOT, START
 from web import InProcess, PeerRequest
 
-INES, KESTREL = CATALOGUE.buyers[0].users[0].object_id, CATALOGUE.buyers[0].tid
+INES, UMA = (buyer.users[0] for buyer in CATALOGUE.buyers[:2])
 UNIT = "completed_runs"
 DAY = START.strftime("%Y-%m-%d")
 
@@ -43,16 +46,17 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield opened
 
 
-async def begun(world: DeskWorld, plan: str = "team") -> str:
-    subscription = await world.market.buy(plan)
-    secret = await world.landings.land(await world.market.token(subscription), KESTREL, INES)
+async def begun(world: DeskWorld, plan: str = "team", user: Buyer = INES) -> str:
+    subscription = await world.market.buy(plan, beneficiary=user.username)
+    tid = next(buyer.tid for buyer in CATALOGUE.buyers if user in buyer.users)
+    secret = await world.landings.land(await world.market.token(subscription), tid, user.object_id)
     await world.landings.activate(secret)
     return subscription
 
 
 async def used(world: DeskWorld, subscription: str, count: int) -> list[RunId]:
     """Have runs that end now; two are included."""
-    data = world.store.tenant(contexts.from_meter((await world.known(subscription)).tenant))
+    data = world.store.tenant(member((await world.known(subscription)).tenant))
     return [await use(data, world.market.clock.now()) for _ in range(count)]
 
 
@@ -236,6 +240,22 @@ async def read(world: DeskWorld, path: str) -> str:
     async with publishers(world).exchange(PeerRequest("GET", path, {}, b"", 5, None)) as answer:
         assert answer.status == 200
         return b"".join([piece async for piece in answer.pieces]).decode()
+
+
+async def test_each_tenants_health_and_what_is_done_to_it_are_its_own(world: DeskWorld) -> None:
+    first, second = await begun(world), await begun(world, user=UMA)
+    own, others = [(await world.known(one)).tenant for one in (first, second)]
+    staff = contexts.publisher("test")
+    switches = Switches(world.store, world.market.clock, agents=[], tools=[])
+    await switches.switch_off(staff, f"tenant/{others}", "It writes to strangers.")
+    wanted = {(own, first, False), (others, second, True)}
+    listed = json.loads(await read(world, "/v1/health"))["items"]
+    alone = [json.loads(await read(world, f"/v1/health/{tenant}"))["health"] for tenant in (own, others)]
+    for told in (listed, alone):
+        assert {(one["tenant"], one["subscription"], one["is_off"]) for one in told} == wanted
+    await world.subscriptions.note_of_tenant(staff, others, "act.notify", "We switch you off today.")
+    causes = [[change.cause for change in (await world.known(one)).history] for one in (first, second)]
+    assert ["act.notify" in cause for cause in causes] == [False, True]
 
 
 def publishers(world: DeskWorld) -> InProcess:

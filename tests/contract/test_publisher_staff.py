@@ -3,16 +3,23 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import jwt
 import pytest
+from fastapi import Request
 from identity_world import EDGE, SECRET, SELLER, SERVICE_TID, World, open_world
+from store_samples import member
 
-from control import Directory, WebhookCallers, contexts, member_name
-from core import PUBLISHER, PrincipalKind, Role, SystemClock
-from core.errors import Forbidden
+from control import Directory, TenantRecord, WebhookCallers, contexts, member_name
+from core import PUBLISHER, PrincipalKind, Role, SystemClock, TenantId, new_id
+from core.errors import Forbidden, NotFound
 from data import Store
 from data.sqlite import open_store
+from interaction import InteractionDependencies
+from interaction.authority import OfPublisher
+from interaction.console.navigation import entries
 from web import TokenValidator, VerifiedToken
 
 OURS, CUSTOMER = "5e6f1c1e-0000-4000-8000-00000000cafe", "11111111-1111-4111-8111-111111111111"
@@ -63,6 +70,34 @@ async def test_nobody_else_is_one_of_them(store: Store, token: VerifiedToken, ou
     with pytest.raises(Forbidden) as refused:
         await Directory(store, SystemClock()).staff(token, ours, correlation="c")
     assert refused.value.code == code
+
+
+async def test_for_whoever_else_signs_in_there_is_no_such_page_and_it_is_theirs_to_know(store: Store) -> None:
+    """A customer's administrator can give a role any name: it counts in their own organisation alone."""
+
+    class Validator:
+        async def verify(self, _: str) -> VerifiedToken:
+            return replace(PETRA, tenant_id=CUSTOMER, roles=frozenset({"admin", "publisher.admin"}))
+
+    directory = Directory(store, SystemClock())
+    tenant = TenantRecord(id=TenantId(new_id("ten")), name="Theirs", plan="team", region="westeurope")
+    await directory.create_tenant(tenant)
+    await directory.bind(CUSTOMER, tenant.id)
+    deps = cast("InteractionDependencies", SimpleNamespace(validator=Validator(), directory=directory, publisher=OURS))
+    scope: dict[str, object] = {"type": "http", "headers": [(b"authorization", b"Bearer x")], "state": {}}
+    request = Request(scope)
+    with pytest.raises(NotFound):
+        await OfPublisher(Role.ADMIN)._admit(request, deps)  # pyright: ignore[reportPrivateUsage] - what `__call__` does first
+    assert request.state.context.tenant == tenant.id
+
+
+def test_the_menu_of_the_publishers_people_and_that_of_customers_have_nothing_in_common() -> None:
+    anybody = replace(member().principal, roles=frozenset(Role))
+    theirs = {entry.name for entry in entries(replace(member(PUBLISHER), principal=anybody))}
+    customers = {entry.name for entry in entries(replace(member(), principal=anybody))}
+    assert theirs
+    assert customers
+    assert theirs.isdisjoint(customers)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from governed_world import Governed, eraser_of
 
-from control import BindingRecord, SessionRecord, SubscriptionRecord, TenantRecord, contexts
+from control import BindingRecord, OverrideRecord, SessionRecord, SubscriptionRecord, TenantRecord, contexts
 from core import TenantId
-from data import EVERYTHING, Held, Projector, R, Store
+from data import EVERYTHING, Held, Projector, R, Store, TenantData
 from data.sqlite import open_store
 from orchestration.erasing import each
 
@@ -26,6 +26,8 @@ async def both(store: Store) -> Both:
     first = await Governed(store).fill()
     same = {name: getattr(first, name) for name in ("person", "document", "ended", "running", "parked")}
     second = await Governed(store, **same).fill()
+    for tenant in (first.tenant, second.tenant):
+        await publishers(store).records.put(tenant, OverrideRecord(included={"completed_runs": 2}), etag=None)
     await Projector(store.platform).catch_up()
     return first, second
 
@@ -40,7 +42,12 @@ async def listed(store: Store) -> dict[str, set[TenantId]]:
         "tenants": {record.id for record in await in_directory(store, TenantRecord)},
         "bindings": {record.tenant for record in await in_directory(store, BindingRecord)},
         "sessions": {record.tenant for record in await in_directory(store, SessionRecord)},
+        "laid down": {TenantId(found.key) async for found in each(publishers(store), OverrideRecord)},
     }
+
+
+def publishers(store: Store) -> TenantData:
+    return store.tenant(contexts.publisher("test"))
 
 
 async def counted(one: Governed) -> list[Held]:
@@ -59,7 +66,7 @@ async def test_who_has_the_same_ids_as_what_is_erased_keeps_all(store: Store, bo
     assert await theirs.search() == 5
     assert await ours.search() == (5 if subject == "person" else 0)
     now = await listed(store)
-    gone = {"tenant": {"tenants", "bindings", "sessions"}, "person": {"sessions"}}.get(subject, set())
+    gone = {"tenant": {"tenants", "bindings", "sessions", "laid down"}, "person": {"sessions"}}.get(subject, set())
     assert {name for name in now if now[name] == {theirs.tenant}} == gone
     assert {name for name in now if now[name] == everybody[name]} == everybody.keys() - gone
 

@@ -122,6 +122,7 @@ async def reconciliation(
     since, until = _midnight(first), _midnight(last + timedelta(days=1))
     found: list[DayFigures] = []
     for meter in await figures(metering, since, until, tenant=tenant):
+        # mandate: equal[key] - what is asked of it is by which names a line of the report is its own
         account = MeterRecord(resource=_resource(meter), tenant=meter.tenant, unit=meter.unit)
         days = {hour.hour[:10] for hour in meter.hours}
         days |= {line.day[:10] for line in lines or () if line.is_of(*_names(account))}
