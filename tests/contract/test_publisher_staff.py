@@ -1,6 +1,6 @@
 """Who the publisher's people are, and tokens of both versions from a provider that issues them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,14 +12,16 @@ from fastapi import Request
 from identity_world import EDGE, SECRET, SELLER, SERVICE_TID, World, open_world
 from store_samples import member
 
-from control import Directory, TenantRecord, WebhookCallers, contexts, member_name
-from core import PUBLISHER, PrincipalKind, Role, SystemClock, TenantId, new_id
+from control import Directory, NoticeRecord, TenantRecord, WebhookCallers, contexts, member_name
+from control.notices import give_notice
+from core import PUBLISHER, PrincipalKind, Role, SystemClock, TenantContext, TenantId, new_id, timestamp
 from core.errors import Forbidden, NotFound
 from data import Store
 from data.sqlite import open_store
 from interaction import InteractionDependencies
 from interaction.authority import OfPublisher
 from interaction.console.navigation import entries
+from interaction.console.rendering import Page
 from web import TokenValidator, VerifiedToken
 
 OURS, CUSTOMER = "5e6f1c1e-0000-4000-8000-00000000cafe", "11111111-1111-4111-8111-111111111111"
@@ -89,6 +91,28 @@ async def test_for_whoever_else_signs_in_there_is_no_such_page_and_it_is_theirs_
     with pytest.raises(NotFound):
         await OfPublisher(Role.ADMIN)._admit(request, deps)  # pyright: ignore[reportPrivateUsage] - what `__call__` does first
     assert request.state.context.tenant == tenant.id
+
+
+async def test_each_side_is_told_where_it_is_and_what_is_meant_for_it(store: Store) -> None:
+    directory, clock = Directory(store, SystemClock()), SystemClock()
+    tenant = TenantRecord(id=TenantId(new_id("ten")), name="Theirs", plan="team", region="westeurope")
+    await directory.create_tenant(tenant)
+    owner = replace(member(tenant.id), principal=replace(member().principal, roles=frozenset({Role.OWNER})))
+    staff = await directory.staff(PETRA, OURS, correlation="c")
+    notice = NoticeRecord(what="message", at=timestamp(clock.now()), until="2999-01-01T00:00:00.000Z")
+    await give_notice(store, tenant, "key", notice, "We close on Sunday.")
+    told = {"store": store, "directory": directory, "clock": clock, "currency": "EUR", "environment": "local"}
+    deps = cast("InteractionDependencies", SimpleNamespace(**told))
+
+    async def shown(me: TenantContext) -> tuple[object, object, int]:
+        scope: dict[str, object] = {"type": "http", "path": "/", "headers": [], "query_string": b"", "state": {}}
+        request = Request(scope)
+        request.state.context = me
+        shared = await Page(request, deps).shared()
+        return shared["organisation"], shared["is_staff"], len(cast("Sequence[object]", shared["from_publisher"]))
+
+    assert await shown(owner) == ("Theirs", False, 1)
+    assert await shown(staff) == ("Publisher", True, 0)
 
 
 def test_the_menu_of_the_publishers_people_and_that_of_customers_have_nothing_in_common() -> None:

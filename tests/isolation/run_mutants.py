@@ -90,6 +90,7 @@ KILLERS = {
     "orchestration/flags": [VIEWS],
     "orchestration/": [PRODUCT],
     "interaction/console/pages/sign_in": ["isolation/test_sign_in_mixed.py"],
+    "interaction/console/rendering": ["contract/test_publisher_staff.py"],
     "interaction/console/navigation": ["contract/test_publisher_staff.py"],
     "interaction/authority": [VIEWS, "contract/test_publisher_staff.py"],
     "interaction/ocsf": ["unit/test_ocsf.py"],

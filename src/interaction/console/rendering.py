@@ -61,18 +61,18 @@ class Page:
         self._request.state.context = self._request.state.token = self._request.state.session = None
 
     async def show(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
-        """Return a page. `values` are the template's own; see `_shared` for what it has besides.
+        """Return a page. `values` are the template's own; see `shared` for what it has besides.
 
         Raises:
             Defect: a name of the template's own is taken already.
         """
-        shared = await self._shared()
+        shared = await self.shared()
         if taken := shared.keys() & values.keys():
             raise Defect(f"Every page has these names already: {', '.join(sorted(taken))}.", code="defect.page")
         html = environment().get_template(template).render({**shared, **values})
         return HTMLResponse(html, status, headers=HEADERS)
 
-    async def _shared(self) -> dict[str, object]:
+    async def shared(self) -> dict[str, object]:
         """Return what every template has.
 
         `me` is None on a page for somebody who is not signed in. `person` is the name that their token says now.
