@@ -71,7 +71,7 @@ async def _app(me: TenantContext, deps: InteractionDependencies, client: str) ->
     found = await records.get(DecidingAppRecord, client)
     if found and not found.value.ended_at:
         return found.value
-    if found or (await records.list(DecidingAppRecord, limit=1)).items:
+    if found or await names_apps(me, deps):
         message = (
             "Your organisation takes decisions from the console and from the apps that it has named; this is another."
         )
@@ -81,3 +81,8 @@ async def _app(me: TenantContext, deps: InteractionDependencies, client: str) ->
 
 def _no_proof(why: str) -> Forbidden:
     return Forbidden(f"This decision is not proved: {why}. Sign in again for it.", code="approval.proof")
+
+
+async def names_apps(me: TenantContext, deps: InteractionDependencies) -> bool:
+    """Return whether the organisation has ever named an app: from then on no other one is decided in."""
+    return bool((await deps.store.tenant(me).records.list(DecidingAppRecord, limit=1)).items)

@@ -249,3 +249,28 @@ async def admin_acts(store: Store) -> AsyncIterator[RecordChanged]:
         for stored in await read_run(store.tenant(ASKER), run):
             if isinstance(stored.event.body, RecordChanged):
                 yield stored.event.body
+
+
+async def test_the_console_has_a_page_for_the_apps(desk: Desk) -> None:
+    async def page(who: DirectoryUser) -> str:
+        headers = {"Authorization": f"Bearer {desk.token(who)}", "Accept": "text/html"}
+        async with desk.session.get(f"{desk.base}/deciding/apps", headers=headers) as response:
+            assert response.status == (403 if who is NOOR else 200)
+            return await response.text()
+
+    async def send(where: str, **form: str) -> int:
+        headers, address = {"Authorization": f"Bearer {desk.token(MIA)}"}, f"{desk.base}/deciding/apps{where}"
+        async with desk.session.post(address, data=form, headers=headers, allow_redirects=False) as response:
+            return response.status
+
+    removes = [f'action="/deciding/apps/{app}/end"' for app in (FORM, ANOTHER)]
+    assert [line in await page(MIA) for line in removes] == [True, False]
+    assert [await send("", client=wrong) for wrong in ("our chat", ANOTHER[:-1], "")] == [422] * 3
+    assert await send("", client=f" {ANOTHER.upper()} ") == 303
+    assert [line in await page(MIA) for line in removes] == [True, True]
+    seen = await page(AUDITOR)
+    assert ANOTHER in seen
+    assert 'action="/deciding/apps' not in seen
+    await page(NOOR)
+    assert [await send(f"/{app}/end") for app in (FORM, ANOTHER, ANOTHER)] == [303, 303, 404]
+    assert "Decisions are taken in this console alone" in await page(MIA)

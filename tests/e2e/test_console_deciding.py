@@ -188,27 +188,3 @@ async def test_an_auditor_sees_how_people_decide_and_a_user_does_not(console: Co
     await shown(page, "deciding-narrow")
     answer = await (await client(SANDER)).ask("GET", "/v1/approvals/measures")
     assert answer.status == 403
-
-
-async def test_an_admin_names_the_apps_in_which_people_may_decide(console: Console) -> None:
-    app = "5d1F0c9e-8a71-4f3b-9c2d-0e6a7b8c9d10"
-    page = await console(MIA, "/approvals")
-    await page.click("text='Deciding in your own apps'")
-    await says(page, "Decisions are taken in this console alone")
-    await page.fill("input[name=client]", f" {app} ")
-    await page.click("button:has-text('Add an app')")
-    await says(page, app.lower())
-    await says(page, "Mia Verhoeven")
-    await shown(page, "apps")
-
-    auditor = await console(GRETA, "/deciding/apps")
-    await says(auditor, app.lower())
-    assert await auditor.locator("main form").count() == 0
-    asker = await console(SANDER, "/approvals")
-    assert await asker.locator("text='Deciding in your own apps'").count() == 0
-
-    await page.click("button:has-text('Take none from it any more')")
-    await says(page, "Decisions are taken in this console alone")
-    await page.fill("input[name=client]", "our chat")
-    await page.click("button:has-text('Add an app')")
-    assert await page.locator("input[name=client]:invalid").count() == 1

@@ -19,6 +19,7 @@ from interaction.routes.deciding_apps import (
     deciding_apps,
     remove_deciding_app,
 )
+from interaction.signed_decisions import names_apps
 
 router = APIRouter(prefix="/deciding/apps", tags=["console"], default_response_class=HTMLResponse)
 
@@ -38,8 +39,8 @@ class AppForm(Given):
 @router.get("", responses=problems())
 async def deciding_apps_page(me: Overseer, deps: Deps, page: PageView) -> Response:
     """Show the apps. Roles: owner, admin, auditor."""
-    apps = await deciding_apps(me, deps)
-    return await page.show("deciding_apps.html", apps=apps, may=me.has(Role.OWNER, Role.ADMIN))
+    apps, only = await deciding_apps(me, deps), await names_apps(me, deps)
+    return await page.show("deciding_apps.html", apps=apps, only=only, may=me.has(Role.OWNER, Role.ADMIN))
 
 
 @router.post("", responses={**_BACK, **problems(409, 422)})
