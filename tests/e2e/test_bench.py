@@ -42,8 +42,7 @@ class Ran:
 async def ran(stack: Stack) -> Ran:
     """The command's run. `stack` has had the demo documents embedded, which the first of all runs waits for."""
     before = set((ROOT / ".mandate").iterdir())
-    allowed = SECONDS * max(1.0, (1 + os.getloadavg()[0]) / (os.cpu_count() or 1))
-    began = time.monotonic()
+    load, began = os.getloadavg()[0], time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "mandate", "bench", "--quick", "--json"),
@@ -58,6 +57,9 @@ async def ran(stack: Stack) -> Ran:
             await process.wait()
     assert process.returncode is not None
     seconds = time.monotonic() - began
+    # The command is one of those that run, and in the load at its end; who shares a core loses a little by sharing.
+    shared = max(1 + load, os.getloadavg()[0]) / (os.cpu_count() or 1)
+    allowed = SECONDS * (1.25 * shared if shared > 1 else 1)
     left = set((ROOT / ".mandate").iterdir()) - before
     return Ran(process.returncode, output, told.decode(), seconds, allowed, left)
 
