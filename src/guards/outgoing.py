@@ -7,12 +7,12 @@ is clear what it is, but never more than `LONGEST` characters.
 import re
 from typing import NamedTuple
 
-from guards.formats import SECRET_WORDS, Found, found_in
+from guards.formats import ANNOUNCING, Found, found_in
 
 LONGEST = 120
 """Most characters that are held back. Every pattern of `formats` decides within so many from where it begins."""
 
-_INERT = re.compile(rf"(?!(?i:bearer|{SECRET_WORDS})\b)[A-Z]?[^\W\d_A-Z]+[.,;!?)]{{0,2}}")
+_INERT = re.compile(rf"(?!(?i:bearer|{ANNOUNCING})\b)[A-Z]?[^\W\d_A-Z]+[.,;!?)]{{0,2}}")
 """A word of small letters, or with a capital in front, and no word that announces a secret."""
 
 

@@ -53,7 +53,7 @@ class _Embeddings(Body):
     user: str | None = None
 
 
-def _chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:  # noqa: ARG001 - the other format reads a header
+def _chat(body: bytes, _: Mapping[str, str]) -> ChatRequest:
     asked = parse(_Chat, body)
     return ChatRequest(
         model=check_model(asked.model, CHAT_MODELS),
@@ -65,7 +65,7 @@ def _chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:  # noqa: ARG0
     )
 
 
-def _embeddings(body: bytes, headers: Mapping[str, str]) -> EmbeddingRequest:  # noqa: ARG001 - the other format reads a header
+def _embeddings(body: bytes, _: Mapping[str, str]) -> EmbeddingRequest:
     asked = parse(_Embeddings, body)
     check_model(asked.model, (EMBEDDING_MODEL,))
     texts = (asked.input,) if isinstance(asked.input, str) else tuple(asked.input)

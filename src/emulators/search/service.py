@@ -172,11 +172,11 @@ def _names(text: str, known: set[str]) -> list[str]:
     return names
 
 
-async def _healthy(request: Request) -> Response:  # noqa: ARG001 - the signature of a route
+async def _healthy(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _unknown(request: Request, error: Exception) -> Response:  # noqa: ARG001 - the signature of a handler
+async def _unknown(request: Request, _: Exception) -> Response:
     return _error(
         HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", f"{request.method} {request.url.path} is not known here."
     )
