@@ -13,7 +13,7 @@ from typing import cast
 import cedarpy
 import orjson
 
-from control.policy_facts import schema, spoken_of
+from control.policy_facts import fits, schema, spoken_of
 from control.policy_text import Layer, Rule, parse_layer
 from core import ActionKind, Decision, Facts, Json, Lane, PrincipalKind, canonical, digest
 
@@ -39,13 +39,14 @@ class Question:
     target: str
     facts: Facts
 
-    def request(self) -> dict[str, object]:
+    def request(self, facts: Collection[str]) -> dict[str, object]:
+        """Return it as Cedar takes it, with only those of `facts` that there are."""
         kind, name = self.principal
         return {
             "principal": {"type": f"Mandate::{_PRINCIPALS[kind]}", "id": name},
             "action": {"type": "Mandate::Action", "id": self.kind.value},
             "resource": {"type": f"Mandate::{_RESOURCES[self.kind]}", "id": self.target},
-            "context": orjson.dumps(self.facts).decode(),
+            "context": orjson.dumps({name: fact for name, fact in self.facts.items() if name in facts}).decode(),
         }
 
 
@@ -79,9 +80,12 @@ class Ruleset:
         return cls({layer: parse_layer(layer, text) for layer, text in texts.items()})
 
     def decide(self, question: Question) -> Decision:
-        """Answer; about 0.2 ms at 30 policies."""
-        # Without the schema Cedar skips a forbid that errors, and allows.
-        result = cedarpy.is_authorized(question.request(), self._policies[question.kind], _no_entities(), schema())
+        """Answer by the facts that these policies speak of; all are in the decision."""
+        # Given no schema, Cedar skips a forbid whose facts are missing, and allows; given one, it takes twice as long.
+        if not fits(question.kind, question.facts):
+            return self._answer(question, Lane.NEVER, [], NOT_EVALUATED)
+        request = question.request(self._spoken_of[question.kind])
+        result = cedarpy.is_authorized(request, self._policies[question.kind], _no_entities())
         reasons = self._by_strictness(result.diagnostics.reasons)
         if result.diagnostics.errors:
             return self._answer(question, Lane.NEVER, self._named_in(result.diagnostics.errors), NOT_EVALUATED)

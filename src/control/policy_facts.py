@@ -9,10 +9,11 @@ from typing import cast
 
 import cedarpy
 from pydantic import JsonValue
+from pydantic_core import SchemaValidator, core_schema
 
 from control.principals import IdentityState
 from control.switches import STOPPED
-from core import ActionKind, Confidentiality, Effect, Integrity, PrincipalKind, Role
+from core import ActionKind, Confidentiality, Effect, Facts, Integrity, PrincipalKind, Role
 from guards import GUARDS, PersonalData, Place, Secret
 
 _ACTION = re.compile(r'action "(\w+)" appliesTo \{(.*?)\n  \};', re.DOTALL)
@@ -43,6 +44,14 @@ VOCABULARY: Mapping[str, frozenset[str]] = {
 """All words of those facts that have few; what a policy compares them with must be one of these."""
 
 
+_TYPES: Mapping[str, core_schema.CoreSchema] = {
+    "String": core_schema.str_schema(strict=True),
+    "Long": core_schema.int_schema(strict=True, ge=-(2**63), lt=2**63),
+    "Bool": core_schema.bool_schema(strict=True),
+    "Set<String>": core_schema.tuple_variable_schema(core_schema.str_schema(strict=True), strict=True),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class FactType:
     """`kind` is Cedar's name of it."""
@@ -67,6 +76,20 @@ def facts_of(kind: ActionKind) -> Mapping[str, FactType]:
     """Return the facts that the gate gives for an action, by name, in the order of the schema."""
     block = dict(_ACTION.findall(schema_text()))[kind.value]
     return {name: FactType(type_, not optional) for name, optional, type_ in _FACT.findall(block)}
+
+
+def fits(kind: ActionKind, facts: Facts) -> bool:
+    """Return whether `facts` are what the schema has for an action: none missing, none unknown, each of its type."""
+    return _validator(kind).isinstance_python(facts)
+
+
+@cache
+def _validator(kind: ActionKind) -> SchemaValidator:
+    fields = {
+        name: core_schema.typed_dict_field(_TYPES[one.kind], required=one.required)
+        for name, one in facts_of(kind).items()
+    }
+    return SchemaValidator(core_schema.typed_dict_schema(fields, extra_behavior="forbid"))
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from core.canonical import Json, canonical, digest
 from core.errors import Defect
 from core.ids import RunId, TenantId
 
-Fact = int | bool | str | tuple[str, ...]
+Fact = Annotated[StrictInt | StrictBool | StrictStr | tuple[str, ...], Field(union_mode="left_to_right")]
 """A fact in a decision's context: a number, an enum, a pseudonym or a label. Never content."""
 
 Facts = Mapping[str, Fact]

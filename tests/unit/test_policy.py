@@ -1,13 +1,16 @@
 """The rules: what each lane is given for, what is refused on save, and that nothing unclear is ever allowed."""
 
+import json
 import re
 from pathlib import Path
 
+import cedarpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control import Layer, Question, Ruleset, check_layer, ordinary_facts, parse_layer, publisher_text
+from control.policy_facts import fits, schema
 from core import ActionKind, Decision, Fact, Facts, Lane, PrincipalKind
 from core.errors import Unprocessable
 
@@ -203,6 +206,25 @@ def test_a_missing_fact_refuses(missing: str) -> None:
 )
 def test_a_fact_that_the_schema_does_not_know_refuses(facts: dict[str, Fact]) -> None:
     assert tool(**{"effect": "read", **facts}).lane is Lane.NEVER
+
+
+ANY_FACT = st.sampled_from(
+    ["", "read", 0, -1, 2**63 - 1, 2**63, -(2**63) - 1, True, False, (), ("read",), 0.5, None, (1,)]
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(ActionKind), st.data())
+def test_facts_that_cedar_would_refuse_by_the_schema_and_no_others_are_refused_before(
+    kind: ActionKind, data: st.DataObject
+) -> None:
+    asked = ask(kind)
+    changed = data.draw(st.dictionaries(st.sampled_from([*asked.facts, "amount_cents", "efect"]), ANY_FACT, max_size=2))
+    gone = data.draw(st.sets(st.sampled_from(sorted(asked.facts)), max_size=1))
+    facts = {name: value for name, value in {**asked.facts, **changed}.items() if name not in gone}
+    whole = {**asked.request(()), "context": json.dumps(facts)}
+    judged = cedarpy.is_authorized(whole, cedarpy.PolicySet.from_str(""), "[]", schema())
+    assert fits(kind, facts) is (judged.decision is not cedarpy.Decision.NoDecision)
 
 
 @pytest.mark.parametrize("effect", ["", "READ", "wrote", "external ", "nothing"])
