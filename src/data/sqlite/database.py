@@ -1,8 +1,9 @@
 """The threads between the event loop and the file: one that writes, in groups, and a few that read.
 
 A caller hands over a function of a connection and awaits what it returns. Nobody who reads waits for the writer.
-To wake a thread costs more than most reads: what is asked in one round of the event loop goes to one thread together,
-and each thread has a queue of its own, since of several that wait at one all are woken for each job.
+To wake a thread costs more than most jobs: what is asked in one round of the event loop is handed over together, so
+that a decision and what is set aside for it are one write. Each thread that reads has a queue of its own, since of
+several that wait at one all are woken for each job.
 """
 
 import asyncio
@@ -96,9 +97,15 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
 
 
 class _Waiting:
-    """Who waits for the outcome of a job, and for how long at most."""
+    """Who waits for the outcome of a job, and for how long at most.
 
-    def __init__(self) -> None:
+    Attributes:
+        asked: jobs that no thread has yet. `hand_over` is called when the round of the loop is over that brought one.
+    """
+
+    def __init__(self, hand_over: Callable[[], None]) -> None:
+        self.asked: list[_Job[object]] = []
+        self._hand_over = hand_over
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[_Job[object], None] = {}  # oldest first; touched on the event loop only
         self._watch: asyncio.TimerHandle | None = None
@@ -109,6 +116,9 @@ class _Waiting:
         job = _Job(work, self._loop.create_future(), self._loop.time() + BOUND_SECONDS, alone)
         self._jobs[job] = None
         self._watch = self._watch or self._loop.call_later(BOUND_SECONDS, self._give_up)
+        if not self.asked:
+            self._loop.call_soon(self._hand_over)
+        self.asked.append(job)
         return job
 
     def settle(self, jobs: list[_Job[object]], then: Callable[[], None] | None = None) -> None:
@@ -140,7 +150,7 @@ class _Writer:
     """One thread that writes, in groups."""
 
     def __init__(self, connection: Connection) -> None:
-        self._waiting = _Waiting()
+        self._waiting = _Waiting(self._hand_over)
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = _started("store-writer", _write_groups, connection, self._jobs, self._waiting)
@@ -148,12 +158,16 @@ class _Writer:
     async def run(self, work: Work[T], *, alone: bool = False) -> T:
         if self._closed:
             raise _busy()
-        job = self._waiting.add(work, alone=alone)
-        self._jobs.put(job)
-        return await job.future
+        return await self._waiting.add(work, alone=alone).future
+
+    def _hand_over(self) -> None:
+        for job in self._waiting.asked:
+            self._jobs.put(job)
+        self._waiting.asked.clear()
 
     async def close(self) -> None:
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)  # behind everything that was submitted
         await asyncio.to_thread(self._thread.join)
 
@@ -162,9 +176,7 @@ class _Readers:
     """A thread for each connection, with a queue of its own: of several that wait at one, each job would wake two."""
 
     def __init__(self, connections: Sequence[Connection]) -> None:
-        self._waiting = _Waiting()
-        self._loop = asyncio.get_running_loop()
-        self._asked: list[_Job[object]] = []  # and with no thread yet
+        self._waiting = _Waiting(self._hand_over)
         self._idle: list[_Reads] = [queue.SimpleQueue() for _ in connections]
         self._closed = False
         self._threads = [
@@ -175,16 +187,13 @@ class _Readers:
     async def run(self, work: Work[T]) -> T:
         if self._closed:
             raise _busy()
-        job = self._waiting.add(work)
-        if not self._asked:
-            self._loop.call_soon(self._hand_over)
-        self._asked.append(job)
-        return await job.future
+        return await self._waiting.add(work).future
 
     def _hand_over(self) -> None:
-        while self._asked and self._idle:
-            self._idle.pop().put(self._asked[:TOGETHER])
-            del self._asked[:TOGETHER]
+        asked = self._waiting.asked
+        while asked and self._idle:
+            self._idle.pop().put(asked[:TOGETHER])
+            del asked[:TOGETHER]
 
     def _done(self, reads: _Reads) -> Callable[[list[_Job[object]]], None]:
         def idle() -> None:
@@ -195,8 +204,8 @@ class _Readers:
 
     async def close(self) -> None:
         self._closed = True
-        self._threads[0][0].put(self._asked)
-        self._asked = []
+        self._threads[0][0].put(self._waiting.asked[:])
+        self._waiting.asked.clear()
         for reads, thread in self._threads:
             reads.put(None)
             await asyncio.to_thread(thread.join)
