@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +39,14 @@ class _Request:
     deadline: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A newer revision of a peer that runs beside it, and who is to reach that one instead."""
+
+    transport: Transport
+    is_for: Callable[[TenantContext], Awaitable[bool]]
+
+
 class PeerClient:
     """Calls one peer with our service token and a tenant assertion made for each request. It never tries twice.
 
@@ -49,6 +57,7 @@ class PeerClient:
         tokens: where they come from.
         signer: this process's.
         clock: tells what is left until a deadline.
+        candidate: a newer revision, for some tenants; None where there is none.
     """
 
     def __init__(
@@ -60,8 +69,10 @@ class PeerClient:
         tokens: ServiceTokens,
         signer: AssertionSigner,
         clock: Clock | None = None,
+        candidate: Candidate | None = None,
     ) -> None:
         self._transport = transport
+        self._candidate = candidate
         self._service = audience_service
         self._scope = scope
         self._tokens = tokens
@@ -118,11 +129,16 @@ class PeerClient:
             with self._told_apart():
                 async with asyncio.timeout(left):
                     headers = {**wanted, **await self._headers(request)}
+                    transport = await self._way(request.context)
                 asked = PeerRequest(request.method, request.path, headers, request.body, left, silence)
-                answer = await stack.enter_async_context(self._transport.exchange(asked))
+                answer = await stack.enter_async_context(transport.exchange(asked))
             if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
                 raise await self._error(answer)
             yield answer
+
+    async def _way(self, context: TenantContext) -> Transport:
+        candidate = self._candidate
+        return candidate.transport if candidate and await candidate.is_for(context) else self._transport
 
     async def _headers(self, request: _Request) -> dict[str, str]:
         token = await self._tokens.token(self._scope)
