@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -14,12 +15,13 @@ import pytest
 import yaml
 from azure.core.credentials import AccessToken
 
-from core.errors import Forbidden, Unavailable
+from core.errors import Conflict, Forbidden, NotFound, Unavailable
 from emulators.app_configuration import Store
 from emulators.authority import LocalAuthority
 from identity_live import serving
 from mandate.configuration import app_configuration, loading
 from mandate.configuration.app_configuration import AppConfiguration
+from mandate.configuration.candidate import candidate_to
 from mandate.configuration.files import Files
 from mandate.configuration.tree import parse
 from mandate.settings import ROOT
@@ -119,6 +121,69 @@ async def test_loading_again_writes_nothing_and_each_environment_has_its_own(pla
     other = await place.load("prod")
     assert other.written > 5
     assert (await place.load()).written == 0
+
+
+@dataclass
+class Announcing:
+    """The job with `--candidate-to`, and the flags that a process reads after it."""
+
+    place: Place
+    source: AppConfiguration
+
+    async def to(self, ring: str, *, urgent: bool = False) -> str:
+        async with loading.opened(self.place.url, "", self.place.ca_file) as client:
+            return await candidate_to(client, "dev", ring, datetime.now(UTC), urgent=urgent)
+
+    async def rings(self) -> list[str]:
+        """Return to which rings the candidate is announced; and check that everything else is as it was loaded."""
+        await until_it_may_be_asked_again()
+        tree = await self.source.read()
+        flags = {flag.id: flag for flag in parse(tree).flags}
+        assert {**tree, "flags": [FLAG]} == await Files(self.place.folder, "dev").read()
+        assert flags.keys() - {"candidate"} == {"newer-model"}
+        given = flags["candidate"].announced if "candidate" in flags else None
+        return sorted(given.since) if given else []
+
+
+@pytest.fixture
+async def announcing(place: Place) -> AsyncGenerator[Announcing]:
+    place.write("flags.yaml", flags=[FLAG])
+    await place.load()
+    source = place.source()
+    yield Announcing(place, source)
+    await source.aclose()
+
+
+async def test_the_candidate_goes_from_ring_to_ring_and_back_and_nothing_else_changes(announcing: Announcing) -> None:
+    assert await announcing.rings() == []
+    with pytest.raises(Conflict, match="internal"):
+        await announcing.to("early")
+    assert "announced to internal" in await announcing.to("internal")
+    assert await announcing.rings() == ["internal"]
+    await announcing.to("early")
+    assert await announcing.rings() == ["early", "internal"]
+    assert "nobody" in await announcing.to("nobody")
+    assert await announcing.rings() == []
+    await announcing.to("nobody")
+
+
+async def test_loading_all_values_takes_the_candidate_away(announcing: Announcing) -> None:
+    await announcing.to("internal", urgent=True)
+    assert await announcing.rings() == ["internal"]
+    loaded = await announcing.place.load()
+    assert (loaded.written, loaded.deleted) == (0, 1)
+    assert await announcing.rings() == []
+
+
+async def test_the_candidate_is_announced_to_no_ring_that_the_stable_revision_does_not_know(place: Place) -> None:
+    async with loading.opened(place.url, "", place.ca_file) as client:
+        now = datetime.now(UTC)
+        with pytest.raises(NotFound, match="Nothing was loaded"):
+            await candidate_to(client, "dev", "internal", now, urgent=False)
+        await place.load()
+        place.write("settings.yaml", rings=["ring-0"])  # of the image that is new
+        with pytest.raises(NotFound, match="Rings are: internal"):
+            await candidate_to(client, "dev", "ring-0", now, urgent=False)
 
 
 async def test_before_anything_was_loaded_the_values_of_the_image_hold(place: Place) -> None:

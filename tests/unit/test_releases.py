@@ -107,6 +107,10 @@ def test_the_commands_say_what_is_wrong_and_what_differs(root: Path) -> None:
     (root / "environments/prod/flags.yaml").write_text("flags: [{id: unused, description: X, enabled: true}]\n")
     code, told = command("env", "validate", "prod", "--root", str(root))
     assert (code, "unused" in told) == (1, True)
+    (root / "environments/prod/flags.yaml").write_text("flags: [{id: candidate, description: X, enabled: true}]\n")
+    code, told = command("env", "validate", "prod", "--root", str(root))
+    assert (code, "`candidate` is the flag of releases under way" in told, told.count("\n")) == (1, True, 2)
+    (root / "environments/prod/flags.yaml").write_text("flags: [{id: unused, description: X, enabled: true}]\n")
     code, told = command("env", "diff", "dev", "prod", "--root", str(root))
     assert code == 0
     assert "larger-sums-need-two-people" in told

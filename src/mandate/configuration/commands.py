@@ -60,21 +60,36 @@ def env_pin(
 
 
 @env.command("load")
-def env_load() -> None:
+def env_load(
+    candidate_to: Annotated[
+        str, typer.Option(help="Only announce the candidate revision: to this ring and those before; or to `nobody`.")
+    ] = "",
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help="With --candidate-to: wait for no tenant's windows.")
+    ] = False,
+) -> None:
     """Write the values of MANDATE_ENVIRONMENT into its App Configuration store, MANDATE_CONFIGURATION."""
     import asyncio
 
-    from mandate.configuration.loading import load
+    from mandate.configuration.candidate import candidate_to as announce
+    from mandate.configuration.loading import load, opened
     from mandate.host import client_id
     from mandate.services import Services
     from mandate.settings import Settings
 
-    def work() -> int:
-        settings = Settings()
-        folder, name = settings.root / "environments", settings.environment
+    settings = Settings()
+    folder, name, store = settings.root / "environments", settings.environment, settings.configuration
+
+    async def done() -> str:
         identity = client_id(settings, Services.load(folder).check_job("configuration").identity)
-        done = asyncio.run(load(folder, name, settings.configuration, identity, settings.ca_file))
-        print(f"{name}: {done.written} written, {done.deleted} deleted, version {done.version}")
+        if candidate_to:
+            async with opened(store, identity, settings.ca_file) as client:
+                return await announce(client, name, candidate_to, datetime.now(UTC), urgent=urgent)
+        loaded = await load(folder, name, store, identity, settings.ca_file)
+        return f"{loaded.written} written, {loaded.deleted} deleted, version {loaded.version}"
+
+    def work() -> int:
+        print(f"{name}: {asyncio.run(done())}")
         return 0
 
     raise typer.Exit(told(work))

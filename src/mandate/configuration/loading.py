@@ -6,7 +6,8 @@ alone; what is not in the files any more is deleted; the sentinel comes last, so
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,19 @@ async def load(environments: Path, name: str, endpoint: str, client_id: str, ca_
     """
     tree = await Files(environments, name).read()
     parse(tree)
+    async with opened(endpoint, client_id, ca_file) as client:
+        return await _written(client, name, tree)
+
+
+@asynccontextmanager
+async def opened(
+    endpoint: str, client_id: str, ca_file: Path | None = None
+) -> AsyncGenerator["AzureAppConfigurationClient"]:
+    """Give a client that may write, for two minutes at most.
+
+    Raises:
+        Unavailable: the store does not answer, or refuses (`dependency.configuration`).
+    """
     from azure.appconfiguration.aio import AzureAppConfigurationClient
     from azure.core.exceptions import AzureError
 
@@ -58,15 +72,25 @@ async def load(environments: Path, name: str, endpoint: str, client_id: str, ca_
             await asyncio.to_thread(make_credential, client_id) as credential,
             AzureAppConfigurationClient(endpoint, credential, **verify) as client,
         ):
-            return await _written(client, name, tree)
+            yield client
     except (AzureError, TimeoutError) as error:
         message = "The configuration store does not answer, or does not let this identity write. Run it again."
         raise Unavailable(message, code="dependency.configuration") from error
 
 
+async def kept(client: "AzureAppConfigurationClient", label: str) -> "Mapping[str, ConfigurationSetting]":
+    """Return everything that the store has under a label, by its key."""
+    return {one.key: one async for one in client.list_configuration_settings(key_filter="*", label_filter=label)}
+
+
+def flag_setting(label: str, flag: Tree) -> "ConfigurationSetting":
+    """Return a flag as the store keeps it."""
+    return _setting(f"{FLAG_KEY}{flag['id']}", label, _json(filled(dict(flag))), FLAG)
+
+
 async def _written(client: "AzureAppConfigurationClient", label: str, tree: Tree) -> Loaded:
     wanted, version = _settings(tree), version_of(tree)
-    found = {one.key: one async for one in client.list_configuration_settings(key_filter="*", label_filter=label)}
+    found = await kept(client, label)
     stale = [key for key, one in wanted.items() if not _same(found.get(key), one)]
     gone = [key for key in found if key not in wanted and key != SENTINEL]
     for key in stale:

@@ -15,6 +15,9 @@ from mandate.plans import Plan
 
 Tree = Mapping[str, JsonValue]
 
+CANDIDATE = "candidate"
+"""Id of the flag of a release under way, which no file has: those who have it reach the candidate revision."""
+
 
 class Live(BaseModel):
     """The values.

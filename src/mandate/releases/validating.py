@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from control import Layer, check_layer
 from core.errors import Defect, MandateError
 from mandate.configuration.files import Files
-from mandate.configuration.tree import leaves, parse
+from mandate.configuration.tree import CANDIDATE, leaves, parse
 from mandate.releases.manifest import made_of, model_pins, read_release
 
 
@@ -57,6 +57,9 @@ def _settings(root: Path, environment: str) -> Iterator[str]:
         return
     named = _features_of(root, environment)
     flags = {flag.id for flag in live.flags}
+    if CANDIDATE in flags | named:
+        yield f"`{CANDIDATE}` is the flag of releases under way, which no file has: give this feature another name."
+        flags, named = flags - {CANDIDATE}, named - {CANDIDATE}
     yield from (
         f"models.yaml names the feature `{name}`, for which there is no flag." for name in sorted(named - flags)
     )
