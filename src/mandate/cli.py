@@ -8,7 +8,7 @@ import typer
 from mandate import DEFAULT_URL
 from mandate.configuration.commands import env, promote
 from mandate.entra.commands import entra
-from mandate.infra.azure_commands import edge, preflight, tenants
+from mandate.infra.azure_commands import configure, edge, preflight, tenants
 from mandate.infra.commands import infra, package
 from mandate.running import run_to_end
 
@@ -31,6 +31,7 @@ app.add_typer(entra, name="entra")
 app.command("promote")(promote)
 app.add_typer(package, name="package")
 app.command()(preflight)
+app.command()(configure)
 app.add_typer(edge, name="edge")
 app.add_typer(policy, name="policy")
 app.add_typer(evidence, name="evidence")

@@ -71,6 +71,8 @@ class Subscription:
     refusal: dict[str, Any] | None = None
     changes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     connections: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    job: dict[str, Any] = field(default_factory=dict[str, Any])
+    states: list[str] = field(default_factory=lambda: ["Running", "Succeeded"])
     asked: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     sent: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
@@ -162,6 +164,21 @@ def application(subscription: Subscription) -> web.Application:  # noqa: C901 - 
         one = subscription.connections[request.match_info["connection"]]
         one["properties"] |= deepcopy(subscription.sent[-1]["properties"])
         return web.json_response(one)
+
+    job = f"{ROOT}/resourceGroups/{{group}}/providers/Microsoft.App/jobs/{{name}}"
+
+    @routes.get(job)
+    async def deployed_job(_: web.Request) -> web.Response:
+        return web.json_response(subscription.job) if subscription.job else missing()
+
+    @routes.post(f"{job}/start")
+    async def start(request: web.Request) -> web.Response:
+        return web.json_response({"name": f"{request.match_info['name']}-1", "id": "one"})
+
+    @routes.get(f"{job}/executions/{{execution}}")
+    async def execution(request: web.Request) -> web.Response:
+        state = subscription.states.pop(0) if len(subscription.states) > 1 else subscription.states[0]
+        return web.json_response({"name": request.match_info["execution"], "properties": {"status": state}})
 
     deployment = f"{ROOT}/providers/Microsoft.Resources/deployments/{{name}}"
 

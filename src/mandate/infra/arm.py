@@ -55,7 +55,7 @@ class Arm:
         self._session = session
         self._token = token
         self._address = address.rstrip("/")
-        self._pause = pause
+        self.pause = pause
         self.subscription = f"/subscriptions/{subscription}"
 
     async def get(self, path: str, version: str) -> Object:
@@ -107,7 +107,7 @@ class Arm:
                 found = await _object(response)
                 _raise_for(response.status, found)
                 wait = response.headers.get("retry-after", "")
-                seconds = float(wait) if wait.isdecimal() else self._pause
+                seconds = float(wait) if wait.isdecimal() else self.pause
                 return response.status, response.headers.get("location", ""), seconds, found
         except TimeoutError:
             raise TimedOut("Azure did not answer in time. Try again.", code="arm.timeout") from None

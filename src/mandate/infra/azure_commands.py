@@ -1,4 +1,4 @@
-"""`mandate preflight`, `edge`, `tenants`: for who operates stamps; what they do is imported when they are called."""
+"""`mandate preflight`, `edge`, `configure`, `tenants`: for who operates stamps; imports are made when one is called."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -64,6 +64,29 @@ def edge_approve(
         return asyncio.run(_with(subscription, address, each))
 
     raise typer.Exit(told(work))
+
+
+def configure(
+    stamps: Annotated[list[str], typer.Argument(help="Names of stamps, such as mandate-dev-weu.")],
+    subscription: Subscription,
+    candidate_to: Annotated[
+        str, typer.Option(help="Only announce the candidate revision: to this ring and those before; or to `nobody`.")
+    ] = "",
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help="With --candidate-to: wait for no tenant's windows.")
+    ] = False,
+    address: Address = PUBLIC,
+) -> None:
+    """Run the job `configuration` in stamps, which is `mandate env load` there, and wait; exits with 1 if one fails."""
+    from mandate.infra.configuring import configure as run
+
+    arguments = [f"--candidate-to={candidate_to}"] if candidate_to else []
+    arguments += ["--urgent"] if urgent else []
+
+    async def each(arm: "Arm") -> int:
+        return max([await run(arm, stamp, arguments) for stamp in stamps])
+
+    raise typer.Exit(told(lambda: asyncio.run(_with(subscription, address, each))))
 
 
 @tenants.command("add")
