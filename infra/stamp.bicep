@@ -504,6 +504,7 @@ var settled = concat(
     'MANDATE_PUBLIC_URL'
     'MANDATE_CONSOLE_CLIENT_ID'
     'MANDATE_ORCHESTRATION_URL'
+    'MANDATE_ORCHESTRATION_CANDIDATE_URL'
     'MANDATE_CONTROL_URL'
     'MANDATE_EVIDENCE_KEY'
     'MANDATE_EVIDENCE_ANCHOR'
@@ -545,6 +546,8 @@ module apps 'modules/service.bicep' = [
         MANDATE_CONSOLE_CLIENT_ID: consoleClientId
         MANDATE_SOURCES_CLIENT_ID: sourcesClientId
         MANDATE_ORCHESTRATION_URL: 'https://orchestration.internal.${platform.outputs.domain}'
+        // Always: the stable revision, deployed before there is a candidate, must know where one would be.
+        MANDATE_ORCHESTRATION_CANDIDATE_URL: 'https://orchestration---candidate.internal.${platform.outputs.domain}'
         MANDATE_CONTROL_URL: 'https://control.internal.${platform.outputs.domain}'
         MANDATE_EVIDENCE_KEY: evidence.outputs.signer
         MANDATE_EVIDENCE_ANCHOR: evidence.outputs.anchor

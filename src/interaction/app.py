@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from interaction import readiness
 from interaction.changes import Changes
 from interaction.console import install_error_pages, page_routers
 from interaction.dependencies import InteractionDependencies
@@ -85,6 +86,7 @@ def create_app(dependencies: InteractionDependencies) -> FastAPI:
     app.state.changes = changes
     for resource in _RESOURCES:
         app.include_router(resource.router)
+    app.include_router(readiness.router)
     for router in page_routers():
         app.include_router(router)
     install_error_pages(app, dependencies)

@@ -57,6 +57,7 @@ class InteractionDependencies:
         currency: of all costs, as an ISO 4217 code.
         public_url: where people reach the product, without a slash at the end; links begin with it.
         webhooks: the way to the control plane for what outsiders tell it.
+        candidate: the way to the revision of orchestration that some tenants reach; None where it has no address.
         publisher: the Entra tenant of the publisher's own people; empty where none of them comes here.
         sign_ins: verifies what the provider says of those who sign in to the console.
     """
@@ -72,6 +73,7 @@ class InteractionDependencies:
     orchestration: Peer
     control: Peer
     webhooks: Transport
+    candidate: Transport | None
     limits: RateLimits
     features: Features
     registry: Registry

@@ -140,11 +140,14 @@ def watch(
     seconds: Annotated[float, typer.Option(help="For how long.")] = 600,
     every: Annotated[float, typer.Option(min=0.01, help="Seconds between two questions.")] = 5,
     misses: Annotated[int, typer.Option(min=1, help="So many in a row are too many.")] = 3,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Ask for the candidate revision too, which only some tenants reach.")
+    ] = False,
 ) -> None:
     """Ask a release again and again whether it is ready; exits with 1 as soon as it is not."""
     from mandate.watching import watch as run
 
-    run_to_end(run(addresses, seconds, every, misses))
+    run_to_end(run(addresses, seconds, every, misses, candidate=candidate))
 
 
 @app.command(hidden=True)

@@ -17,12 +17,13 @@ from control import (
     Money,
     Sessions,
 )
-from core import Effect
+from core import Effect, TenantContext
 from core.errors import MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import InteractionDependencies, PlanRates, RateLimits
 from mandate.configuration.live import current
+from mandate.configuration.tree import CANDIDATE
 from mandate.heartbeats import telling_of_itself
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
 from mandate.marketplaces import marketplace_services
@@ -49,6 +50,7 @@ from web import (
     SIGNED_IN,
     AssertionSigner,
     AzureServiceTokens,
+    Candidate,
     CustomerTokens,
     InProcess,
     Network,
@@ -198,6 +200,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
+        candidate = _candidate(host)
         registry = Registry(product_tools(NOWHERE))
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
@@ -211,7 +214,8 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             switches=host.switches,
             principals=host.principals,
             agents=host.agents,
-            orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer),
+            orchestration=_peer(host, "orchestration", host.settings.orchestration_url, tokens, signer, candidate),
+            candidate=candidate.transport if candidate else None,
             webhooks=_way(host, "control", host.settings.control_url),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
             limits=RateLimits(
@@ -250,7 +254,26 @@ def _provider(host: Host, tokens: AzureServiceTokens) -> OpenIdClient:
     )
 
 
-def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: AssertionSigner) -> PeerClient:
+def _candidate(host: Host) -> Candidate | None:
+    """Return the revision of orchestration that the flag `candidate` sends tenants to; None where it has no address."""
+    if not (url := host.settings.orchestration_candidate_url):
+        return None
+
+    async def is_for(context: TenantContext) -> bool:
+        flags = host.configuration.flags.all  # without the flag nothing is asked, whichever others there are
+        return CANDIDATE in flags and CANDIDATE in await host.features.on(host.store.tenant(context))
+
+    return Candidate(Network(host.session, url), is_for)
+
+
+def _peer(
+    host: Host,
+    name: Name,
+    url: str,
+    tokens: AzureServiceTokens,
+    signer: AssertionSigner,
+    candidate: Candidate | None = None,
+) -> PeerClient:
     return PeerClient(
         transport=_way(host, name, url),
         audience_service=name,
@@ -258,6 +281,7 @@ def _peer(host: Host, name: Name, url: str, tokens: AzureServiceTokens, signer: 
         tokens=tokens,
         signer=signer,
         clock=host.clock,
+        candidate=candidate,
     )
 
 

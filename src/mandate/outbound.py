@@ -14,7 +14,7 @@ from web import Outbound
 
 FILE = Path("docs") / "egress.md"
 
-PEERS = tuple(f"MANDATE_{name.upper()}_URL" for name in NAMES)
+PEERS = (*(f"MANDATE_{name.upper()}_URL" for name in NAMES), "MANDATE_ORCHESTRATION_CANDIDATE_URL")
 """Settings that lead to other services of ours."""
 
 _HEAD = """# What is called from within a stamp

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     sources_client_id: str = ""
     """The app registration that customers consent to in their own tenant, for sources that they keep themselves."""
     orchestration_url: str = ""
+    orchestration_candidate_url: str = ""
+    """Of the revision of orchestration that tenants with the flag `candidate` reach instead; empty: there is none."""
     control_url: str = ""
     backoffice_url: str = ""
     pages: str = ""

@@ -18,10 +18,10 @@ from web.integers import WHOLE
 from web.limits import BodyLimit, RateLimiter
 from web.openid import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
 from web.outbound import Outbound, OutboundConnector
-from web.peers import PeerClient
+from web.peers import Candidate, PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
 from web.reshaping import Reshaped
-from web.service import create_service
+from web.service import Health, create_service
 from web.service_tokens import AzureServiceTokens, ServiceTokens, make_credential
 from web.sse import EventStreamResponse, ServerEvent, event_bytes, parse_last_event_id, read_events
 from web.tokens import Signature, TokenValidator, VerifiedToken, bearer_token
@@ -43,9 +43,11 @@ __all__ = [
     "Attempt",
     "AzureServiceTokens",
     "BodyLimit",
+    "Candidate",
     "Correlation",
     "CustomerTokens",
     "EventStreamResponse",
+    "Health",
     "InProcess",
     "KeyDirectory",
     "Network",

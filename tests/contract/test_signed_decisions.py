@@ -116,7 +116,7 @@ def signed_in(who: DirectoryUser, app: str, nonce: str, tid: str) -> SignedIn:
 
 _NOT_ASKED = (
     *("policies", "switches", "principals", "control", "webhooks", "eraser", "governance"),
-    *("verify", "sessions", "features"),
+    *("verify", "sessions", "features", "candidate"),
 )
 
 

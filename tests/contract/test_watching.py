@@ -26,16 +26,21 @@ class Stamp:
     port: int = 0
     statuses: tuple[int, ...] = (200,)
     asked: int = 0
+    candidate: int = 404
 
     async def answer(self, request: Request) -> Response:
         self.asked += 1
         return Response(status_code=self.statuses[min(self.asked, len(self.statuses)) - 1])
 
+    async def of_candidate(self, request: Request) -> Response:
+        return Response(status_code=self.candidate)
+
 
 @pytest.fixture
 async def stamp() -> AsyncGenerator[Stamp]:
     found = Stamp()
-    app = Starlette(routes=[Route(path, found.answer) for path in ("/readyz", "/healthz")])
+    routes = [Route(path, found.answer) for path in ("/readyz", "/healthz")]
+    app = Starlette(routes=[*routes, Route("/readyz/candidate", found.of_candidate)])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found.port = listener.getsockname()[1]
         found.url = f"http://127.0.0.1:{found.port}"
@@ -45,7 +50,7 @@ async def stamp() -> AsyncGenerator[Stamp]:
 
 async def test_a_release_that_stays_ready_is_kept(stamp: Stamp) -> None:
     stamp.statuses = (503, 200, 503, 200)
-    assert await watch([stamp.url], 0.2, 0.01, misses=2) == 0
+    assert await watch([stamp.url], 0.2, 0.01, misses=2, candidate=False) == 0
     assert stamp.asked > 4
 
 
@@ -53,13 +58,25 @@ async def test_a_release_that_is_not_ready_is_named_before_the_time_is_over(
     stamp: Stamp, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stamp.statuses = (200, 503)
-    assert await watch([stamp.url], 60, 0.01, misses=3) == 1
+    assert await watch([stamp.url], 60, 0.01, misses=3, candidate=False) == 1
     assert stamp.asked == 4
-    assert f"{stamp.url} was not ready 3 times in a row" in capsys.readouterr().out
+    assert f"{stamp.url}/readyz was not ready 3 times in a row" in capsys.readouterr().out
+
+
+async def test_a_release_whose_candidate_is_not_ready_is_stopped_though_the_stable_one_is(
+    stamp: Stamp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamp.candidate = 200
+    assert await watch([stamp.url], 0.1, 0.01, misses=2, candidate=True) == 0
+    for status in (503, 404):
+        stamp.candidate = status
+        assert await watch([stamp.url], 0.1, 0.01, misses=2, candidate=False) == 0
+        assert await watch([stamp.url], 60, 0.01, misses=2, candidate=True) == 1
+        assert f"{stamp.url}/readyz/candidate was not ready 2 times in a row" in capsys.readouterr().out
 
 
 async def test_a_stamp_that_does_not_answer_is_not_ready(stamp: Stamp) -> None:
-    assert await watch([stamp.url, "http://127.0.0.1:9"], 60, 0.01, misses=2) == 1
+    assert await watch([stamp.url, "http://127.0.0.1:9"], 60, 0.01, misses=2, candidate=False) == 1
 
 
 @pytest.mark.parametrize(("statuses", "code"), [((200,), 0), ((503,), 1)])

@@ -147,6 +147,43 @@ def test_a_service_calls_its_peers_where_they_are(environment: str) -> None:
 
 
 @everywhere
+def test_interaction_always_knows_where_a_candidate_of_orchestration_would_be(environment: str) -> None:
+    given = settings(environment, "interaction")
+    there = "https://orchestration---candidate.internal."
+    stable = given["MANDATE_ORCHESTRATION_URL"].replace("https://orchestration.internal.", there)
+    assert given["MANDATE_ORCHESTRATION_CANDIDATE_URL"] == stable
+    assert there in stable
+
+
+@pytest.mark.parametrize(
+    ("given", "traffic"),
+    [
+        ({}, [{"latestRevision": True, "weight": 100}]),
+        ({"revision": "r43"}, [{"revisionName": "r43", "weight": 100, "label": "candidate"}]),
+        (
+            {"revision": "r43", "stableRevision": "r42", "weight": 25},
+            [
+                {"revisionName": "r42", "weight": 75, "label": "stable"},
+                {"revisionName": "r43", "weight": 25, "label": "candidate"},
+            ],
+        ),
+    ],
+    ids=["not named", "the only one", "beside the stable one"],
+)
+def test_a_revision_that_has_a_name_is_reached_as_the_candidate_also_when_it_gets_all_traffic(
+    given: dict[str, Any], traffic: list[dict[str, Any]], variant: Callable[..., list[dict[str, Any]]]
+) -> None:
+    apps = [one for one in variant(**given) if one["type"] == "Microsoft.App/containerApps"]
+    assert len(apps) == len(SERVICES)
+    for app in apps:
+        named = [
+            one | {"revisionName": f"{app['name']}--{one['revisionName']}"} if "revisionName" in one else one
+            for one in traffic
+        ]
+        assert app["properties"]["configuration"]["ingress"]["traffic"] == named
+
+
+@everywhere
 def test_whoever_may_call_is_known_by_its_own_identity(environment: str) -> None:
     for name, service in SERVICES.items():
         for identity in (service.identity, *service.accepts):

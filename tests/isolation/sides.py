@@ -22,6 +22,7 @@ from page_forms import Form, crawl
 OPEN = {
     "GET /healthz",
     "GET /readyz",
+    "GET /readyz/candidate",
     "GET /sign-in",
     "GET /signed-in",
     "GET /signed-out",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import orjson
+import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from interaction_samples import ANNA, BEN, REGISTRY, START, Tale, answered, asked, member
@@ -32,13 +33,14 @@ from core.events import Stored
 from data import NAME_KEY, NameKey, Page, RawEvent, Store, Versioned, verify_one
 from interaction import InteractionDependencies, PlanRates, Rate, RateLimits, create_app
 from orchestration import Eraser
-from web import OpenIdClient, TokenValidator, Transport, VerifiedToken
+from web import OpenIdClient, PeerRequest, TokenValidator, Transport, VerifiedToken
+from web.transports import PeerAnswer
 
 TALE = answered(asked())
 PLENTY = Rate(1000, 1000)
 MEMBERS = {"anna": ANNA, "ben": BEN, "olga": member("olga", Role.OWNER), "eve": member("eve", Role.AUDITOR)}
 FOR_ANYBODY = {
-    *("/healthz", "/readyz", "/static/{version}/{name}"),
+    *("/healthz", "/readyz", "/readyz/candidate", "/static/{version}/{name}"),
     *("/marketplace", "/marketplace/landing", "/v1/marketplace/webhook", "/v1/marketplace/applications/resource"),
     "/v1/stamps/heartbeat",
     "/v1/stamps/orders",
@@ -169,6 +171,7 @@ class Edge:
     access: Access = field(default_factory=Access)
     peer: Peer = field(default_factory=Peer)
     rate: Rate = PLENTY
+    candidate: Transport | None = None
 
     @property
     def app(self) -> FastAPI:
@@ -185,6 +188,7 @@ class Edge:
                 orchestration=self.peer,
                 control=self.peer,
                 webhooks=cast("Transport", None),  # nobody here is the marketplace
+                candidate=self.candidate,
                 limits=RateLimits({"team": PlanRates(self.rate, self.rate)}),
                 features=cast("Features", None),  # nobody here has any
                 registry=REGISTRY,
@@ -246,6 +250,39 @@ async def send(
     start, *rest = sent
     told = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], told, [message["body"] for message in rest if message["body"]])
+
+
+@dataclass
+class Revision:
+    """Answers a question for its readiness with a status, or hangs until time is up."""
+
+    status: int = 0
+
+    @asynccontextmanager
+    async def exchange(self, request: PeerRequest) -> AsyncGenerator[PeerAnswer]:
+        assert (request.method, request.path, request.body) == ("GET", "/readyz", b"")
+        assert not request.headers, "nothing of who asks goes there"
+        assert request.left <= 5
+        if not self.status:
+            raise TimeoutError
+        yield PeerAnswer(self.status, {}, _pieces())
+
+
+@pytest.mark.parametrize(
+    ("candidate", "status", "code"),
+    [
+        (Revision(200), 200, ""),
+        (Revision(503), 503, "dependency.candidate"),
+        (Revision(404), 503, "dependency.candidate"),
+        (Revision(), 503, "dependency.candidate"),
+        (None, 404, "not_found"),
+    ],
+)
+async def test_whether_the_candidate_is_ready_is_said_by_itself(
+    candidate: Transport | None, status: int, code: str
+) -> None:
+    answer = await send(Edge(candidate=candidate).app, "GET", "/readyz/candidate", who="")
+    assert (answer.status, answer.json.get("code", "")) == (status, code)
 
 
 QUESTION = {"agent": "helper", "message": "How long?"}
