@@ -12,6 +12,8 @@ import typer
 import yaml
 
 from mandate.cli import app
+from mandate.configuration.files import Files
+from mandate.configuration.tree import parse
 from mandate.settings import ROOT
 from npm_packages import installed
 
@@ -144,12 +146,54 @@ def test_the_azure_cli_knows_what_is_asked_of_it() -> None:
         assert missing == set(), (name, missing)
 
 
+ORDER = ["dev", "staging", "ring-0", "ring-1", "ring-2", "edge", "everybody"]
+
+
 def test_a_release_reaches_all_tenants_by_rings_each_after_the_one_before() -> None:
     jobs = parsed(FOLDER / "release.yml")["jobs"]
-    order = ["dev", "staging", "ring-0", "ring-1", "ring-2"]
-    for before, after in zip(["image", *order], order, strict=False):
+    for before, after in zip(["image", *ORDER], ORDER, strict=False):
         needed = jobs[after]["needs"]
         assert before in ([needed] if isinstance(needed, str) else needed)
-    assert [jobs[name]["with"]["weight"] for name in order] == [100, 100, 5, 25, 100]
-    assert {jobs[name]["with"]["image"] for name in order} == {"${{ needs.image.outputs.image }}"}
+    given = {name: jobs[name]["with"] for name in ORDER}
+    rings = parse(Files(ROOT / "environments", "prod").read_now()).rings
+    assert [given[name]["ring"] for name in ORDER if "ring" in given[name]] == [*rings]
+    for name in ORDER:
+        assert given[name]["image"] == "${{ needs.image.outputs.image }}"
+        assert ("ring" in given[name]) is (given[name]["weight"] == 0) is name.startswith("ring-"), name
+    assert [given[name]["weight"] for name in ORDER] == [100, 100, 0, 0, 0, 25, 100]
+    environments = [given[name]["environment"] for name in ORDER]
+    assert environments == [name if name in ("dev", "staging") else f"prod-{name}" for name in ORDER]
     assert jobs["image"]["needs"] == "checks"
+
+
+def named(name: str) -> dict[str, Any]:
+    (found,) = (step for step in steps(FOLDER / "deploy.yml") if step.get("name") == name)
+    return found
+
+
+def test_a_ring_is_sent_to_a_release_once_it_is_deployed_and_to_none_before_it() -> None:
+    order = [step.get("name", step.get("id")) for step in steps(FOLDER / "deploy.yml")]
+    told = ["Nobody is sent to a candidate yet", "deploy", "Send the ring to it", "Watch it"]
+    back = ["Now it is the stable one", "Load its values and flags", "Send nobody to it any more", "Take it back"]
+    assert [name for name in order if name in (*told, *back)] == [*told, *back]
+    (first, *_) = parse(Files(ROOT / "environments", "prod").read_now()).rings
+    assert f"inputs.ring == '{first}'" in named(told[0])["if"]
+    assert "--candidate-to nobody" in named(told[0])["run"]
+    assert "--candidate " in named("Watch it")["run"]
+
+
+def test_whatever_fails_has_nobody_sent_to_it_any_more_and_gives_it_no_traffic() -> None:
+    ids = {step["id"] for step in steps(FOLDER / "deploy.yml") if "id" in step}
+    assert ids == {"deploy", "edge", "ring", "watch"}
+    for name in ("Send nobody to it any more", "Take it back"):
+        condition = named(name)["if"]
+        assert condition.startswith("failure() && ")
+        assert set(re.findall(r"steps\.(\w+)\.outcome == 'failure'", condition)) == ids
+    assert "--candidate-to nobody" in named("Send nobody to it any more")["run"]
+    assert "MANDATE_INFRA_WEIGHT=0" in named("Take it back")["run"]
+
+
+def test_before_others_get_it_at_the_edge_every_tenants_windows_have_had_their_time() -> None:
+    days = parse(Files(ROOT / "environments", "prod").read_now()).change_windows.most_wait_days
+    assert days * 24 * 60 <= 43_200, "GitHub's environments wait no longer"
+    assert f"`prod-edge` a wait timer of {days * 24 * 60} minutes" in (ROOT / "docs/releases.md").read_text()
