@@ -14,11 +14,13 @@ import aiohttp
 import pytest
 import yaml
 from azure.core.credentials import AccessToken
+from typer.testing import CliRunner
 
 from core.errors import Conflict, Forbidden, NotFound, Unavailable
 from emulators.app_configuration import Store
 from emulators.authority import LocalAuthority
 from identity_live import serving
+from mandate.cli import app
 from mandate.configuration import app_configuration, loading
 from mandate.configuration.app_configuration import AppConfiguration
 from mandate.configuration.candidate import candidate_to
@@ -165,6 +167,25 @@ async def test_the_candidate_goes_from_ring_to_ring_and_back_and_nothing_else_ch
     assert "nobody" in await announcing.to("nobody")
     assert await announcing.rings() == []
     await announcing.to("nobody")
+
+
+async def test_the_job_does_what_it_is_started_with(announcing: Announcing, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = announcing.place
+    told = {
+        "ROOT": str(place.folder.parent),
+        "ENVIRONMENT": "dev",
+        "CONFIGURATION": place.url,
+        "CA_FILE": place.ca_file,
+    }
+    for name, value in {**told, "CLIENT_ID_CONFIGURATION": "job"}.items():
+        monkeypatch.setenv(f"MANDATE_{name}", str(value))
+    for arguments, code, says in (
+        (["--candidate-to=early"], 1, "promotion.ring"),
+        (["--candidate-to=internal", "--urgent"], 0, "dev: candidate: announced to internal"),
+        ([], 0, "dev: 0 written, 1 deleted"),
+    ):
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["env", "load", *arguments])
+        assert (done.exit_code, says in done.output) == (code, True), done.output
 
 
 async def test_loading_all_values_takes_the_candidate_away(announcing: Announcing) -> None:
