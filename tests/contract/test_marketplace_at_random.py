@@ -255,6 +255,8 @@ steps = st.one_of(
 )
 EARLY = [("do", "activate", 0), ("reconcile", list[Fate](), 0), ("do", "renew", 0), ("use", "one", 0)]
 """The next term is there before anybody has looked at the one that goes on."""
+BEYOND = [("do", "activate", 0), ("reconcile", list[Fate](), 0), *[("use", "one", 0)] * 3]
+"""One more than what is included, in the hour in which the term begins."""
 
 begin = st.just([("do", "activate", 0), ("reconcile", list[Fate](), 0)])
 
@@ -350,7 +352,7 @@ async def _agree(truth: Truth, ours: Ours) -> None:
 async def _billed_once(truth: Truth, ours: Ours) -> None:
     """What the marketplace took is what was used beyond what is included, run by run."""
     now = truth.clock.now()
-    for meter in await figures(ours.metering, START, now):
+    for meter in await figures(ours.metering, START.replace(minute=0), now):
         used, bought = ours.used.get(meter.resource, set[str]()), truth.rules.get(meter.resource)
         over, billed = sum(term.over for term in meter.terms), truth.billed(meter.resource)
         assert sum(term.used for term in meter.terms) == len(used)
@@ -386,6 +388,7 @@ async def _runs(ours: Ours, meter: MeterFigures) -> set[str]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.tuples(begin, st.lists(steps, max_size=25)).map(lambda parts: [*parts[0], *parts[1]]))
 @example([*EARLY])
+@example([*BEYOND])
 def test_we_end_where_the_marketplace_is(taken: list[tuple[str, object, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_walk(Path(folder), taken))

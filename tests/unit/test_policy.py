@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import cedarpy
 import pytest
@@ -208,6 +209,7 @@ def test_a_fact_that_the_schema_does_not_know_refuses(facts: dict[str, Fact]) ->
     assert tool(**{"effect": "read", **facts}).lane is Lane.NEVER
 
 
+NO_ENTITIES = cedarpy.Entities.from_json_str("[]", schema())
 ANY_FACT = st.sampled_from(
     ["", "read", 0, -1, 2**63 - 1, 2**63, -(2**63) - 1, True, False, (), ("read",), 0.5, None, (1,)]
 )
@@ -223,8 +225,8 @@ def test_facts_that_cedar_would_refuse_by_the_schema_and_no_others_are_refused_b
     gone = data.draw(st.sets(st.sampled_from(sorted(asked.facts)), max_size=1))
     facts = {name: value for name, value in {**asked.facts, **changed}.items() if name not in gone}
     whole = {**asked.request(()), "context": json.dumps(facts)}
-    judged = cedarpy.is_authorized(whole, cedarpy.PolicySet.from_str(""), "[]", schema())
-    assert fits(kind, facts) is (judged.decision is not cedarpy.Decision.NoDecision)
+    judged = cedarpy.is_authorized(whole, cedarpy.PolicySet.from_str(""), NO_ENTITIES, schema())
+    assert fits(kind, cast("Facts", facts)) is (judged.decision is not cedarpy.Decision.NoDecision)
 
 
 @pytest.mark.parametrize("effect", ["", "READ", "wrote", "external ", "nothing"])
