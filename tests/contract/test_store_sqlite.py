@@ -92,6 +92,16 @@ def test_three_processes_may_start_on_the_same_new_file(path: Path) -> None:
         assert process.returncode == 0, errors.decode()
 
 
+def test_who_opens_a_new_file_waits_for_another_process_that_is_making_it(path: Path) -> None:
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    ended = threading.Timer(0.2, other.execute, ["COMMIT"])
+    ended.start()
+    open_writer(path).close()
+    ended.join()
+    other.close()
+
+
 async def test_a_failing_submission_is_undone_alone_and_gets_its_own_error(path: Path) -> None:
     def fails(connection: Connection) -> None:
         add("undone")(connection)

@@ -1,5 +1,6 @@
 """Connections to the one file, and the schema that all of them expect."""
 
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -58,8 +59,8 @@ def open_writer(path: Path) -> Connection:
     with translated():
         path.touch(mode=0o600)
         connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        _keep_a_log(connection)
         for name, value in {
-            "journal_mode": "WAL",
             "synchronous": "FULL",
             "fullfsync": True,  # macOS: a plain fsync stops at the drive's cache
             "secure_delete": True,  # what is erased is overwritten, not only unlinked
@@ -82,6 +83,20 @@ def _open(path: Path, flags: int) -> Connection:
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(BUSY_MS)
     return cast("Connection", connection)
+
+
+def _keep_a_log(connection: Connection) -> None:
+    """Have the file keep a write-ahead log; for that alone SQLite does not wait until other processes have opened it."""
+    end = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.pragma("journal_mode", "WAL")
+        except apsw.BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _make_schema(connection: Connection) -> None:
