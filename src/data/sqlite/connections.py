@@ -86,7 +86,7 @@ def _open(path: Path, flags: int) -> Connection:
 
 
 def _keep_a_log(connection: Connection) -> None:
-    """Have the file keep a write-ahead log; for that alone SQLite does not wait until other processes have opened it."""
+    """Have the file keep a write-ahead log: for that alone SQLite does not wait for another process that opens it."""
     end = time.monotonic() + BUSY_MS / 1000
     while True:
         try:
