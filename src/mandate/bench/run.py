@@ -40,7 +40,8 @@ class Plan:
     starts: int
     append_seconds: float
     decisions: int
-    client_batches: int
+    client_batches: tuple[int, int]
+    """How many, and of how many turns."""
     passages: tuple[int, ...]
     searches: int
     cosmos_turns: int
@@ -48,9 +49,9 @@ class Plan:
 
 
 FULL = Plan(
-    (Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, 10, (1_000, 10_000, 100_000), 200, 20
+    (Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, (10, 20), (1_000, 10_000, 100_000), 200, 20
 )
-QUICK = Plan((Level(1, 3, 8), Level(16, 2, 32)), 1, 0.4, 250, 2, (1_000,), 50, 0)
+QUICK = Plan((Level(1, 2, 8), Level(16, 1, 32)), 1, 0.3, 120, (2, 5), (1_000,), 30, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +195,8 @@ async def _model_client(folder: Path, running: _Running, plan: Plan, adapter: st
         adapter=adapter,
         token=running.token,
         ca_file=running.stack.ca_file,
-        batches=plan.client_batches,
-        turns=20,
+        batches=plan.client_batches[0],
+        turns=plan.client_batches[1],
     )
     return await result_of("model_client", order)
 
