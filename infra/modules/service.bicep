@@ -87,11 +87,7 @@ resource app 'Microsoft.App/containerApps@2026-01-01' = {
         allowInsecure: false
         // Also the one that gets all traffic is the candidate: flags go on sending tenants to it for some seconds.
         traffic: empty(stableRevision)
-          ? [
-              empty(revision)
-                ? { latestRevision: true, weight: 100 }
-                : { revisionName: '${service}--${revision}', weight: 100, label: 'candidate' }
-            ]
+          ? [{ latestRevision: true, weight: 100, label: 'candidate' }]
           : [
               { revisionName: '${service}--${stableRevision}', weight: 100 - weight, label: 'stable' }
               { revisionName: '${service}--${revision}', weight: weight, label: 'candidate' }

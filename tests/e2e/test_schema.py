@@ -30,7 +30,7 @@ from mandate.settings import ROOT
 from seeded import seeded
 
 HOOKS = Path(__file__).with_name("schema_hooks.py")
-EXAMPLES = os.environ.get("MANDATE_SCHEMA_EXAMPLES", "5")
+EXAMPLES = os.environ.get("MANDATE_SCHEMA_EXAMPLES", "3")
 QUICKLY = {"per_second": 1000, "burst": 10_000}
 
 PHASES = ("coverage", "examples,fuzzing,stateful")

@@ -158,8 +158,7 @@ def test_interaction_always_knows_where_a_candidate_of_orchestration_would_be(en
 @pytest.mark.parametrize(
     ("given", "traffic"),
     [
-        ({}, [{"latestRevision": True, "weight": 100}]),
-        ({"revision": "r43"}, [{"revisionName": "r43", "weight": 100, "label": "candidate"}]),
+        ({}, [{"latestRevision": True, "weight": 100, "label": "candidate"}]),
         (
             {"revision": "r43", "stableRevision": "r42", "weight": 25},
             [
@@ -168,9 +167,9 @@ def test_interaction_always_knows_where_a_candidate_of_orchestration_would_be(en
             ],
         ),
     ],
-    ids=["not named", "the only one", "beside the stable one"],
+    ids=["the only one", "beside the stable one"],
 )
-def test_a_revision_that_has_a_name_is_reached_as_the_candidate_also_when_it_gets_all_traffic(
+def test_the_newest_revision_is_reached_as_the_candidate_also_when_it_gets_all_traffic(
     given: dict[str, Any], traffic: list[dict[str, Any]], variant: Callable[..., list[dict[str, Any]]]
 ) -> None:
     apps = [one for one in variant(**given) if one["type"] == "Microsoft.App/containerApps"]

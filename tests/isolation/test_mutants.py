@@ -15,7 +15,7 @@ from mutants import MARK, SRC, mutants, of_source, predicates
 from run_mutants import KILLERS, PRODUCT
 from seen_data import Matrix
 
-MUTANTS = int(os.environ.get("MANDATE_MUTANTS", "10"))
+MUTANTS = int(os.environ.get("MANDATE_MUTANTS", "5"))
 SEED = os.environ.get("MANDATE_SEED", "20261125")
 
 pytestmark = pytest.mark.timeout(180 + 20 * (MUTANTS or 300))
