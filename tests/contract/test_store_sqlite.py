@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import apsw
 import pytest
@@ -93,7 +94,7 @@ def test_three_processes_may_start_on_the_same_new_file(path: Path) -> None:
 
 
 def test_who_opens_a_new_file_waits_for_another_process_that_is_making_it(path: Path) -> None:
-    other = apsw.Connection(str(path))
+    other = cast("Connection", apsw.Connection(str(path)))
     other.execute("BEGIN IMMEDIATE")
     ended = threading.Timer(0.2, other.execute, ["COMMIT"])
     ended.start()
