@@ -115,6 +115,7 @@ def addresses(stack: Staged) -> dict[str, str]:
         "MANDATE_IDENTITY_JWKS": f"{stack.address('identity')}/common/discovery/v2.0/keys",
         "MANDATE_PUBLIC_URL": stack.url,
         "MANDATE_ORCHESTRATION_URL": stack.address("orchestration"),
+        "MANDATE_ORCHESTRATION_CANDIDATE_URL": stack.address("orchestration"),
         "MANDATE_CONTROL_URL": stack.address("control"),
         "MANDATE_BACKOFFICE_URL": stack.address("backoffice"),
         "MODEL_ENDPOINT_PRIMARY": stack.address("model"),
