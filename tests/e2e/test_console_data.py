@@ -9,6 +9,7 @@ import pytest
 from browsing import Console
 from playwright.async_api import Page, expect
 
+from core import Json
 from mandate.client import Client
 from mandate.local.stack import Stack
 from mandate.people import sign_in
@@ -20,10 +21,12 @@ async def told(person: Client, path: str) -> dict[str, Any]:
     return await person.get(path)
 
 
-async def document_of(stack: Stack, session: aiohttp.ClientSession) -> tuple[str, str]:
-    mia = await sign_in(session, stack.url, MIA)
-    document = (await told(mia, "/v1/documents?limit=1"))["items"][0]
-    return document["document"], document["title"]
+async def brought(stack: Stack, session: aiohttp.ClientSession) -> tuple[str, str]:
+    """Bring a document that no other test misses once it is erased; return its id and title."""
+    mia, title = await sign_in(session, stack.url, MIA), "Complaints of the lighthouse keeper"
+    body: Json = {"collection": "policies", "title": title, "text": "The lamp is too bright."}
+    document: dict[str, Any] = await mia.post("/v1/documents", body)
+    return document["document"], title
 
 
 async def erase(page: Page, document: str, typed: str) -> None:
@@ -37,7 +40,7 @@ async def erase(page: Page, document: str, typed: str) -> None:
 async def test_a_hold_stands_in_the_way_of_an_erasure_until_it_is_released(
     stack: Stack, session: aiohttp.ClientSession, console: Console
 ) -> None:
-    document, title = await document_of(stack, session)
+    document, title = await brought(stack, session)
     page = await console(MIA, "/data")
     await page.click("summary:has-text('Set a hold')")
     await page.select_option("#scope", "document")
