@@ -9,7 +9,7 @@ BILL ?= .mandate/bill.json
 # Some containers forbid Python to keep what it compiled: each of the hundred processes here would compile all anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup up demo bench test test-isolation test-others check format pins image bill clean
+.PHONY: help setup up demo bench test test-alone test-others check format pins image bill clean
 
 help:
 	@echo "make up      run the product on this machine, with two demo companies"
@@ -38,17 +38,18 @@ bench: setup
 	$(BIN)/mandate bench
 
 test: setup
-	@$(MAKE) --no-print-directory --jobs 2 test-isolation test-others
+	@$(MAKE) --no-print-directory --jobs 2 test-alone test-others
 
-# Shares one product, in the order of its files, and tells its own process of it: so it is a run of its own.
-test-isolation:
+# Isolation shares one product, in the order of its files, and tells its own process of it: so it is a run of its own.
+test-alone:
 	$(BIN)/python -m pytest -q tests/isolation
+	$(BIN)/python -m pytest -q tests/unit
 
 # What is slow first, so that no core waits for a slow file at the end.
 SLOW := tests/infra/test_image.py tests/e2e/ tests/faults/
 test-others:
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  $(SLOW) $(filter-out $(SLOW) tests/isolation/ %/__pycache__/,$(wildcard tests/*/))
+	  $(SLOW) $(filter-out $(SLOW) tests/isolation/ tests/unit/ %/__pycache__/,$(wildcard tests/*/))
 
 check: setup
 	$(BIN)/ruff check --no-cache .
