@@ -12,6 +12,10 @@ env = typer.Typer(help="The values of an environment: settings, flags, models, r
 
 Name = Literal["local", "dev", "staging", "prod"]
 Root = Annotated[Path | None, typer.Option(help="Folder with environments/ and agents/. Default: that of the product.")]
+CandidateTo = Annotated[
+    str, typer.Option(help="Only announce the candidate revision: to this ring and those before; or to `nobody`.")
+]
+Urgent = Annotated[bool, typer.Option("--urgent", help="With --candidate-to: wait for no tenant's windows.")]
 
 
 @env.command("validate")
@@ -61,12 +65,8 @@ def env_pin(
 
 @env.command("load")
 def env_load(
-    candidate_to: Annotated[
-        str, typer.Option(help="Only announce the candidate revision: to this ring and those before; or to `nobody`.")
-    ] = "",
-    urgent: Annotated[
-        bool, typer.Option("--urgent", help="With --candidate-to: wait for no tenant's windows.")
-    ] = False,
+    candidate_to: CandidateTo = "",
+    urgent: Urgent = False,
 ) -> None:
     """Write the values of MANDATE_ENVIRONMENT into its App Configuration store, MANDATE_CONFIGURATION."""
     import asyncio

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mandate.configuration.commands import CandidateTo, Urgent
 from mandate.infra.commands import told
 
 if TYPE_CHECKING:
@@ -69,12 +70,8 @@ def edge_approve(
 def configure(
     stamps: Annotated[list[str], typer.Argument(help="Names of stamps, such as mandate-dev-weu.")],
     subscription: Subscription,
-    candidate_to: Annotated[
-        str, typer.Option(help="Only announce the candidate revision: to this ring and those before; or to `nobody`.")
-    ] = "",
-    urgent: Annotated[
-        bool, typer.Option("--urgent", help="With --candidate-to: wait for no tenant's windows.")
-    ] = False,
+    candidate_to: CandidateTo = "",
+    urgent: Urgent = False,
     address: Address = PUBLIC,
 ) -> None:
     """Run the job `configuration` in stamps, which is `mandate env load` there, and wait; exits with 1 if one fails."""
