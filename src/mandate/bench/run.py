@@ -51,7 +51,7 @@ class Plan:
 FULL = Plan(
     (Level(1, 10, 20), Level(16, 6, 96), Level(64, 5, 192)), 3, 3.0, 5000, (10, 20), (1_000, 10_000, 100_000), 200, 20
 )
-QUICK = Plan((Level(1, 2, 8), Level(16, 1, 32)), 1, 0.3, 120, (2, 5), (1_000,), 30, 0)
+QUICK = Plan((Level(1, 2, 6), Level(16, 1, 16)), 1, 0.2, 80, (1, 5), (1_000,), 20, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ async def _measured(folder: Path, plan: Plan) -> Figures:
         _merge(other, plan.levels[0], await measure(running.session, running.kinds("two_step_turn"), plan.levels[0]))
         found["azure_ai_inference"] = other
         _say("The model client by itself ...")
-        for figures, adapter in ((found, "openai"), (other, AZURE)):
-            figures["model_client"] = await _model_client(folder, running, plan, adapter)
+        clients = [_model_client(folder, running, plan, adapter) for adapter in ("openai", AZURE)]
+        found["model_client"], other["model_client"] = await asyncio.gather(*clients)  # CPU time, each of its own
     _say("Appends and decisions ...")
     levels = tuple(level.concurrency for level in FULL.levels)
     order = appends.Order(folder=folder, seconds=plan.append_seconds, appenders=levels)
