@@ -8,7 +8,7 @@ SESSION_COOKIE = "__Host-mandate"
 SIGN_IN_COOKIE = "__Host-mandate-sign-in-"
 """Followed by the beginning of the state, so that sign-ins in two tabs do not disturb each other."""
 
-LANDING_TOKEN_COOKIE = "__Host-mandate-landing-token"  # noqa: S105 - a name
+PURCHASE_COOKIE = "__Host-mandate-purchase"
 """Holds what the marketplace sent along, while the person signs in."""
 
 LANDING_COOKIE = "__Host-mandate-landing"

@@ -9,12 +9,11 @@ from control import NOBODY, AccessLog
 from core import TenantContext
 from core.errors import Forbidden, MandateError, NotFound, RateLimited, Unauthenticated
 from interaction.authority import operation
+from telemetry import log
 from web import correlation_of, problem_response
 
 WAIT_SECONDS = 1.0
 """How long an answer waits for its record. What takes longer is still written, after the answer."""
-
-_logger = logging.getLogger("mandate.interaction")
 
 
 class Refusals:
@@ -45,4 +44,4 @@ class Refusals:
         try:
             await self._access.refused(context, error.code, operation(request), actor)
         except MandateError as failure:
-            _logger.error("refusal.unrecorded", extra={"code": failure.code})  # noqa: TRY400 - its text is not for logs
+            log(logging.ERROR, "A refusal could not be written down", context=context, code=failure.code)

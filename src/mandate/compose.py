@@ -200,7 +200,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tokens.aclose)
         provider = _provider(host, tokens)
-        candidate = _candidate(host)
+        candidate = candidate_of(host)
         registry = Registry(product_tools(NOWHERE))
         sessions = Sessions(host.store, host.clock, provider)
         renewal = asyncio.create_task(_renew(host, signer, sessions))
@@ -254,7 +254,7 @@ def _provider(host: Host, tokens: AzureServiceTokens) -> OpenIdClient:
     )
 
 
-def _candidate(host: Host) -> Candidate | None:
+def candidate_of(host: Host) -> Candidate | None:
     """Return the revision of orchestration that the flag `candidate` sends tenants to; None where it has no address."""
     if not (url := host.settings.orchestration_candidate_url):
         return None

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from clocks import MovableClock
 from control import ChangeBounds, ChangeWindow, Directory, Features, Flag, Flags, contexts
 from control.records import TenantRecord
 from core import SystemClock, TenantContext, TenantId
@@ -17,7 +18,7 @@ from core.errors import Conflict, NotFound
 from data import Store
 from data.sqlite import open_store
 from data.sqlite.records import SqliteRecords
-from mandate.compose import _candidate  # pyright: ignore[reportPrivateUsage] - who reaches it, as it is composed
+from mandate.compose import candidate_of
 from mandate.configuration.candidate import candidate
 from mandate.host import Host
 from web import AssertionSigner, Candidate, Network, PeerClient, PeerRequest
@@ -32,14 +33,6 @@ INTERNAL, PATIENT, GENERAL = (
     for n, ring in (("a", "internal"), ("b", "internal"), ("c", "general"))
 )
 OTHER = Flag(id="newer", description="A newer model.", enabled=True)
-
-
-@dataclass
-class Clock:
-    at: datetime = MONDAY
-
-    def now(self) -> datetime:
-        return self.at
 
 
 @dataclass
@@ -66,7 +59,7 @@ class Tokens:
 @dataclass
 class World:
     store: Store
-    clock: Clock = field(default_factory=Clock)
+    clock: MovableClock = field(default_factory=lambda: MovableClock(MONDAY))
     flags: list[Flag] = field(default_factory=list[Flag])
     reads: int = 0
 
@@ -87,7 +80,7 @@ class World:
             await Directory(self.store, self.clock).create_tenant(tenant)
 
     def announce(self, ring: str, *, urgent: bool = False) -> None:
-        self.flags.append(candidate(None, [ring], ring, self.clock.at, urgent=urgent))
+        self.flags.append(candidate(None, [ring], ring, self.clock.time, urgent=urgent))
 
 
 def of(tenant: TenantRecord) -> TenantContext:
@@ -145,11 +138,11 @@ async def test_the_candidate_is_for_the_ring_that_it_is_announced_to_within_each
     await world.onboarded(INTERNAL, PATIENT, GENERAL)
     await world.host.features.save(world.store.tenant(of(PATIENT)), [TUESDAY_NIGHT], [])
     world.announce("internal")
-    asked = _candidate(world.host)
+    asked = candidate_of(world.host)
     assert asked
     assert isinstance(asked.transport, Network)
     assert [await asked.is_for(of(one)) for one in (INTERNAL, PATIENT, GENERAL)] == [True, False, False]
-    world.clock.at = MONDAY + timedelta(days=1, hours=13)
+    world.clock.time = MONDAY + timedelta(days=1, hours=13)
     assert await asked.is_for(of(PATIENT)), "its window is open"
 
 
@@ -157,7 +150,7 @@ async def test_an_urgent_candidate_waits_for_no_window(world: World) -> None:
     await world.onboarded(PATIENT)
     await world.host.features.save(world.store.tenant(of(PATIENT)), [TUESDAY_NIGHT], [])
     world.announce("internal", urgent=True)
-    asked = _candidate(world.host)
+    asked = candidate_of(world.host)
     assert asked
     assert await asked.is_for(of(PATIENT))
 
@@ -167,12 +160,12 @@ async def test_who_reaches_the_candidate_costs_a_turn_no_read_each_time_and_none
 ) -> None:
     await world.onboarded(INTERNAL)
     world.flags, world.reads = [OTHER], 0
-    asked = _candidate(world.host)
+    asked = candidate_of(world.host)
     assert asked
     assert not await asked.is_for(of(INTERNAL))
     assert world.reads == 0, "nobody has it, so nothing is asked"
     world.announce("internal")
-    asked = _candidate(world.host)
+    asked = candidate_of(world.host)
     assert asked
     assert [await asked.is_for(of(INTERNAL)) for _ in range(100)] == [True] * 100
     assert world.reads == 2, "the ring and the windows, once for five seconds"
@@ -181,7 +174,7 @@ async def test_who_reaches_the_candidate_costs_a_turn_no_read_each_time_and_none
 def test_without_an_address_there_is_no_candidate(world: World) -> None:
     host: Any = world.host
     host.settings.orchestration_candidate_url = ""
-    assert _candidate(host) is None
+    assert candidate_of(host) is None
 
 
 def has_come(_announced: datetime, _urgent: bool) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clocks import MovableClock
 from control import (
     ChangeBounds,
     ChangeFreeze,
@@ -108,17 +109,9 @@ def test_a_change_never_comes_outside_of_a_window_and_never_before_its_time(
 
 
 @dataclass
-class Clock:
-    at: datetime = MONDAY
-
-    def now(self) -> datetime:
-        return self.at
-
-
-@dataclass
 class World:
     store: Store
-    clock: Clock = field(default_factory=Clock)
+    clock: MovableClock = field(default_factory=lambda: MovableClock(MONDAY))
     flags: list[Flag] = field(default_factory=list[Flag])
     bounds: ChangeBounds = BOUNDS
 
@@ -164,11 +157,11 @@ async def test_a_feature_comes_ring_by_ring_and_to_each_organisation_in_its_wind
     world.flags = [flag(early=hour(0, 9), general=hour(0, 12))]
     (change,) = await world.features.changes(world.data)
     assert (change.state, change.announced, change.at) == ("announced", hour(0, 12), hour(1, 22))
-    world.clock.at = hour(1, 12)
+    world.clock.time = hour(1, 12)
     assert (await world.features.changes(world.data))[0].state == "waiting"
     assert await world.features.on(world.data) == frozenset()
 
-    world.clock.at = hour(1, 22)
+    world.clock.time = hour(1, 22)
     assert await world.features.on(world.data) == {"newer"}
     assert (await world.features.changes(world.data))[0].state == "here"
 
@@ -184,10 +177,10 @@ async def test_organisations_beside_each_other_have_their_own_features_and_windo
     features = world.features
     assert [await features.on(data) for data in (one, other, third)] == [{"newer"}, frozenset(), {"newer", "mine"}]
     assert [len(await features.changes(data)) for data in (one, other, third)] == [1, 0, 2]
-    world.clock.at = hour(7, 1)
+    world.clock.time = hour(7, 1)
     await features.save(third, [TUESDAY_NIGHT], [])
     world.flags = [flag(early=hour(7, 2))]
-    world.clock.at = hour(7, 3)
+    world.clock.time = hour(7, 3)
     assert [await features.on(data) for data in (one, third)] == [{"newer"}, frozenset()]
     await features.save(third, [], [])
     assert await features.on(third) == {"newer"}, "what is saved here holds at once"
@@ -222,7 +215,7 @@ async def test_what_is_not_within_the_bounds_is_refused(
 
 async def test_only_what_can_still_matter_is_kept_of_former_windows(world: World) -> None:
     for week in range(8):
-        world.clock.at = hour(7 * week, 0)
+        world.clock.time = hour(7 * week, 0)
         await replace(world).features.save(world.data, [TUESDAY_NIGHT], [])
     kept = await world.data.records.get(ChangeWindowsRecord, "current")
     assert kept is not None

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from typing import cast
 
 import uvicorn
@@ -21,6 +22,20 @@ class DroppingProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         cast("dict[str, object]", self.scope)[DROP] = self.transport.abort
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has tried to start: it listens then, or `serve` ends."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.tried = asyncio.Event()
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.tried.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +86,9 @@ async def open_emulator(
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,  # longer than clients keep a connection, or they would meet one that is closing
         )
-        server = uvicorn.Server(config)
+        server = _Server(config)
         task = asyncio.create_task(server.serve())
-        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event to wait for
-            await asyncio.sleep(0.005)
+        await server.tried.wait()
         try:
             bound = cast("int", server.servers[0].sockets[0].getsockname()[1])
             yield Running(f"https://127.0.0.1:{bound}", authority.ca_file, emulator)

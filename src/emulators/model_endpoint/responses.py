@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import orjson
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
 
 from emulators.model_endpoint.faults import Fault
 
@@ -18,7 +18,7 @@ def json_response(
     return Response(data, status, headers, "application/json")
 
 
-class PiecewiseResponse(Response):
+class PiecewiseResponse(StreamingResponse):
     """An answer sent piece by piece, each as soon as the one before it is out.
 
     A `stall-mid` waits after the second piece, which holds the first words; a `drop` ends there without the end of
@@ -26,12 +26,11 @@ class PiecewiseResponse(Response):
     """
 
     def __init__(self, pieces: Sequence[bytes], fault: Fault, *, media_type: str) -> None:
-        super().__init__(b"", 200, {"cache-control": "no-store"}, media_type)
-        del self.headers["content-length"]
+        super().__init__(pieces, 200, {"cache-control": "no-store"}, media_type)
         self._pieces = pieces
         self._fault = fault
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+    async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for i, piece in enumerate(self._pieces):
             await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
+from pydantic.alias_generators import to_camel
 
 from core.errors import MandateError, Unavailable
 from guards.guard import Place, Text
@@ -31,17 +32,20 @@ Piece = tuple[int, bool, str]
 """The number of its text, whether it is the person's message, and what stands in it."""
 
 
-class _Analysis(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+_WIRE = ConfigDict(extra="ignore", alias_generator=to_camel)
 
-    attackDetected: StrictBool  # noqa: N815 - its name on the wire
+
+class _Analysis(BaseModel):
+    model_config = _WIRE
+
+    attack_detected: StrictBool
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = _WIRE
 
-    userPromptAnalysis: _Analysis | None = None  # noqa: N815 - its name on the wire
-    documentsAnalysis: list[_Analysis] = []  # noqa: N815 - its name on the wire
+    user_prompt_analysis: _Analysis | None = None
+    documents_analysis: list[_Analysis] = []
 
 
 class PromptShields:
@@ -91,8 +95,8 @@ class PromptShields:
         if prompts:
             body["userPrompt"] = prompts[0][2]
         answer = _Answer.model_validate_json(await self._posted(token, orjson.dumps(body)))
-        analyses = [answer.userPromptAnalysis] if prompts else []
-        analyses += answer.documentsAnalysis
+        analyses = [answer.user_prompt_analysis] if prompts else []
+        analyses += answer.documents_analysis
         found = zip([*prompts, *documents], analyses, strict=True)  # one too few or too many is no answer
         return [number for (number, _, _), analysis in found if _attacked(analysis)]
 
@@ -112,7 +116,7 @@ class PromptShields:
 def _attacked(analysis: _Analysis | None) -> bool:
     if analysis is None:
         raise ValueError("The answer says nothing of the prompt.")
-    return analysis.attackDetected
+    return analysis.attack_detected
 
 
 def _packed(texts: Sequence[Text]) -> Iterator[list[Piece]]:

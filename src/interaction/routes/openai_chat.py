@@ -60,14 +60,14 @@ async def create_chat_completion(
 
 
 @router.get("/models", responses={**described(ModelList), **refusals()})
-async def list_models(me: Me, deps: Deps) -> Response:  # noqa: ARG001 - any member; nothing depends on who
+async def list_models(_: Me, deps: Deps) -> Response:
     """List the agents that you can talk to, as models. Any member."""
     models = [ModelTold(id=agent.name, owned_by="mandate") for agent in deps.agents.values()]
     return answer(ModelList(data=models))
 
 
 @router.get("/models/{model}", responses={**described(ModelTold), **refusals(404)})
-async def read_model(model: str, me: Me, deps: Deps) -> Response:  # noqa: ARG001 - as above
+async def read_model(model: str, _: Me, deps: Deps) -> Response:
     """Read whether there is an agent of this name. Any member."""
     return answer(ModelTold(id=agent_of(deps, model), owned_by="mandate"))
 

@@ -42,7 +42,7 @@ def no_index(called: Called) -> Evaluate:
     raise unknown(f"{called.name} at this place")
 
 
-def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:  # noqa: PLR0911 - a return for each kind of expression
+def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:
     """Return a function that yields the expression's value, given what each alias stands for."""
     match expression:
         case Constant(value):
@@ -51,6 +51,18 @@ def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:  
             return lambda names: at(names[alias], steps)
         case Listed(items):
             return _listed([compiled(item, indexed) for item in items])
+        case Compared() | Joined() | Negated() | OneOf():
+            return _condition(expression, indexed)
+        case Called(name, arguments):
+            return (
+                _called(name, [compiled(a, indexed) for a in arguments]) if name in FUNCTIONS else indexed(expression)
+            )
+        case Exists():
+            return _exists(expression, indexed)
+
+
+def _condition(expression: Compared | Joined | Negated | OneOf, indexed: Indexed) -> Evaluate:
+    match expression:
         case Compared(sign, left, right):
             return _compared(sign, compiled(left, indexed), compiled(right, indexed))
         case Joined(sign, parts):
@@ -59,12 +71,6 @@ def compiled(expression: Expression, indexed: Indexed = no_index) -> Evaluate:  
             return _negated(compiled(inner, indexed))
         case OneOf(value, choices):
             return _joined(True, [compiled(Compared("=", value, choice), indexed) for choice in choices])
-        case Called(name, arguments):
-            return (
-                _called(name, [compiled(a, indexed) for a in arguments]) if name in FUNCTIONS else indexed(expression)
-            )
-        case Exists():
-            return _exists(expression, indexed)
 
 
 def _listed(items: Sequence[Evaluate]) -> Evaluate:

@@ -19,7 +19,7 @@ from interaction.console.forms import form_of
 from interaction.console.pages.sign_in import begin_sign_in
 from interaction.console.rendering import HEADERS, PageView
 from interaction.console.return_to import LANDING
-from interaction.cookies import LANDING_COOKIE, LANDING_TOKEN_COOKIE, set_cookie
+from interaction.cookies import LANDING_COOKIE, PURCHASE_COOKIE, set_cookie
 from interaction.dependencies import Deps, InteractionDependencies
 from web import check_csrf, correlation_of, problem_responses
 
@@ -39,7 +39,7 @@ async def land(deps: Deps, page: PageView, token: Annotated[str, Query(pattern=r
         return await _expired(page)
     response = await begin_sign_in(deps, LANDING)
     response.headers.update({**HEADERS, "Referrer-Policy": "no-referrer"})
-    set_cookie(response, LANDING_TOKEN_COOKIE, token, seconds=_TEN_MINUTES)
+    set_cookie(response, PURCHASE_COOKIE, token, seconds=_TEN_MINUTES)
     return response
 
 

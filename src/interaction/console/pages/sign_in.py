@@ -18,7 +18,7 @@ from interaction.console.rendering import PageView
 from interaction.console.return_to import HOME, LANDING, SIGN_IN, is_staffs, own_path
 from interaction.cookies import (
     LANDING_COOKIE,
-    LANDING_TOKEN_COOKIE,
+    PURCHASE_COOKIE,
     SESSION_COOKIE,
     SIGN_IN_COOKIE,
     STAFF_COOKIE,
@@ -102,7 +102,7 @@ async def signed_in(
             set_cookie(response, LANDING_COOKIE, await _landing(request, deps, tokens, begun.attempt))
         except (Forbidden, NotFound) as refusal:
             response = await _not_landed(request, deps, refusal)
-        drop_cookie(response, LANDING_TOKEN_COOKIE)
+        drop_cookie(response, PURCHASE_COOKIE)
     elif is_staffs(begun.return_to):
         set_cookie(response, STAFF_COOKIE, await _staff_session(request, deps, tokens, begun.attempt))
     else:
@@ -185,7 +185,7 @@ async def _landing(request: Request, deps: InteractionDependencies, tokens: Toke
     """
     token = await _person(deps, tokens, attempt)
     arrival = {
-        "token": request.cookies.get(LANDING_TOKEN_COOKIE, "-"),
+        "token": request.cookies.get(PURCHASE_COOKIE, "-"),
         "tid": token.tenant_id,
         "oid": token.object_id,
         "puid": token.puid,
