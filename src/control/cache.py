@@ -45,8 +45,9 @@ class Cache(Generic[K, V]):
         """
         entry = self._entries.setdefault(key, _Entry())
         self._entries.move_to_end(key)
-        self._make_room()
-        if entry.value is not None and self._is_young(entry):
+        now = self._clock.now()
+        self._make_room(now)
+        if entry.value is not None and _is_young(entry, now):
             return entry.value
         try:
             async with asyncio.timeout(_LOAD_SECONDS):
@@ -56,7 +57,7 @@ class Cache(Generic[K, V]):
 
     async def _fresh(self, entry: _Entry[V], load: Callable[[V | None], Awaitable[V]]) -> V:
         async with entry.lock:
-            if entry.value is None or not self._is_young(entry):
+            if entry.value is None or not _is_young(entry, self._clock.now()):
                 entry.value = await load(entry.value)
                 entry.at = self._clock.now()
             return entry.value
@@ -68,15 +69,16 @@ class Cache(Generic[K, V]):
     def __contains__(self, key: K) -> bool:
         return key in self._entries
 
-    def _make_room(self) -> None:
+    def _make_room(self, now: datetime) -> None:
         """Drop what was asked for longest ago, where there is too much or it was long ago."""
         while self._entries:
             key, oldest = next(iter(self._entries.items()))
-            is_old = oldest.at is not None and self._clock.now() - oldest.at >= FORGOTTEN
+            is_old = oldest.at is not None and now - oldest.at >= FORGOTTEN
             if len(self._entries) <= self._size and (not is_old or len(self._entries) == 1):
                 return
             del self._entries[key]
 
-    def _is_young(self, entry: _Entry[V]) -> bool:
-        # A clock that was set back must not keep a value alive.
-        return entry.at is not None and timedelta(0) <= self._clock.now() - entry.at < LIFETIME
+
+def _is_young(entry: _Entry[V], now: datetime) -> bool:
+    # A clock that was set back must not keep a value alive.
+    return entry.at is not None and timedelta(0) <= now - entry.at < LIFETIME

@@ -8,6 +8,7 @@ import base64
 import hmac
 import re
 from collections.abc import Callable
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -68,7 +69,10 @@ class Names:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._cipher = AESSIV(key)
+
+    @cached_property
+    def _cipher(self) -> AESSIV:
+        return AESSIV(self._key)
 
     def seal(self, name: str) -> str:
         """Return the name as the log may hold it; nothing stays nothing."""

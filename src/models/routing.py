@@ -181,22 +181,22 @@ class ModelRouter:
 async def _in_time(course: Course, lane: Lane, attempt: Attempt[T]) -> AsyncGenerator[T, None]:
     """Yield what one attempt yields, within the deadline and the target's share of concurrent calls.
 
-    The deadline is set anew around each wait: a timeout must not stay open across a `yield`, where it would cancel
-    the consumer.
+    The deadline does not hold across a `yield`, where it would cancel the consumer.
     """
     try:
-        async with asyncio.timeout(course.remaining):
+        async with asyncio.timeout(course.remaining) as bound:
+            due = bound.when()
             await lane.slots.acquire()
-        try:
-            async with aclosing(attempt(lane.target)) as items:
-                while True:
-                    async with asyncio.timeout(course.remaining):
-                        item = await anext(items, None)
-                    if item is None:
-                        return
-                    yield item
-        finally:
-            lane.slots.release()
+            try:
+                async with aclosing(attempt(lane.target)) as items:
+                    async for item in items:
+                        if bound.expired():
+                            await asyncio.sleep(0)  # where its cancellation comes in
+                        bound.reschedule(None)
+                        yield item
+                        bound.reschedule(due)
+            finally:
+                lane.slots.release()
     except TimeoutError as error:
         raise _OutOfTimeError from error
 

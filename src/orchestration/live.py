@@ -72,6 +72,7 @@ class Follower:
                 await self._waiter
             finally:
                 self._waiter = None
+                self._set(None)
         self._not_before = self._loop.time() + FRAME_SECONDS
         items, self._items, self._urgent = self._items, [], False
         return items
@@ -81,9 +82,13 @@ class Follower:
         return 0.0 if self._urgent else self._not_before
 
     def _wake_at(self, due: float) -> None:
+        if self._timer is None or due < self._timer.when():  # what comes in pieces sets no timer for each
+            self._set(self._loop.call_at(due, self._wake))
+
+    def _set(self, timer: asyncio.TimerHandle | None) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._wake)
+        self._timer = timer
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():

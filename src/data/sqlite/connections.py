@@ -82,6 +82,7 @@ def open_reader(path: Path) -> Connection:
 def _open(path: Path, flags: int) -> Connection:
     connection = apsw.Connection(str(path), flags=flags)
     connection.set_busy_timeout(BUSY_MS)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else statements are planned anew for what is bound to them
     return cast("Connection", connection)
 
 
