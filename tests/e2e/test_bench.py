@@ -101,6 +101,7 @@ def test_the_parts_are_measured(ran: Ran) -> None:
     assert ran.found["decision"]["policies_60"]["policies"] == 60
     assert 0 < ran.found["decision"]["policies_60"]["median_us"] <= ran.found["decision"]["policies_60"]["p99_us"]
     assert ran.found["gate"]["policies"] >= 30
+    assert 0 < ran.found["gate"]["each_of_eight_us"]["median"] < ran.found["gate"]["median_us"]
     assert 0 < ran.found["gate"]["median_us"] <= ran.found["gate"]["p99_us"]
     assert 0 < ran.found["gate"]["append_alone_ms"]["median"] < ran.found["gate"]["append_together_ms"]["median"]
     assert 0 < ran.found["guards"]["turn_cpu_us"]["median"] <= ran.found["guards"]["turn_cpu_us"]["p99"]

@@ -6,6 +6,7 @@ publisher, the environment and an organisation, a sponsored agent, and the switc
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -25,9 +26,10 @@ from control import (
     load_agents,
     ordinary_facts,
 )
-from core import ActionKind, Facts, Label, RunId, SystemClock, TenantContext, new_id
-from core.bodies import RunOpened
+from core import ActionKind, Actor, Content, Facts, Label, RunId, SystemClock, TenantContext, new_id
+from core.bodies import Body, RunOpened
 from core.errors import Defect
+from core.events import Stored
 from core.parts import RunKind, Versions
 from data import RunWriter, Store
 from data.sqlite import open_store
@@ -49,6 +51,8 @@ _SITUATION = Situation(
 )
 _AGENT = "support"
 _TOGETHER = 16
+_PROPOSED = 8
+"""By a model in one step: what holds for all of them is looked up once, and one append has all decisions."""
 
 
 class Order(BaseModel):
@@ -63,10 +67,13 @@ class _Timed(RunWriter):
 
     waited = 0.0
 
-    async def commit(self) -> None:
+    async def append(
+        self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
+    ) -> list[Stored]:
         began = time.perf_counter()
-        await super().commit()
+        written = await super().append(bodies, content, actor=actor)
         self.waited = time.perf_counter() - began
+        return written
 
 
 async def measure(order: Order) -> Figures:
@@ -74,11 +81,13 @@ async def measure(order: Order) -> Figures:
     async with open_store(order.folder / "gates.db") as store:
         context = throw_away_context()
         gate, agent, count = await _equipped(store, context)
-        alone = await _decided(store, context, gate, agent, order.decisions, at_once=1)
+        alone = await _decided(store, context, gate, agent, order.decisions)
+        step = await _decided(store, context, gate, agent, order.decisions, proposed=_PROPOSED)
         group = await _decided(store, context, gate, agent, order.decisions, at_once=_TOGETHER)
     return {
         "policies": count,
         **{f"{name}_us": value for name, value in spread([one for one, _ in alone], scale=1e6, digits=1).items()},
+        "each_of_eight_us": spread([one / _PROPOSED for one, _ in step], scale=1e6, digits=1),
         "append_alone_ms": spread([waited for _, waited in alone], scale=1000),
         "append_together_ms": spread([waited for _, waited in group], scale=1000),
     }
@@ -98,9 +107,16 @@ async def _equipped(store: Store, context: TenantContext) -> tuple[Gate, AgentFa
 
 
 async def _decided(
-    store: Store, context: TenantContext, gate: Gate, agent: AgentFacts, count: int, *, at_once: int
+    store: Store,
+    context: TenantContext,
+    gate: Gate,
+    agent: AgentFacts,
+    count: int,
+    *,
+    at_once: int = 1,
+    proposed: int = 1,
 ) -> list[tuple[float, float]]:
-    """Return, of each decision, the seconds without its append, and those of the append."""
+    """Return, of each time that the gate was asked, the seconds without the append, and those of the append."""
     took: list[tuple[float, float]] = []
 
     async def run() -> None:
@@ -108,11 +124,13 @@ async def _decided(
         writer = _Timed(data, RunId(new_id("run")), actor=data.context.principal.actor)
         await writer.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="bench"))])
         for step in range(count // at_once):
+            requests = [_request(step) for _ in range(proposed)]
             began = time.perf_counter()
-            (verdict,) = await gate.authorize(writer, agent, [_request(step)], situation=_SITUATION)
+            verdicts = await gate.authorize(writer, agent, requests, situation=_SITUATION)
             took.append((time.perf_counter() - began - writer.waited, writer.waited))
-            if not isinstance(verdict, Granted):
-                raise Defect(f"The bench's decision was refused: {verdict.decision.reason}", code="defect.bench")
+            for verdict in verdicts:
+                if not isinstance(verdict, Granted):
+                    raise Defect(f"The bench's decision was refused: {verdict.decision.reason}", code="defect.bench")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(at_once):

@@ -69,6 +69,7 @@ def _parts(found: Figures, azure: Figures) -> Table:
     time = f"{gate['median_us']} / {gate['p99_us']} µs; on disk {_pair(gate, 'append_alone_ms')} ms alone"
     more = f"{_pair(gate, 'append_together_ms')} ms with 16 at once"
     table.add_row(f"decision by {gate['policies']} policies, facts gathered", f"{time}, {more}")
+    table.add_row("each of eight such in one step", f"{_pair(gate, 'each_of_eight_us')} µs")
     table.add_row("guards, all looks of a two-step turn", f"{_pair(guards, 'turn_cpu_us')} µs CPU")
     for figures in _part(found, "retrieval").values():
         assert isinstance(figures, dict)
