@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from core import GENESIS, Actor, PrincipalKind, RunId, TenantId
 from core.bodies import Body, RunEnded, RunParked, RunResumed
 from core.events import Event, Stored
@@ -57,6 +59,23 @@ async def test_what_happened_while_the_reader_was_busy_waits_for_the_frame_too()
     items, seconds = await took(follower)
     assert items == [Delta("text")]
     assert seconds > FRAME_SECONDS / 2
+
+
+def test_pieces_of_text_are_told_on_the_loop_that_the_product_runs_on() -> None:
+    """Its timers that are due at once are no timers: nothing may be asked of them."""
+
+    async def told() -> str:
+        follower, text = Follower(), ""
+        for _ in range(3):
+            waiting = asyncio.create_task(took(follower))
+            await asyncio.sleep(FRAME_SECONDS)  # the next piece is told at once
+            for piece in "ab":
+                follower.put(Delta(piece))
+            items, _ = await waiting
+            text += "".join(item.text for item in items if isinstance(item, Delta))
+        return text
+
+    assert uvloop.run(told()) == "ababab"
 
 
 async def test_the_end_and_a_park_wait_for_no_frame() -> None:
