@@ -45,10 +45,10 @@ test-alone:
 	$(BIN)/python -m pytest -q tests/isolation
 	$(BIN)/python -m pytest -q tests/unit
 
-# What is slow first, so that no core waits for a slow file at the end.
+# What is slow first, so that no core waits for a slow file at the end; three, since many tests wait more than they work.
 SLOW := tests/infra/test_image.py tests/e2e/ tests/faults/ tests/infra/
 test-others:
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  $(SLOW) $(filter-out $(SLOW) tests/isolation/ tests/unit/ %/__pycache__/,$(wildcard tests/*/))
 
 check: setup
