@@ -190,8 +190,6 @@ async def _in_time(course: Course, lane: Lane, attempt: Attempt[T]) -> AsyncGene
             try:
                 async with aclosing(attempt(lane.target)) as items:
                     async for item in items:
-                        if bound.expired():
-                            await asyncio.sleep(0)  # where its cancellation comes in
                         bound.reschedule(None)
                         yield item
                         bound.reschedule(due)
