@@ -289,6 +289,16 @@ async def test_a_deadline_in_mid_answer_is_an_interruption() -> None:
         await here.chat(seconds=0.05)
 
 
+async def test_a_deadline_cuts_the_call_short_and_never_what_its_listener_does() -> None:
+    here = world(target("one"), one=[[TextDelta("The "), 5.0, DONE]])
+    deadline = here.clock.now() + timedelta(seconds=0.05)
+    stream = here.router.chat(permit(REQUEST), REQUEST, plan="basic", region="eu", deadline=deadline)
+    assert await anext(stream) == TextDelta("The ")
+    await asyncio.sleep(0.2)
+    with pytest.raises(ModelInterrupted):
+        await anext(stream)
+
+
 async def test_a_deadline_that_has_passed_sends_nothing_twice() -> None:
     here = world(target("one"), target("two"), one=[[0.01, DONE]], two=OK)
     with pytest.raises(Timeout):
