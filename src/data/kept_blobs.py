@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 """Longest that one attempt takes to connect, and to be answered; there are two."""
 
+PAUSE_SECONDS = 1.0
+"""Between them, more or less; the SDK's own pause is a quarter of a minute."""
+
 
 @asynccontextmanager
 async def open_container(
@@ -32,6 +35,9 @@ async def open_container(
         url,
         credential,
         retry_total=1,
+        initial_backoff=PAUSE_SECONDS,
+        increment_base=0,
+        random_jitter_range=PAUSE_SECONDS / 2,
         connection_timeout=SECONDS,
         read_timeout=SECONDS,
         connection_verify=str(ca_file) if ca_file else True,

@@ -1,5 +1,6 @@
 """Large content in Blob Storage, tried on Azurite: Microsoft's own emulator, from npm."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,7 +139,10 @@ async def test_an_anchor_of_blobs_is_created_once_and_never_changed(world: World
         assert refused.value.code == "conflict.anchor"
         assert await anchor.read(tenant, 1) == b"one"
         assert await anchor.read(member().tenant, 1) is None
-    async with open_anchor("https://127.0.0.1:1/nobody/anchors", AnyToken(made_up_token()), ca_file) as away:
+    async with (
+        asyncio.timeout(10),
+        open_anchor("https://127.0.0.1:1/nobody/anchors", AnyToken(made_up_token()), ca_file) as away,
+    ):
         with pytest.raises(Unavailable) as missed:
             await away.put(tenant, 1, b"one")
         assert missed.value.code == "dependency.anchor"
@@ -154,7 +158,10 @@ async def test_erasures_are_noted_in_blobs_each_once_and_read_again(azurite: tup
         await journal.note("ten_a/era_1", b'{"a":1}')
         await journal.note("ten_b/era_2", b'{"a":2}')
         assert sorted(await journal.lines()) == [b'{"a":1}', b'{"a":2}']
-    async with open_journal("https://127.0.0.1:1/nobody/erasures", AnyToken(made_up_token()), ca_file) as away:
+    async with (
+        asyncio.timeout(10),
+        open_journal("https://127.0.0.1:1/nobody/erasures", AnyToken(made_up_token()), ca_file) as away,
+    ):
         for asked in (away.note("ten_a/era_3", b"{}"), away.lines()):
             with pytest.raises(Unavailable) as missed:
                 await asked
