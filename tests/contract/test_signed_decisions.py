@@ -199,6 +199,12 @@ async def test_nothing_but_this_persons_fresh_signature_of_this_decision_decides
     attacks = {
         "an address and a token that were found": (NOOR, FORM, None, "approval.unsigned"),
         "another approver's signature": (JONAS, FORM, good, "approval.proof"),
+        "the same person's of another organisation": (
+            NOOR,
+            FORM,
+            desk.proof(NOOR, nonce, tid=FABRIKAM),
+            "approval.proof",
+        ),
         "of another approval": (NOOR, FORM, desk.proof(NOOR, nonce_of(another, "approved", WHY)), "approval.proof"),
         "of the opposite": (NOOR, FORM, desk.proof(NOOR, nonce_of(approval, "denied", WHY)), "approval.proof"),
         "for another reason": (NOOR, FORM, desk.proof(NOOR, nonce_of(approval, "approved", "No.")), "approval.proof"),

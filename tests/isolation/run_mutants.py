@@ -94,6 +94,7 @@ KILLERS = {
     "interaction/console/navigation": ["contract/test_publisher_staff.py"],
     "interaction/authority": [VIEWS, "contract/test_publisher_staff.py"],
     "interaction/ocsf": ["unit/test_ocsf.py"],
+    "interaction/signed_decisions": ["contract/test_signed_decisions.py"],
     "interaction/": [VIEWS],
 }
 """The tests that must notice a change, by the beginning of the file's name; the first that fits. Quick ones first."""
