@@ -22,7 +22,7 @@ from core.errors import MandateError
 from data import Projector, verify_one
 from data.azure_search import AzureSearch
 from interaction import InteractionDependencies, PlanRates, RateLimits
-from mandate.configuration.live import current
+from mandate.configuration.live import Current
 from mandate.configuration.tree import CANDIDATE
 from mandate.heartbeats import telling_of_itself
 from mandate.host import NOWHERE, Host, client_id, product_tools, tls
@@ -219,7 +219,7 @@ async def _interaction(host: Host) -> AsyncGenerator[InteractionDependencies]:
             webhooks=_way(host, "control", host.settings.control_url),
             control=_peer(host, "control", host.settings.control_url, tokens, signer),
             limits=RateLimits(
-                current(lambda: {name: PlanRates(one.per_person, one.per_tenant) for name, one in _plans(host).items()})
+                Current(lambda: {name: PlanRates(one.per_person, one.per_tenant) for name, one in _plans(host).items()})
             ),
             features=host.features,
             registry=registry,

@@ -35,6 +35,8 @@ from orchestration import MANIFEST, SEAL, Manifest
 console = Console()
 
 _UNREADABLE = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+"""What `zipfile` raises of a stranger's archive: no zip, damaged, cut off, of an unknown method, encrypted."""
+
 _UNPARSABLE = (ValidationError, binascii.Error, UnicodeError)
 
 

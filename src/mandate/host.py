@@ -31,8 +31,9 @@ from control import (
 from core import Clock, SystemClock
 from core.errors import Defect
 from data import Store
+from mandate.configuration.app_configuration import AppConfiguration
 from mandate.configuration.files import Files
-from mandate.configuration.live import Configuration, Source, current
+from mandate.configuration.live import Configuration, Current, Source
 from mandate.notaries import open_erasure_journal
 from mandate.outbound import Destinations
 from mandate.services import CALL, Name, Services, local_client_id
@@ -171,7 +172,7 @@ async def open_host(settings: Settings, identity: str, clock: Clock | None = Non
 
 def _offered(configuration: Configuration) -> Mapping[str, Offered]:
     """Return what each plan gives, as it is at the moment."""
-    return current(lambda: {name: plan.offered for name, plan in configuration.live.plans.items()})
+    return Current(lambda: {name: plan.offered for name, plan in configuration.live.plans.items()})
 
 
 @asynccontextmanager
@@ -194,8 +195,6 @@ async def _configured(
 def _source(settings: Settings, files: Files, identity: str) -> Source:
     if not settings.configuration:
         return files
-    from mandate.configuration.app_configuration import AppConfiguration  # noqa: PLC0415 - only in Azure
-
     return AppConfiguration(
         settings.configuration, client_id(settings, identity), files, settings.environment, settings.ca_file
     )

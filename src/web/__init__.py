@@ -16,7 +16,7 @@ from web.customer_tokens import CustomerTokens
 from web.forms import FORM_WITH_FILES, form_with_files
 from web.integers import WHOLE
 from web.limits import BodyLimit, RateLimiter
-from web.openid import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, Attempt, OpenIdClient, Tokens
+from web.openid import EXCHANGE_AUDIENCE, SIGNED_IN, SIGNED_OUT, Attempt, OpenIdClient, Tokens
 from web.outbound import Outbound, OutboundConnector
 from web.peers import Candidate, PeerClient
 from web.problems import Problem, install_problem_handlers, problem_response, problem_responses
@@ -32,11 +32,11 @@ __all__ = [
     "CORRELATION_HEADER",
     "CSRF_FIELD",
     "CSRF_HEADER",
+    "EXCHANGE_AUDIENCE",
     "FORM_WITH_FILES",
     "SAFE_METHODS",
     "SIGNED_IN",
     "SIGNED_OUT",
-    "TOKEN_EXCHANGE",
     "WHOLE",
     "AssertionSigner",
     "AssertionVerifier",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import Unavailable
 from web.bounded import read_bounded
-from web.openid import ASSERTION_TYPE, TOKEN_EXCHANGE
+from web.openid import ASSERTION_TYPE, EXCHANGE_AUDIENCE
 from web.service_tokens import ServiceTokens
 
 _SECONDS = 5.0
@@ -64,7 +64,7 @@ class CustomerTokens:
             "scope": scope,
             "client_id": self._client_id,
             "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": await self._identity.token(f"{TOKEN_EXCHANGE}/.default"),
+            "client_assertion": await self._identity.token(f"{EXCHANGE_AUDIENCE}/.default"),
         }
         url = self._address.replace("{tid}", directory)
         try:

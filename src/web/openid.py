@@ -21,7 +21,7 @@ from core.errors import Unauthenticated, Unavailable
 from web.bounded import read_bounded
 from web.service_tokens import ServiceTokens
 
-TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - an audience
+EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 """Audience of the token with which a client proves itself."""
 
 SIGNED_IN, SIGNED_OUT = "/signed-in", "/signed-out"
@@ -141,7 +141,7 @@ class OpenIdClient:
             **grant,
             "client_id": self.client_id,
             "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": await self._identity.token(f"{TOKEN_EXCHANGE}/.default"),
+            "client_assertion": await self._identity.token(f"{EXCHANGE_AUDIENCE}/.default"),
         }
         status, body = await self._fetch("POST", endpoint, form)
         if status == HTTPStatus.BAD_REQUEST:

@@ -27,7 +27,7 @@ from emulators.identity import (
 )
 from emulators.identity.oauth import s256
 from identity_live import serving
-from web import TOKEN_EXCHANGE, TokenValidator
+from web import EXCHANGE_AUDIENCE, TokenValidator
 
 SECRET = "header-secret"
 CONTOSO, FABRIKAM = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
@@ -157,7 +157,7 @@ class Answer:
 
 def make_app(base: str, folder: Path, clock: MovingClock) -> ASGIApp:
     services = {service.client_id: service for service in (EDGE, APP, SELLER)}
-    credential = FederatedCredential(f"{base}/{SERVICE_TID}/v2.0", EDGE.object_id, TOKEN_EXCHANGE)
+    credential = FederatedCredential(f"{base}/{SERVICE_TID}/v2.0", EDGE.object_id, EXCHANGE_AUDIENCE)
     console = ClientRegistration("console", "Console", CLI.redirect_uris, credential)
     sources = ClientRegistration("sources", "Sources", [], credential, ["https://search.azure.com"])
     return create_app(

@@ -10,7 +10,7 @@ import pytest
 from identity_world import ANN, BOB, CALLBACK, CONTOSO, SECRET, VERIFIER, World, open_world
 
 from core.errors import Unauthenticated, Unavailable
-from web import TOKEN_EXCHANGE, Attempt, OpenIdClient
+from web import EXCHANGE_AUDIENCE, Attempt, OpenIdClient
 
 ATTEMPT = Attempt("state-1", "n1", VERIFIER)
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -118,7 +118,7 @@ async def test_a_client_that_does_not_prove_itself_gets_nothing(world: World, wr
     code = await code_for(world, console(world))
     other = wrong == "subject"
     identity = Identity(world, "app-client" if other else "edge-client")
-    assertion = await identity.token("api://inner" if wrong == "audience" else TOKEN_EXCHANGE)
+    assertion = await identity.token("api://inner" if wrong == "audience" else EXCHANGE_AUDIENCE)
     proof = {"client_assertion_type": JWT_BEARER, "client_assertion": assertion}
     if wrong == "missing":
         proof = {}

@@ -18,7 +18,7 @@ from data import Store, read_run
 from data.sqlite import open_store
 from interaction import PlanRates, RateLimits
 from mandate.configuration.files import Files
-from mandate.configuration.live import REJECTED, UNREACHABLE, Configuration, current
+from mandate.configuration.live import REJECTED, UNREACHABLE, Configuration, Current
 from mandate.configuration.tree import Tree, grown, leaves, merged, parse
 from mandate.settings import ROOT
 
@@ -143,10 +143,10 @@ async def test_a_process_that_starts_while_a_value_is_bad_has_what_the_others_ha
 async def test_limits_follow_the_configuration(world: World) -> None:
     configuration = world.configuration()
     await configuration.start()
-    rates = current(
+    rates = Current(
         lambda: {name: PlanRates(one.per_person, one.per_tenant) for name, one in configuration.live.plans.items()}
     )
-    offered = current(lambda: {name: one.offered for name, one in configuration.live.plans.items()})
+    offered = Current(lambda: {name: one.offered for name, one in configuration.live.plans.items()})
     limits, context = RateLimits(rates), _member()
     limits.take(context)
     team = {"per_person": {"per_second": 0.001, "burst": 1}, "budget": {"micros": 5, "tokens": 5}}

@@ -289,5 +289,5 @@ def _transaction(connection: Connection) -> Generator[None]:
 def _do(job: _Job[object], connection: Connection) -> None:
     try:
         job.result = job.work(connection)
-    except Exception as error:  # noqa: BLE001 - the thread must outlive any fault of a job; the job's caller gets it raised
+    except Exception as error:  # noqa: BLE001 - raised to whoever awaits the job, as an executor does; the thread serves others
         job.error = as_ours(error)

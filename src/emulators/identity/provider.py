@@ -10,7 +10,7 @@ from emulators.identity.grants import Grants
 from emulators.identity.issuing import Issuer
 from emulators.identity.oauth import OAuthError, SignInRequest
 from emulators.identity.signing import SigningKeys
-from web import TOKEN_EXCHANGE
+from web import EXCHANGE_AUDIENCE
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
@@ -89,7 +89,7 @@ class Provider:
         Raises:
             OAuthError: `invalid_resource`.
         """
-        if resource != TOKEN_EXCHANGE and not any(resource in service.roles for service in self.services.values()):
+        if resource != EXCHANGE_AUDIENCE and not any(resource in service.roles for service in self.services.values()):
             raise OAuthError("invalid_resource", "The resource is not registered here.")
 
     def check_client(self, form: Mapping[str, str]) -> None:

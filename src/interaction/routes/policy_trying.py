@@ -63,7 +63,7 @@ class TriedPolicies(Told):
 
 
 @router.post("/lint", responses=described(LintedPolicies, 413, 415, 422, 504))
-async def lint_policies(body: PolicyText, me: Overseer, deps: Deps) -> Response:  # noqa: ARG001 - a role is enough
+async def lint_policies(body: PolicyText, _: Overseer, deps: Deps) -> Response:
     """Find all that is wrong with policies, with line and column. Roles: owner, admin, auditor."""
     return answer(LintedPolicies(problems=await deps.policies.lint(body.text)))
 

@@ -1,7 +1,7 @@
 """The tree in Azure App Configuration, through Microsoft's provider; over the files of the image, which it completes.
 
 One key for each value, `plans:team:budget:micros`, with JSON in it; the label is the environment. Only a change of the
-sentinel has everything read anew, so that several values change together. Imported only where a store is named.
+sentinel has everything read anew, so that several values change together.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class AppConfiguration:
                 if self._provider is None:
                     self._provider = await self._opened()
                 else:
-                    await self._provider.refresh()  # pyright: ignore[reportUnknownMemberType] - the library leaves its keywords open
+                    await self._provider.refresh()  # pyright: ignore[reportUnknownMemberType] - its `**kwargs` have no type
         except (AzureError, TimeoutError, RuntimeError) as error:  # the last where it waits before it asks again
             raise Unavailable("The configuration store does not answer.", code="dependency.configuration") from error
         except ValueError as error:  # so the provider refuses a reference that it may not follow
@@ -97,7 +97,7 @@ class AppConfiguration:
         if self._credential is None:
             self._credential = await asyncio.to_thread(make_credential, self._client_id)
         from azure.appconfiguration.provider import SettingSelector, WatchKey
-        from azure.appconfiguration.provider.aio import load  # pyright: ignore[reportUnknownVariableType] - the same
+        from azure.appconfiguration.provider.aio import load  # pyright: ignore[reportUnknownVariableType] - its `**kwargs` have no type
         from azure.core.pipeline.transport import AioHttpTransport
 
         transport = AioHttpTransport(connection_verify=self._verify)

@@ -137,7 +137,7 @@ class Configuration:
         log(logging.ERROR, event, context=context, error=error, code=code, version=self.version)
 
 
-class current(Mapping[str, V]):  # noqa: N801 - reads as what it gives: `current(lambda: ...)`
+class Current(Mapping[str, V]):
     """A mapping that is what a function returns at the moment: for those who take one and ask it each time."""
 
     def __init__(self, now: Callable[[], Mapping[str, V]]) -> None:

@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from core.errors import NotFound
 from mandate.entra.graph import Graph, Thing
-from mandate.entra.wanted import TOKEN_EXCHANGE, Place, Wanted, id_of
+from mandate.entra.wanted import Place, Wanted, id_of
+from web import EXCHANGE_AUDIENCE
 
 _NOT_MADE = ""
 """Stands for the id of what `plan` would make."""
@@ -131,7 +132,7 @@ def _credential(work: _Work, who: str, principals: Mapping[str, str]) -> Thing:
     return {
         "issuer": f"{work.place.login}/{work.place.tid}/v2.0",
         "subject": principals[who],
-        "audiences": [TOKEN_EXCHANGE],
+        "audiences": [EXCHANGE_AUDIENCE],
     }
 
 

@@ -14,7 +14,6 @@ from mandate.services import Services
 
 Json = Mapping[str, JsonValue]
 
-TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - an audience
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "mandate:entra")
 
 

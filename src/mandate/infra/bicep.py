@@ -105,4 +105,4 @@ class Bicep:
         environment = {**os.environ, **_OFFLINE}
         if shutil.which("bicep"):  # the Azure CLI would bring its own otherwise
             environment["AZURE_BICEP_USE_BINARY_FROM_PATH"] = "true"
-        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)  # noqa: S603 - the compiler, with names of files
+        return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)  # noqa: S603 - no shell; the compiler, and arguments of ours

@@ -23,7 +23,7 @@ from mandate.local.world import Company, load_companies
 from mandate.services import Services, local_client_id
 from mandate.settings import ROOT, Settings
 from telemetry import uvicorn_log_config
-from web import SIGNED_IN, SIGNED_OUT, TOKEN_EXCHANGE, TokenValidator
+from web import EXCHANGE_AUDIENCE, SIGNED_IN, SIGNED_OUT, TokenValidator
 
 if TYPE_CHECKING:
     from emulators import identity
@@ -88,14 +88,14 @@ def _identity(settings: Settings, folder: Path) -> ASGIApp:
         settings.console_client_id,
         "Mandate",
         [f"{settings.public_url}{path}" for path in (SIGNED_IN, SIGNED_OUT)],
-        identity.FederatedCredential(f"{base}/{identity.SERVICE_TID}/v2.0", edge.object_id, TOKEN_EXCHANGE),
+        identity.FederatedCredential(f"{base}/{identity.SERVICE_TID}/v2.0", edge.object_id, EXCHANGE_AUDIENCE),
     )
     trusted = identity.FederatedCredential(
-        f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("orchestration")].object_id, TOKEN_EXCHANGE
+        f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("orchestration")].object_id, EXCHANGE_AUDIENCE
     )
     sources = identity.ClientRegistration(settings.sources_client_id, "Mandate's sources", [], trusted, [SEARCH])
     seller = identity.FederatedCredential(
-        f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("control")].object_id, TOKEN_EXCHANGE
+        f"{base}/{identity.SERVICE_TID}/v2.0", services[local_client_id("control")].object_id, EXCHANGE_AUDIENCE
     )
     offer = identity.ClientRegistration(settings.marketplace_client_id, "The offer", [], seller, [MARKETPLACE])
     command_line = identity.ClientRegistration(CLIENT_ID, "Mandate on the command line", [REDIRECT_URI])
