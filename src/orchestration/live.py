@@ -1,7 +1,6 @@
 """What people who wait for a run see as it happens. Transport only: the log is the truth, this forgets everything."""
 
 import asyncio
-import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,8 +44,7 @@ class Follower:
         self._urgent = False
         self._not_before = 0.0
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.Handle | None = None
-        self._wakes = math.inf  # when the timer does
+        self._timer: asyncio.TimerHandle | None = None
 
     def put(self, item: Item) -> bool:
         """Add what has happened, and return whether the reader is still followed: too far behind, it is cut off."""
@@ -74,7 +72,6 @@ class Follower:
                 await self._waiter
             finally:
                 self._waiter = None
-                self._stop()
         self._not_before = self._loop.time() + FRAME_SECONDS
         items, self._items, self._urgent = self._items, [], False
         return items
@@ -84,14 +81,9 @@ class Follower:
         return 0.0 if self._urgent else self._not_before
 
     def _wake_at(self, due: float) -> None:
-        if due < self._wakes:  # what comes in pieces sets no timer for each
-            self._stop()
-            self._wakes, self._timer = due, self._loop.call_at(due, self._wake)
-
-    def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
-        self._wakes, self._timer = math.inf, None
+        self._timer = self._loop.call_at(due, self._wake)
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():

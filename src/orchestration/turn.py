@@ -58,7 +58,6 @@ class Turn:
         earlier: the conversation's last turns as message, answer and the answer's label; None until they are read.
         interrupt: the bound round the model call that is under way.
         watch: what guards have said of what the run has read.
-        facts: the agent with all that its manifest gives it.
         lease: under which this process carries the run.
         cancelled: who asked the run to end, and why.
         nudged: something has happened that the run may have looked for too early: it looks again before it is let go.
@@ -79,7 +78,6 @@ class Turn:
     published: int = 0
     earlier: list[tuple[str, str, Label]] | None = None
     watch: Watch = field(init=False)
-    facts: AgentFacts = field(init=False)
     interrupt: asyncio.Timeout | None = None
     cancelled: CancellationRecord | None = None
     nudged: bool = False
@@ -90,7 +88,6 @@ class Turn:
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.services.guards)
-        self.facts = self.agent.facts(self.context.tenant)
 
     @property
     def data(self) -> TenantData:
@@ -114,7 +111,7 @@ class Turn:
 
         Whoever was given a tool was given what takes its effects back: for a person to ask for, not for a model.
         """
-        facts, undoes = self.facts, self.progress.run.undoes
+        facts, undoes = self.agent.facts(self.context.tenant), self.progress.run.undoes
         if undoes is None:
             return facts
         tools = [undoes.tool] if undoes.did in self.agent.tools else []
