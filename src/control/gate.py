@@ -7,7 +7,7 @@ from typing import TypeAlias
 from control.asking import ActionRequest, AgentFacts, Approval, Situation
 from control.gate_facts import Asked, question
 from control.policy_store import Policies
-from control.switches import Switches, Thrown, read_switches
+from control.switches import Switches, read_switches
 from core import (
     ActionKind,
     ApprovalId,
@@ -21,7 +21,10 @@ from core import (
     canonical,
 )
 from core.bodies import Body, DecisionMade
+from core.errors import PreconditionFailed, Unavailable
 from data import RunWriter, TenantData
+
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,6 @@ class Gate:
         """Return whether the policies in force for the tenant speak of any of `facts`, of such an action."""
         return (await self._policies.ruleset(data)).speak_of(kind, facts)
 
-    async def look(self, data: TenantData) -> Thrown:
-        """Return what is switched off, and which agents have a sponsor, at this moment: for the one decision next."""
-        return await self._switches.thrown(data)
-
     async def authorize(
         self,
         run: RunWriter,
@@ -121,9 +120,10 @@ class Gate:
         preceding: Sequence[Body] = (),
         content: Sequence[Content] = (),
         following: Callable[[Sequence[Ruling]], Sequence[Body]] = lambda _: (),
-        thrown: Thrown | None = None,
     ) -> list[Verdict]:
         """Decide all requests, and write down, in one append, `preceding`, one decision each, then `following`.
+
+        A switch that was thrown before the decision is on disk counts: then all is decided once more.
 
         Args:
             run: whose context says who asks.
@@ -133,27 +133,40 @@ class Gate:
             preceding: the outcome of the step before.
             content: what the bodies refer to.
             following: given all rulings, returns what the decisions cause in the run, such as that it is parked.
-            thrown: what `look` has just returned, where something else is to reach the disk in the same write.
 
         Raises:
             Conflict: somebody else writes the run; nothing is allowed.
             Defect: a request states a fact that only the gate may state.
+            Unavailable: switches are thrown faster than can be decided; nothing is allowed.
             Unprocessable: the tenant's stored policies cannot be read.
         """
-        rules = await self._policies.ruleset(run.data)
-        thrown = thrown or await self.look(run.data)
+        first = run.seq + len(preceding) + 1
+        for _ in range(_ATTEMPTS):
+            asked = await self._asked(run, agent, situation)
+            rulings = await self._ruled(asked, requests, first)
+            bodies = [*preceding, *(ruling.event() for ruling in rulings), *following(rulings)]
+            try:
+                await run.append(bodies, content, resting_on=asked.thrown.read)
+            except PreconditionFailed:
+                self._switches.forget(run.data)
+            else:
+                return [_verdict(run, asked.agent, ruling) for ruling in rulings]
+        raise Unavailable("What is switched off changes all the time; try again in a moment.", retry_after=1)
+
+    async def _asked(self, run: RunWriter, agent: AgentFacts, situation: Situation) -> Asked:
+        thrown = await self._switches.known(run.data)
         sponsored = thrown.agents.get(agent.name)
         agent = agent.within(sponsored.scope) if sponsored else agent
-        asked = Asked(run, agent, situation, thrown, self._clock.now(), self._environment)
-        first = run.seq + len(preceding) + 1
+        return Asked(run, agent, situation, thrown, self._clock.now(), self._environment)
+
+    async def _ruled(self, asked: Asked, requests: Sequence[ActionRequest], first: int) -> list[Ruling]:
+        rules, data = await self._policies.ruleset(asked.run.data), asked.run.data
         rulings: list[Ruling] = []
         for seq, request in enumerate(requests, start=first):
             decision = rules.decide(question(asked, request))
-            approval = await _approved(run.data, request, decision)
+            approval = await _approved(data, request, decision)
             rulings.append(Ruling(request, seq, decision, approval, rules.ends(decision)))
-        decided = [ruling.event() for ruling in rulings]
-        await run.append([*preceding, *decided, *following(rulings)], content)
-        return [_verdict(run, agent, ruling) for ruling in rulings]
+        return rulings
 
 
 async def _approved(data: TenantData, request: ActionRequest, decision: Decision) -> ApprovalId | None:

@@ -1,7 +1,7 @@
 """Agents as principals: who at the customer answers for one, what it may do for them at most, and whether it still may.
 
 An agent's version has a pseudonym of its own in each tenant. It acts only while an owner or admin sponsors it. What was
-agreed stands in the record of switches, which the gate reads at each decision: no copy, no further read.
+agreed stands in the record of switches, on which each decision rests: no copy, no further read.
 """
 
 from collections.abc import Collection, Mapping

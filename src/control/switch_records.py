@@ -52,7 +52,7 @@ class Sponsorship(_Strict):
 
 
 class SwitchesRecord(_Strict):
-    """What is read at each decision, of a tenant or in the publisher's tenant for all. Key: `SWITCHES_KEY`.
+    """What each decision rests on, of a tenant or in the publisher's tenant for all. Key: `SWITCHES_KEY`.
 
     Attributes:
         off: what is switched off, by name.

@@ -1,15 +1,17 @@
 """What is switched off at once: all of an organisation, an agent, a tool, a capability. Facts for the gate.
 
-Each decision reads two records as they are now, the organisation's own and the publisher's: no copy, no view of them.
+It stands in two records, the organisation's own and the publisher's. A decision is made by what this process read last;
+the write that puts it on disk compares both records with that, and where one has changed all is decided anew.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from control import contexts
+from control.cache import Cache
 from control.switch_records import SWITCHES_KEY, Sponsorship, Switch, SwitchesRecord
 from core import (
     PUBLISHER,
@@ -26,7 +28,7 @@ from core import (
     timestamp,
 )
 from core.errors import Conflict, NotFound, PreconditionFailed
-from data import Store, TenantData, Versioned
+from data import Seen, Store, TenantData, Versioned
 
 EVERYTHING = "tenant"
 CHANGE_FREEZE = "change_freeze"
@@ -62,13 +64,14 @@ class SwitchTold:
 class Thrown:
     """What was switched off for a tenant when it was read, and which agents it sponsored.
 
-    `everywhere` is what the publisher has switched off.
+    `everywhere` is what the publisher has switched off, `read` the two records, for what rests on them.
     """
 
     tenant: TenantId
     own: Mapping[str, Switch]
     everywhere: Mapping[str, Switch]
-    agents: Mapping[str, Sponsorship] = field(default_factory=dict[str, Sponsorship])
+    agents: Mapping[str, Sponsorship]
+    read: tuple[Seen, ...]
 
     @property
     def change_freeze(self) -> bool:
@@ -107,6 +110,7 @@ class Switches:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._known: Cache[TenantId, Thrown] = Cache(clock)
         self.claims = claims
         self.names = (
             EVERYTHING,
@@ -119,8 +123,18 @@ class Switches:
 
     async def thrown(self, data: TenantData) -> Thrown:
         """Return what is switched off now. Two point reads, side by side."""
+        tenant = data.context.tenant
         own, everywhere = await asyncio.gather(read_switches(data), read_switches(self._publisher()))
-        return Thrown(data.context.tenant, _off(own), _off(everywhere), own.value.agents if own else {})
+        read = _seen(tenant, own), _seen(PUBLISHER, everywhere)
+        return Thrown(tenant, _off(own), _off(everywhere), own.value.agents if own else {}, read)
+
+    async def known(self, data: TenantData) -> Thrown:
+        """Return what was switched off when this process last looked: only for what is written resting on `read`."""
+        return await self._known.get(data.context.tenant, lambda _: self.thrown(data))
+
+    def forget(self, data: TenantData) -> None:
+        """Have `known` look anew: the records are not as they were read."""
+        self._known.forget(data.context.tenant)
 
     async def told(self, data: TenantData) -> list[SwitchTold]:
         """Return the same for people, with who, when and why; the publisher's for other tenants are left out."""
@@ -229,6 +243,10 @@ async def changed(data: TenantData, change: Callable[[SwitchesRecord], SwitchesR
 
 def _off(found: Versioned[SwitchesRecord] | None) -> Mapping[str, Switch]:
     return found.value.off if found else {}
+
+
+def _seen(tenant: TenantId, found: Versioned[SwitchesRecord] | None) -> Seen:
+    return Seen(tenant, SwitchesRecord.kind, SWITCHES_KEY, found.etag if found else None)
 
 
 async def _told(data: TenantData, name: str, switch: Switch, *, by_publisher: bool) -> SwitchTold:

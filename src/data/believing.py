@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from core import ContentRef, TenantId, commitment
-from core.errors import Defect, TooLarge
+from core import PUBLISHER, ContentRef, TenantId, commitment
+from core.errors import Defect, PreconditionFailed, TooLarge
 from core.events import Stored
-from data.ports import MAX_APPEND_BYTES, MAX_APPEND_EVENTS
+from data.ports import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, Seen
 
 
 def parse(data: bytes, expected_hash: str) -> Stored:
@@ -26,13 +26,16 @@ def parse(data: bytes, expected_hash: str) -> Stored:
     return stored
 
 
-def check_append(events: Sequence[Stored], tenant: TenantId) -> None:
+def check_append(events: Sequence[Stored], tenant: TenantId, resting_on: Sequence[Seen] = ()) -> None:
     """Let through what may be one append of `tenant`.
 
     Raises:
-        Defect: the events are none, another tenant's, or do not follow one another (`defect.append`, `defect.tenant`).
+        Defect: the events are none, another tenant's, or do not follow one another (`defect.append`, `defect.tenant`);
+            or they are to rest on a record of another tenant.
         TooLarge: there are too many.
     """
+    if any(seen.tenant not in (tenant, PUBLISHER) for seen in resting_on):
+        raise Defect("A record of another tenant was asked after.", code="defect.tenant")
     if not events:
         raise Defect("An append needs an event.", code="defect.append")
     if len(events) > MAX_APPEND_EVENTS or sum(len(stored.data) for stored in events) > MAX_APPEND_BYTES:
@@ -49,6 +52,12 @@ def check_append(events: Sequence[Stored], tenant: TenantId) -> None:
         ):
             raise Defect("The events of an append must follow one another in one run.", code="defect.append")
         previous = stored
+
+
+def check_seen(seen: Seen, etag: str | None) -> None:
+    """Let through what was seen with `etag`, which it has now; raises `PreconditionFailed`."""
+    if seen.etag != etag:
+        raise PreconditionFailed("What this rests on was changed by somebody else; read it again and repeat this.")
 
 
 def commits(ref: ContentRef, key: bytes, data: bytes) -> bool:

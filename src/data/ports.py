@@ -43,6 +43,16 @@ class Versioned(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A record as somebody read it, for what is written only as long as it is so; `etag` None: there was none."""
+
+    tenant: TenantId
+    kind: str
+    key: str
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """One page of a list, and the opaque cursor of the next; None when this was the last."""
 
@@ -72,11 +82,17 @@ class Piece:
 
 
 class RunLog(Protocol):
-    async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
+    async def append(
+        self, events: Sequence[Stored], content: Sequence[Content] = (), *, resting_on: Sequence[Seen] = ()
+    ) -> None:
         """Append consecutive events of one run, all or none; durable on return, `content` no later than the events.
+
+        `resting_on` are records of the tenant or of the publisher. SQLite compares them in the transaction that
+        writes, Cosmos DB, which has none over two partitions, right before it.
 
         Raises:
             Conflict: the first sequence number is taken: another writer was faster (code `conflict.sequence`).
+            PreconditionFailed: one of `resting_on` is not as it was seen; nothing was written.
             TooLarge: more than `MAX_APPEND_EVENTS` events or `MAX_APPEND_BYTES` bytes.
         """
         ...

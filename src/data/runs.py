@@ -5,10 +5,10 @@ from typing import Self
 
 from core import GENESIS, Actor, Clock, Content, Names, RunId, SystemClock, renamed, timestamp
 from core.bodies import Body
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, PreconditionFailed
 from core.events import Event, Stored
 from data.names import known_names, names_of, with_names
-from data.ports import TenantData
+from data.ports import Seen, TenantData
 
 
 class RunWriter:
@@ -71,11 +71,12 @@ class RunWriter:
             self._names = await names_of(self.data)
         return self._names
 
-    async def commit(self) -> None:
+    async def commit(self, *, resting_on: Sequence[Seen] = ()) -> None:
         """Append everything staged, atomically; on disk when this returns.
 
         Raises:
             Conflict: somebody else has appended to the run since it was read.
+            PreconditionFailed: a record of `resting_on` is not as it was seen; all is still only staged.
         """
         if self.durable == self.seq:
             return
@@ -83,18 +84,33 @@ class RunWriter:
         count, content = self.seq, list(self._content)
         previous = self.events[self.durable - 1].hash if self.durable else GENESIS
         chained = _chained(self.events[self.durable : count], previous, names)
-        await self.data.log.append(chained, content)
+        await self.data.log.append(chained, content, resting_on=resting_on)
         self.events[self.durable : count] = chained
         self.durable = count
         self._content = self._content[len(content) :]
 
     async def append(
-        self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
+        self,
+        bodies: Sequence[Body],
+        content: Sequence[Content] = (),
+        *,
+        actor: Actor | None = None,
+        resting_on: Sequence[Seen] = (),
     ) -> list[Stored]:
-        """Stage `bodies` and commit them together with whatever was staged before; returns those of `bodies`."""
+        """Stage `bodies` and commit them together with whatever was staged before; returns those of `bodies`.
+
+        Raises:
+            Conflict: somebody else has appended to the run since it was read.
+            PreconditionFailed: a record of `resting_on` is not as it was seen; `bodies` are as if never staged.
+        """
+        events, pieces = self.seq, len(self._content)
         self.stage(bodies, content, actor=actor)
-        await self.commit()
-        return self.events[self.seq - len(bodies) :]
+        try:
+            await self.commit(resting_on=resting_on)
+        except PreconditionFailed:
+            del self.events[events : events + len(bodies)], self._content[pieces : pieces + len(content)]
+            raise
+        return self.events[events : events + len(bodies)]
 
 
 async def read_run(data: TenantData, run: RunId) -> list[Stored]:

@@ -93,7 +93,7 @@ async def serve(names: Sequence[Name], sockets: Mapping[Name, socket.socket], se
             app = await stack.enter_async_context(compose(name, host))
             servers.append((_server(_fronted(name, app, host)), sockets[name]))
         _stop_on_signals([server for server, _ in servers])
-        _calm_the_collector()
+        calm_the_collector()
         async with asyncio.TaskGroup() as group:
             for server, bound in servers:
                 await server.start(group, bound)
@@ -127,7 +127,7 @@ def _fronted(name: Name, app: ASGIApp, host: Host) -> ASGIApp:
     return app
 
 
-def _calm_the_collector() -> None:
+def calm_the_collector() -> None:
     """What is there now stays: Python need not look through it again and again for garbage."""
     gc.collect()
     gc.freeze()

@@ -77,9 +77,8 @@ def release(turn: Turn) -> None:
 async def _decided(turn: Turn, call: _Call) -> Verdict:
     """Decide and reserve side by side, so that one write has both on disk; the permit is used only if both are."""
     gate, action = turn.services.gate, _action(call)
-    thrown = await gate.look(turn.data)
     verdicts, reserved = await asyncio.gather(
-        gate.authorize(turn.writer, turn.actor, [action], situation=call.situation, thrown=thrown),
+        gate.authorize(turn.writer, turn.actor, [action], situation=call.situation),
         turn.services.budgets.reserve(turn.data, call.budget_key, call.price),
         return_exceptions=True,  # neither may be cut off in the middle of its write because the other failed
     )

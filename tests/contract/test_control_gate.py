@@ -30,6 +30,7 @@ from control import (
     publisher_text,
 )
 from core import (
+    PUBLISHER,
     ActionKind,
     Actor,
     ApprovalId,
@@ -54,7 +55,7 @@ from core import (
 from core.bodies import Body, DecisionMade, RunOpened, RunParked
 from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Unavailable, Unprocessable
 from core.parts import Limits, RunKind, Versions
-from data import Record, RunWriter, Store, TenantData, read_run
+from data import Record, RunWriter, Seen, Store, TenantData, read_run
 from data.sqlite import open_store
 from entitled import ENTITLED
 from tool_calls import trusted_facts
@@ -323,10 +324,13 @@ async def lookup(setting: Setting, gate: Gate) -> str:
     return verdict.decision.policies[0] if isinstance(verdict, Refused) else ""
 
 
+def another_switches(setting: Setting) -> Switches:
+    return Switches(setting.store, SystemClock(), agents=["support"], tools=TOOLS)
+
+
 def another_process(setting: Setting) -> Gate:
-    clock = SystemClock()
-    switches = Switches(setting.store, clock, agents=["support"], tools=TOOLS)
-    return Gate(policies=setting.policies, switches=switches, environment="local", clock=clock)
+    switches = another_switches(setting)
+    return Gate(policies=setting.policies, switches=switches, environment="local", clock=SystemClock())
 
 
 @pytest.mark.parametrize(
@@ -404,8 +408,45 @@ async def test_a_change_freeze_lets_nothing_but_reading_through(setting: Setting
     assert verdict.decision.policies == ("publisher/change-freeze",)
 
 
-async def test_a_decision_costs_two_reads_of_records_whatever_is_decided(setting: Setting) -> None:
-    await lookup(setting, setting.gate)  # policies are in the cache now, and the writer has the tenant's key
+async def test_a_switch_thrown_while_a_decision_is_on_its_way_to_the_disk_counts(setting: Setting) -> None:
+    assert await lookup(setting, setting.gate) == ""  # so that the gate knows that nothing is switched off
+    lanes: list[Lane] = []
+
+    def meanwhile(rulings: Sequence[Ruling]) -> Sequence[Body]:
+        lanes.extend(ruling.lane for ruling in rulings)
+        return [RunParked(cause="approval", until=f"2026-11-26T00:00:0{len(lanes)}.000Z")]
+
+    await another_switches(setting).switch_off(setting.admin, "tool/lookup_order", "Something is wrong with it.")
+    before, preceding = setting.run.seq, RunOpened(kind=RunKind.TURN, versions=Versions(code="preceding"))
+    (verdict,) = await setting.gate.authorize(
+        setting.run,
+        AGENT,
+        [tool("lookup_order", Effect.READ)],
+        situation=SITUATION,
+        preceding=[preceding],
+        following=meanwhile,
+    )
+    assert isinstance(verdict, Refused)
+    bodies = [stored.event.body for stored in (await read_run(setting.data, setting.run.run))[before:]]
+    assert [body.type for body in bodies] == ["run_opened", "decision_made", "run_parked"]
+    assert (verdict.seq, bodies[2]) == (before + 2, RunParked(cause="approval", until="2026-11-26T00:00:02.000Z"))
+    assert lanes == [Lane.AUTOMATIC, Lane.NEVER]
+
+
+async def test_where_switches_change_all_the_time_nothing_is_allowed(setting: Setting) -> None:
+    class Overtaken(RunWriter):
+        async def commit(self, *, resting_on: Sequence[Seen] = ()) -> None:
+            assert [seen.tenant for seen in resting_on] == [self.data.context.tenant, PUBLISHER]
+            raise PreconditionFailed("Again.")
+
+    overtaken = Overtaken(setting.data, RunId(new_id("run")), actor=setting.run.actor)
+    with pytest.raises(Unavailable):
+        await setting.gate.authorize(overtaken, AGENT, [tool("lookup_order", Effect.READ)], situation=SITUATION)
+    assert overtaken.seq == 0
+
+
+async def test_a_decision_waits_for_no_read_of_a_record_whatever_is_decided(setting: Setting) -> None:
+    await lookup(setting, setting.gate)  # policies and switches are known now, and the writer has the tenant's key
     reads: list[str] = []
     original = type(setting.data.records).get
 
@@ -417,7 +458,7 @@ async def test_a_decision_costs_two_reads_of_records_whatever_is_decided(setting
         patch.setattr(type(setting.data.records), "get", counted)
         many = [tool("lookup_order", Effect.READ), tool("issue_refund", Effect.WRITE, amount_cents=1)]
         await setting.gate.authorize(setting.run, AGENT, many, situation=SITUATION)
-    assert reads == ["switches", "switches"]
+    assert reads == []
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import pytest
 from store_places import Place
-from store_samples import chain, member, opened, prompt, run_id, step
+from store_samples import Note, chain, member, opened, prompt, run_id, step
 
+from control import contexts
 from core import RunId
-from core.errors import Conflict, Defect, NotFound, TooLarge
+from core.errors import Conflict, Defect, NotFound, PreconditionFailed, TooLarge
 from core.events import Stored
-from data import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, RunWriter, Store, TenantData, append_shared, read_run
+from data import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, RunWriter, Seen, Store, TenantData, append_shared, read_run
 
 
 def writer_of(data: TenantData, run: RunId | None = None) -> RunWriter:
@@ -148,6 +149,49 @@ async def test_a_failed_append_leaves_neither_events_nor_content(store: Store) -
     assert await data.log.read(events[0].event.run) == events[:1]
     with pytest.raises(NotFound):
         await data.content.get(clash.ref)
+
+
+@pytest.mark.parametrize("publishers", [False, True])
+@pytest.mark.parametrize("change", ["made", "changed", "deleted"])
+async def test_what_rests_on_a_record_is_written_only_as_long_as_that_is_as_it_was_seen(
+    store: Store, neighbour: Store, publishers: bool, change: str
+) -> None:
+    data, whose = store.tenant(member()), contexts.publisher("test") if publishers else None
+    key, whose = run_id(), whose or data.context
+    records = neighbour.tenant(whose).records
+    etag = None if change == "made" else await records.put(key, Note(text="one"), etag=None)
+    seen = [Seen(whose.tenant, Note.kind, key, etag)]
+    writer, before = writer_of(data), prompt(b"before")
+    writer.stage([opened()], [before])
+    await writer.commit(resting_on=seen)
+    writer.stage([step(1)])
+    await writer.append([step(2)], resting_on=seen)
+
+    if change == "deleted":
+        await records.delete(Note, key, etag=etag or "")
+    else:
+        await records.put(key, Note(text="two"), etag=etag)
+    content = prompt(b"for what is not written")
+    writer.stage([step(3)])
+    with pytest.raises(PreconditionFailed):
+        await writer.append([step(4), step(5)], [content], resting_on=seen)
+    assert (writer.seq, writer.durable) == (4, 3)
+    assert len(await read_run(data, writer.run)) == 3
+    with pytest.raises(NotFound):
+        await data.content.get(content.ref)
+    await writer.append([step(6)])
+    stored = [event.event.body for event in await read_run(data, writer.run)]
+    assert stored == [opened(), step(1), step(2), step(3), step(6)]
+    assert await data.content.get(before.ref) == b"before"
+
+
+async def test_nothing_is_written_that_rests_on_a_record_of_another_tenant(store: Store) -> None:
+    data, another = store.tenant(member()), store.tenant(member())
+    etag = await another.records.put("a", Note(text="theirs"), etag=None)
+    for seen in (etag, None):
+        with pytest.raises(Defect) as refused:
+            await data.log.append(staged(data, 1), resting_on=[Seen(another.context.tenant, Note.kind, "a", seen)])
+        assert refused.value.code == "defect.tenant"
 
 
 async def test_one_failing_append_among_many_fails_alone(store: Store) -> None:

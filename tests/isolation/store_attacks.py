@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from store_samples import index, member, opened, passage, permit, prompt, vector
 
-from core import ActionKind, Content, RunId, TenantContext
+from core import ActionKind, Content, RunId, TenantContext, new_id
 from core.errors import MandateError
 from core.events import Stored
 from data import (
@@ -19,6 +20,7 @@ from data import (
     Record,
     Row,
     RunWriter,
+    Seen,
     Store,
     TenantData,
     indexing,
@@ -128,7 +130,18 @@ def _on_log(data: TenantData, held: Held) -> Iterator[Attempt]:
     yield Attempt("log", "read", "another's run", lambda: log.read(held.run))
     yield Attempt("log", "raw", "another's run", lambda: log.raw(held.run))
     yield Attempt("log", "append", "another's events", lambda: log.append(held.events), "defect.tenant")
+    for kind, etag in held.etags.items():
+        for seen in (etag, None):  # to learn from it whether there is such a record
+            rested = [Seen(held.context.tenant, kind, "the-key", seen)]
+            ask = partial(_resting, data, rested)
+            yield Attempt("log", "append", f"resting on another's record of kind {kind}", ask, "defect.tenant")
     yield Attempt("log", "append", "behind another's", lambda: _behind(data, held), "own")
+
+
+async def _resting(data: TenantData, rested: Sequence[Seen]) -> None:
+    """Begin a run of one's own, if what another has is so."""
+    writer = RunWriter(data, RunId(new_id("run")), actor=data.context.principal.actor)
+    await writer.append([opened()], resting_on=rested)
 
 
 async def _behind(data: TenantData, held: Held) -> None:

@@ -1,19 +1,21 @@
 """The run log: a run is a logical partition, an append one transactional batch, and an event's number the fence."""
 
+import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
 
 from core import GENESIS, Content, RunId, TenantContext, TenantId
-from core.errors import Conflict
+from core.errors import Conflict, PreconditionFailed
 from core.events import Event, Stored
-from data.believing import check_append, may_be_refused, parse
+from data.believing import check_append, check_seen, may_be_refused, parse
 from data.cosmos.calls import Taken
 from data.cosmos.content import CosmosContentStore
 from data.cosmos.governed import Decided
 from data.cosmos.items import Document, Items, number, text
 from data.cosmos.keys import Key
-from data.ports import RawEvent
+from data.cosmos.records import CosmosRecords
+from data.ports import RawEvent, Seen
 
 HEADS = 10_000
 
@@ -42,16 +44,25 @@ class Heads:
 
 class CosmosRunLog:
     def __init__(
-        self, items: Items, content: CosmosContentStore, heads: Heads, context: TenantContext, decided: Decided
+        self,
+        items: Items,
+        content: CosmosContentStore,
+        heads: Heads,
+        context: TenantContext,
+        decided: Decided,
+        records: Items,
     ) -> None:
         self._items = items
+        self._records = records
         self._decided = decided
         self._content = content
         self._heads = heads
         self._tenant = context.tenant
 
-    async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
-        check_append(events, self._tenant)
+    async def append(
+        self, events: Sequence[Stored], content: Sequence[Content] = (), *, resting_on: Sequence[Seen] = ()
+    ) -> None:
+        check_append(events, self._tenant, resting_on)
         first = events[0].event
         key = (self._tenant, first.run)
         if not await self._follows(key, first):
@@ -59,9 +70,13 @@ class CosmosRunLog:
         if content or may_be_refused(events):
             (await self._decided.rules(self._tenant)).refuse()
         new = await self._content.write(content)
-        if not await self._create(key, events):
+        try:
+            await asyncio.gather(*map(self._unchanged, resting_on))
+            if not await self._create(key, events):
+                raise _conflict()
+        except (Conflict, PreconditionFailed):
             await self._content.take_back(new)
-            raise _conflict()
+            raise
         self._heads.learn(key, events[-1])
 
     async def read(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[Stored]:
@@ -78,6 +93,9 @@ class CosmosRunLog:
             return True
         before = await self._items.read(key, event_id(first.seq - 1))
         return before is not None and before.get("hash") == first.prev
+
+    async def _unchanged(self, seen: Seen) -> None:
+        check_seen(seen, await CosmosRecords(self._records, seen.tenant).etag(seen.kind, seen.key))
 
     async def _create(self, key: Key, events: Sequence[Stored]) -> bool:
         """Create the events; return False if another writer was faster."""

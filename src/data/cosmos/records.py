@@ -68,6 +68,11 @@ class CosmosRecords:
         items = [_versioned(model, document) for document in found[:limit]]
         return Page(items, encode_cursor(items[-1].key) if len(found) > limit else None)
 
+    async def etag(self, kind: str, key: str) -> str | None:
+        """Return the current ETag of a record, whatever is in it; None if there is none."""
+        found = await self._items.read((self._tenant, kind), encoded(key))
+        return _etag(found) if found else None
+
     def _of(self, model: type[Record]) -> Key:
         return self._tenant, model.kind
 

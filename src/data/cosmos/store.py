@@ -78,7 +78,7 @@ class CosmosStore:
         content = CosmosContentStore(self._shelves, context, self._clock)
         return CosmosTenantData(
             context=context,
-            log=CosmosRunLog(self._events, content, self._heads, context, self._decided),
+            log=CosmosRunLog(self._events, content, self._heads, context, self._decided, self._records),
             content=content,
             records=CosmosRecords(self._records, context.tenant, self._decided),
             knowledge=CosmosKnowledge(self._passages, context, self._dimensions, self._decided),

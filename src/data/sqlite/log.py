@@ -18,12 +18,13 @@ from core import (
 )
 from core.errors import Conflict, Defect, NotFound
 from core.events import Stored
-from data.believing import check_append, commits, may_be_refused, parse
+from data.believing import check_append, check_seen, commits, may_be_refused, parse
 from data.cursors import decode_cursor, encode_cursor
-from data.ports import Page, Piece, RawEvent
+from data.ports import Page, Piece, RawEvent, Seen
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.governed import expiry, is_held, refuse_barred, refuse_held
+from data.sqlite.records import current_etag
 
 RawRow = tuple[int, bytes, str]
 
@@ -34,14 +35,18 @@ class SqliteRunLog:
         self._tenant = context.tenant
         self._clock = clock
 
-    async def append(self, events: Sequence[Stored], content: Sequence[Content] = ()) -> None:
-        check_append(events, self._tenant)
+    async def append(
+        self, events: Sequence[Stored], content: Sequence[Content] = (), *, resting_on: Sequence[Seen] = ()
+    ) -> None:
+        check_append(events, self._tenant, resting_on)
         run, first = events[0].event.run, events[0].event
         at = timestamp(self._clock.now())
 
         def work(connection: Connection) -> None:
             if _head(connection, self._tenant, run) != (first.seq - 1, first.prev):
                 raise Conflict("Somebody else has written to this run; read it again.", code="conflict.sequence")
+            for seen in resting_on:
+                check_seen(seen, current_etag(connection, seen.tenant, seen.kind, seen.key))
             if content or may_be_refused(events):
                 refuse_barred(connection, self._tenant)
             insert_content(connection, self._tenant, content, at)

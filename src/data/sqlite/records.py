@@ -2,7 +2,7 @@
 
 import secrets
 
-from core import TenantContext
+from core import TenantContext, TenantId
 from core.errors import PreconditionFailed
 from data.cursors import decode_cursor, encode_cursor
 from data.governed import EVIDENCE_KINDS
@@ -77,6 +77,13 @@ class SqliteRecords:
             return Page(items, encode_cursor(items[-1].key) if len(found) > limit else None)
 
         return await self._database.read(work)
+
+
+def current_etag(connection: Connection, tenant: TenantId, kind: str, key: str) -> str | None:
+    found: tuple[str] | None = connection.execute(
+        "SELECT etag FROM records WHERE tenant = ? AND kind = ? AND key = ?", (tenant, kind, key)
+    ).fetchone()
+    return found[0] if found else None
 
 
 def _require_change(connection: Connection) -> None:

@@ -31,13 +31,14 @@ from core.bodies import Body, RunOpened
 from core.errors import Defect
 from core.events import Stored
 from core.parts import RunKind, Versions
-from data import RunWriter, Store
+from data import RunWriter, Seen, Store
 from data.sqlite import open_store
 from mandate.bench.appends import throw_away_context
 from mandate.bench.figures import Figures, spread
 from mandate.bench.permits import ENTITLED
 from mandate.bench.programs import read_order, tell
 from mandate.local.world import load_companies
+from mandate.serve import calm_the_collector
 from mandate.settings import ROOT
 
 _ASKED = (
@@ -68,10 +69,15 @@ class _Timed(RunWriter):
     waited = 0.0
 
     async def append(
-        self, bodies: Sequence[Body], content: Sequence[Content] = (), *, actor: Actor | None = None
+        self,
+        bodies: Sequence[Body],
+        content: Sequence[Content] = (),
+        *,
+        actor: Actor | None = None,
+        resting_on: Sequence[Seen] = (),
     ) -> list[Stored]:
         began = time.perf_counter()
-        written = await super().append(bodies, content, actor=actor)
+        written = await super().append(bodies, content, actor=actor, resting_on=resting_on)
         self.waited = time.perf_counter() - began
         return written
 
@@ -81,6 +87,7 @@ async def measure(order: Order) -> Figures:
     async with open_store(order.folder / "gates.db") as store:
         context = throw_away_context()
         gate, agent, count = await _equipped(store, context)
+        calm_the_collector()
         alone = await _decided(store, context, gate, agent, order.decisions)
         step = await _decided(store, context, gate, agent, order.decisions, proposed=_PROPOSED)
         group = await _decided(store, context, gate, agent, order.decisions, at_once=_TOGETHER)
