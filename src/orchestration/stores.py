@@ -206,6 +206,7 @@ STORES = (
             "memory:control/features.py:Features._schedules",
             "memory:control/entitlements.py:Entitlements._cache",
             "memory:control/policy_store.py:Policies._cache",
+            "memory:control/switches.py:Switches._known",
             "memory:control/keys.py:StoreKeys._cache",
             "memory:control/cache.py:Cache._entries",
             "memory:web/tokens.py:TokenValidator._verified",
