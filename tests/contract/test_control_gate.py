@@ -433,6 +433,20 @@ async def test_a_switch_thrown_while_a_decision_is_on_its_way_to_the_disk_counts
     assert lanes == [Lane.AUTOMATIC, Lane.NEVER]
 
 
+async def test_what_one_organisation_switched_off_is_off_for_no_other_in_the_same_process(setting: Setting) -> None:
+    record = TenantRecord(id=TenantId(derived_id("ten", "fabrikam")), name="Fabrikam", plan="team", region="local")
+    context = contexts.from_directory(record, PrincipalId(new_id("prn")), roles=[Role.USER], groups=[], correlation="c")
+    await setting.principals.take_on(
+        contexts.from_directory(record, ADMIN, roles=[Role.ADMIN], groups=[], correlation="c"), "support", days=30
+    )
+    run = RunWriter(setting.store.tenant(context), RunId(new_id("run")), actor=context.principal.actor)
+    await run.append([RunOpened(kind=RunKind.TURN, versions=Versions(code="1"))])
+    await setting.switches.switch_off(setting.admin, "tool/lookup_order", "Something is wrong with it.")
+    for _ in range(2):
+        assert await lookup(setting, setting.gate) == "publisher/tool-off"
+        assert await lookup(replace(setting, run=run), setting.gate) == ""
+
+
 async def test_where_switches_change_all_the_time_nothing_is_allowed(setting: Setting) -> None:
     class Overtaken(RunWriter):
         async def commit(self, *, resting_on: Sequence[Seen] = ()) -> None:

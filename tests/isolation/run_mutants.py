@@ -44,6 +44,7 @@ KILLERS = {
     "data/cosmos/": [REQUESTS, APART],
     "data/sqlite/governed": [APART],
     "data/sqlite/platform": [APART],
+    "data/sqlite/records": [MATRIX, "contract/test_store_log.py", APART],
     "data/sqlite/": [MATRIX, APART],
     "data/checkpoint": ["contract/test_checkpoints.py"],
     "data/seals": ["contract/test_checkpoints.py"],

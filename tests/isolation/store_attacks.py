@@ -135,6 +135,8 @@ def _on_log(data: TenantData, held: Held) -> Iterator[Attempt]:
             rested = [Seen(held.context.tenant, kind, "the-key", seen)]
             ask = partial(_resting, data, rested)
             yield Attempt("log", "append", f"resting on another's record of kind {kind}", ask, "defect.tenant")
+        none = partial(_resting, data, [Seen(data.context.tenant, kind, "the-key", None)])
+        yield Attempt("log", "append", f"resting on it that there is none of kind {kind}", none, "own")
     yield Attempt("log", "append", "behind another's", lambda: _behind(data, held), "own")
 
 
