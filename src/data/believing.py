@@ -54,9 +54,9 @@ def check_append(events: Sequence[Stored], tenant: TenantId, resting_on: Sequenc
         previous = stored
 
 
-def check_seen(seen: Seen, etag: str | None) -> None:
-    """Let through what was seen with `etag`, which it has now; raises `PreconditionFailed`."""
-    if seen.etag != etag:
+def check_seen(resting_on: Sequence[Seen], etags: Sequence[str | None]) -> None:
+    """Let through what was seen with the `etags` that it has now; raises `PreconditionFailed`."""
+    if [seen.etag for seen in resting_on] != list(etags):
         raise PreconditionFailed("What this rests on was changed by somebody else; read it again and repeat this.")
 
 

@@ -69,9 +69,9 @@ class CosmosRunLog:
             raise _conflict()
         if content or may_be_refused(events):
             (await self._decided.rules(self._tenant)).refuse()
-        new = await self._content.write(content)
+        new, etags = await asyncio.gather(self._content.write(content), self._etags(resting_on))
         try:
-            await asyncio.gather(*map(self._unchanged, resting_on))
+            check_seen(resting_on, etags)
             if not await self._create(key, events):
                 raise _conflict()
         except (Conflict, PreconditionFailed):
@@ -94,8 +94,8 @@ class CosmosRunLog:
         before = await self._items.read(key, event_id(first.seq - 1))
         return before is not None and before.get("hash") == first.prev
 
-    async def _unchanged(self, seen: Seen) -> None:
-        check_seen(seen, await CosmosRecords(self._records, seen.tenant).etag(seen.kind, seen.key))
+    async def _etags(self, seen: Sequence[Seen]) -> Sequence[str | None]:
+        return await asyncio.gather(*(CosmosRecords(self._records, one.tenant).etag(one.kind, one.key) for one in seen))
 
     async def _create(self, key: Key, events: Sequence[Stored]) -> bool:
         """Create the events; return False if another writer was faster."""

@@ -45,8 +45,7 @@ class SqliteRunLog:
         def work(connection: Connection) -> None:
             if _head(connection, self._tenant, run) != (first.seq - 1, first.prev):
                 raise Conflict("Somebody else has written to this run; read it again.", code="conflict.sequence")
-            for seen in resting_on:
-                check_seen(seen, current_etag(connection, seen.tenant, seen.kind, seen.key))
+            check_seen(resting_on, [current_etag(connection, seen) for seen in resting_on])
             if content or may_be_refused(events):
                 refuse_barred(connection, self._tenant)
             insert_content(connection, self._tenant, content, at)

@@ -2,11 +2,11 @@
 
 import secrets
 
-from core import TenantContext, TenantId
+from core import TenantContext
 from core.errors import PreconditionFailed
 from data.cursors import decode_cursor, encode_cursor
 from data.governed import EVIDENCE_KINDS
-from data.ports import Page, R, Record, Versioned
+from data.ports import Page, R, Record, Seen, Versioned
 from data.sqlite.connections import Connection
 from data.sqlite.database import Database
 from data.sqlite.governed import refuse_barred
@@ -79,9 +79,9 @@ class SqliteRecords:
         return await self._database.read(work)
 
 
-def current_etag(connection: Connection, tenant: TenantId, kind: str, key: str) -> str | None:
+def current_etag(connection: Connection, seen: Seen) -> str | None:
     found: tuple[str] | None = connection.execute(
-        "SELECT etag FROM records WHERE tenant = ? AND kind = ? AND key = ?", (tenant, kind, key)
+        "SELECT etag FROM records WHERE tenant = ? AND kind = ? AND key = ?", (seen.tenant, seen.kind, seen.key)
     ).fetchone()
     return found[0] if found else None
 
