@@ -29,6 +29,7 @@ from data import RunWriter, TenantData
 from data.sqlite import open_store
 from mandate.bench.figures import Figures, spread
 from mandate.bench.programs import read_order, tell
+from mandate.serve import calm_the_collector
 
 _OWNER = PrincipalId("prn_bench")
 _FACTS: dict[str, Fact] = {
@@ -56,6 +57,7 @@ async def measure(order: Order) -> Figures:
     async with open_store(order.folder / "appends.db") as store:
         data = store.tenant(throw_away_context())
         await _append_for(data, 1, order.seconds / 5)
+        calm_the_collector()
         return {f"c{count}": await _append_for(data, count, order.seconds) for count in order.appenders}
 
 
