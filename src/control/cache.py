@@ -30,11 +30,12 @@ class _Entry(Generic[V]):
 
 
 class Cache(Generic[K, V]):
-    """Values that are at most `LIFETIME` old; each is loaded once, however many ask. Keys carry the tenant."""
+    """Values that are at most `lifetime` old; each is loaded once, however many ask. Keys carry the tenant."""
 
-    def __init__(self, clock: Clock, *, size: int = 10_000) -> None:
+    def __init__(self, clock: Clock, *, size: int = 10_000, lifetime: timedelta = LIFETIME) -> None:
         self._clock = clock
         self._size = size
+        self._lifetime = lifetime
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
 
     async def get(self, key: K, load: Callable[[V | None], Awaitable[V]]) -> V:
@@ -47,17 +48,17 @@ class Cache(Generic[K, V]):
         self._entries.move_to_end(key)
         now = self._clock.now()
         self._make_room(now)
-        if entry.value is not None and _is_young(entry, now):
+        if entry.value is not None and self._is_young(entry, now):
             return entry.value
         try:
             async with asyncio.timeout(_LOAD_SECONDS):
                 return await self._fresh(entry, load)
         except TimeoutError:
-            raise Unavailable("The directory does not answer; try again in a moment.", retry_after=5) from None
+            raise Unavailable("What this needs cannot be read now; try again in a moment.", retry_after=5) from None
 
     async def _fresh(self, entry: _Entry[V], load: Callable[[V | None], Awaitable[V]]) -> V:
         async with entry.lock:
-            if entry.value is None or not _is_young(entry, self._clock.now()):
+            if entry.value is None or not self._is_young(entry, self._clock.now()):
                 entry.value = await load(entry.value)
                 entry.at = self._clock.now()
             return entry.value
@@ -78,7 +79,6 @@ class Cache(Generic[K, V]):
                 return
             del self._entries[key]
 
-
-def _is_young(entry: _Entry[V], now: datetime) -> bool:
-    # A clock that was set back must not keep a value alive.
-    return entry.at is not None and timedelta(0) <= now - entry.at < LIFETIME
+    def _is_young(self, entry: _Entry[V], now: datetime) -> bool:
+        # A clock that was set back must not keep a value alive.
+        return entry.at is not None and timedelta(0) <= now - entry.at < self._lifetime

@@ -123,7 +123,8 @@ class Gate:
     ) -> list[Verdict]:
         """Decide all requests, and write down, in one append, `preceding`, one decision each, then `following`.
 
-        A switch that was thrown before the decision is on disk counts: then all is decided once more.
+        A switch that was thrown since it was last read counts: then all is decided once more, and nothing else is
+        written. `following` is asked each time.
 
         Args:
             run: whose context says who asks.
@@ -140,10 +141,9 @@ class Gate:
             Unavailable: switches are thrown faster than can be decided; nothing is allowed.
             Unprocessable: the tenant's stored policies cannot be read.
         """
-        first = run.seq + len(preceding) + 1
         for _ in range(_ATTEMPTS):
             asked = await self._asked(run, agent, situation)
-            rulings = await self._ruled(asked, requests, first)
+            rulings = await self._ruled(asked, requests, run.seq + len(preceding) + 1)
             bodies = [*preceding, *(ruling.event() for ruling in rulings), *following(rulings)]
             try:
                 await run.append(bodies, content, resting_on=asked.thrown.read)

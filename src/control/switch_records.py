@@ -1,4 +1,4 @@
-"""The record that is read at each decision: what is switched off, who answers for the agents, what claims were told."""
+"""The record on which each decision rests: what is switched off, who answers for the agents, what claims were told."""
 
 from typing import ClassVar
 

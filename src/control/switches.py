@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from control import contexts
@@ -110,7 +111,7 @@ class Switches:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._known: Cache[TenantId, Thrown] = Cache(clock)
+        self._known: Cache[TenantId, Thrown] = Cache(clock, lifetime=timedelta.max)
         self.claims = claims
         self.names = (
             EVERYTHING,

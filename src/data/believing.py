@@ -10,6 +10,9 @@ from core.errors import Defect, PreconditionFailed, TooLarge
 from core.events import Stored
 from data.ports import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, Seen
 
+SHARED = (PUBLISHER, "switches")
+"""The one kind of record of another tenant on which an append may rest: it is about everybody."""
+
 
 def parse(data: bytes, expected_hash: str) -> Stored:
     """Read a stored event back.
@@ -31,10 +34,10 @@ def check_append(events: Sequence[Stored], tenant: TenantId, resting_on: Sequenc
 
     Raises:
         Defect: the events are none, another tenant's, or do not follow one another (`defect.append`, `defect.tenant`);
-            or they are to rest on a record of another tenant.
+            or they are to rest on a record that is not this tenant's to know of.
         TooLarge: there are too many.
     """
-    if any(seen.tenant not in (tenant, PUBLISHER) for seen in resting_on):
+    if any(seen.tenant != tenant and (seen.tenant, seen.kind) != SHARED for seen in resting_on):
         raise Defect("A record of another tenant was asked after.", code="defect.tenant")
     if not events:
         raise Defect("An append needs an event.", code="defect.append")

@@ -87,8 +87,8 @@ class RunLog(Protocol):
     ) -> None:
         """Append consecutive events of one run, all or none; durable on return, `content` no later than the events.
 
-        `resting_on` are records of the tenant or of the publisher. SQLite compares them in the transaction that
-        writes, Cosmos DB, which has none over two partitions, just before it.
+        `resting_on` are records of the tenant, or the publisher's switches. SQLite compares them in the transaction
+        that writes, Cosmos DB, which has none over two partitions, right before it.
 
         Raises:
             Conflict: the first sequence number is taken: another writer was faster (code `conflict.sequence`).

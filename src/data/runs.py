@@ -5,7 +5,7 @@ from typing import Self
 
 from core import GENESIS, Actor, Clock, Content, Names, RunId, SystemClock, renamed, timestamp
 from core.bodies import Body
-from core.errors import Conflict, NotFound, PreconditionFailed
+from core.errors import Conflict, NotFound
 from core.events import Event, Stored
 from data.names import known_names, names_of, with_names
 from data.ports import Seen, TenantData
@@ -99,16 +99,20 @@ class RunWriter:
     ) -> list[Stored]:
         """Stage `bodies` and commit them together with whatever was staged before; returns those of `bodies`.
 
+        Where it fails, or is cut off, they are as if never staged: no later commit writes what rested on something
+        without comparing it. Had they reached the disk after all, that commit finds somebody else's events there.
+
         Raises:
             Conflict: somebody else has appended to the run since it was read.
-            PreconditionFailed: a record of `resting_on` is not as it was seen; `bodies` are as if never staged.
+            PreconditionFailed: a record of `resting_on` is not as it was seen; nothing was written.
         """
         events, pieces = self.seq, len(self._content)
         self.stage(bodies, content, actor=actor)
         try:
             await self.commit(resting_on=resting_on)
-        except PreconditionFailed:
-            del self.events[events : events + len(bodies)], self._content[pieces : pieces + len(content)]
+        except BaseException:
+            if self.durable <= events:
+                del self.events[events : events + len(bodies)], self._content[pieces : pieces + len(content)]
             raise
         return self.events[events : events + len(bodies)]
 

@@ -41,17 +41,18 @@ async def retrieve(
     queries = _queries(search.query, collections)
     request = EmbedRequest(logical=EMBED, texts=(search.query.text,), purpose="query")
     verdicts = await services.gate.authorize(run, agent, _actions(request, queries), situation=search.situation)
-    permits = [verdict.permit for verdict in verdicts if isinstance(verdict, Granted)]
-    if len(permits) != len(verdicts):
+    granted = [verdict for verdict in verdicts if isinstance(verdict, Granted)]
+    if len(granted) != len(verdicts):
         return first_refusal(verdicts)
+    permits, ceiling = [verdict.permit for verdict in granted], granted[0].agent.confidentiality_ceiling
     context = run.data.context
     with span("embeddings", context, span_kind="client", operation="embeddings", request_model=EMBED):
         embedded = await services.models.embed(
             permits[0], request, plan=context.plan, region=context.region, deadline=search.deadline
         )
     vector = embedded.vectors[0]
-    reader = access.reader(collections.values(), agent.confidentiality_ceiling)
-    trim = Trim(access.groups, agent.confidentiality_ceiling)
+    reader = access.reader(collections.values(), ceiling)
+    trim = Trim(access.groups, ceiling)
 
     async def sourced(permit: Permit, query: Query) -> Sequence[Hit] | None:
         collection = collections[query.collections[0]]

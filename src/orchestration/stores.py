@@ -213,7 +213,8 @@ STORES = (
         ),
         isolates="the key has the tenant, or is a hash of the caller's own token",
         exports="not by itself: copies of records, and of tokens",
-        keeps="not used after five seconds, and forgotten a minute after; a token's claims when others take the room",
+        keeps="not used after five seconds, switches until they change, and forgotten a minute after; a token's claims "
+        "when others take the room",
     ),
     DataStore(
         name="live runs",

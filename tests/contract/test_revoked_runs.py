@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from agent_world import CLOCK, World, open_office, open_world, person
-from control import AgentScope, Principals, scope_of
-from core import Effect, Role, RunId, TenantId, derived_id
+from control import AgentFacts, AgentScope, BudgetRecord, Gate, Principals, Switches, scope_of
+from control.records import BUDGET_KEY
+from core import Effect, Lane, Role, RunId, TenantId, derived_id
 from core.bodies import CancelRequested, DecisionMade
 from core.parts import RunState
-from data import Projector, Store, read_run
+from data import Projector, Store, TenantData, read_run
 from emulators.backoffice import BackofficeSeed
 from models import ChatRequest, Completion
 from orchestration.opening import TurnRequest
@@ -55,6 +56,11 @@ async def ended(world: World, run: RunId) -> tuple[RunState, str]:
     return progress.ended.state, progress.ended.code
 
 
+async def decisions(world: World, run: RunId) -> list[DecisionMade]:
+    bodies = [stored.event.body for stored in await read_run(world.store.tenant(ASKER), run)]
+    return [body for body in bodies if isinstance(body, DecisionMade)]
+
+
 async def test_a_run_whose_agent_is_revoked_in_the_middle_ends_by_name_and_does_no_more(world: World) -> None:
     async def revoked(*_: str) -> None:
         await revoke(world)
@@ -64,6 +70,29 @@ async def test_a_run_whose_agent_is_revoked_in_the_middle_ends_by_name_and_does_
     run = await world.ask(ASKER, "Open a ticket for AB-100: Lamp")
     assert await ended(world, run) == (RunState.REFUSED, "refused.agent_revoked")
     assert [kind for kind, _, _ in world.office.effects(TENANT)] == ["ticket"], "and the second is not there"
+    lanes = [decision.decision.lane for decision in await decisions(world, run)]
+    assert lanes == [*[Lane.AUTOMATIC] * 2, Lane.NEVER], "the model, the ticket, and what was decided once more"
+    budget = await world.store.tenant(ASKER).records.get(BudgetRecord, BUDGET_KEY)
+    assert budget
+    assert budget.value.reserved == {}, "what was set aside beside the decision that was refused is free again"
+
+
+async def test_what_was_decided_once_more_since_a_switch_was_thrown_waits_and_is_done_once(world: World) -> None:
+    async def meanwhile(request: ChatRequest) -> Completion:
+        switches = Switches(world.store, CLOCK, agents=["support"], tools=["create_ticket"])
+        if not (await switches.thrown(world.store.tenant(ADMIN))).own:
+            await switches.switch_off(ADMIN, "tool/create_ticket", "Not now.")
+        return follow([REFUND], request)
+
+    world.model.slowly = meanwhile
+    run = await world.ask(ASKER, "Refund 12.50 EUR of AB-100")
+    asked = [e.event.body.type for e in await read_run(world.store.tenant(ASKER), run)]
+    assert (asked.count("decision_made"), asked.count("approval_requested")) == (2, 1)
+    approval = await world.waiting(ASKER, run)
+    assert approval
+    await world.decide(APPROVER, approval)
+    assert (await world.progress(ASKER, run)).state is RunState.COMPLETED
+    assert [kind for kind, _, _ in world.office.effects(TENANT)] == ["refund"]
 
 
 async def test_what_a_colleague_approves_afterwards_is_not_done(world: World) -> None:
@@ -137,10 +166,7 @@ async def test_a_tool_outside_what_was_agreed_is_neither_offered_nor_done(world:
     world.model.script = script
     await narrowed(world, tools={"lookup_order", "issue_refund"}, effects=[Effect.READ])
     run = await world.ask(ASKER, "Open a ticket for AB-100: Lamp")
-    decided = [e.event.body for e in await read_run(world.store.tenant(ASKER), run)]
-    refused = [
-        body.decision.policies for body in decided if isinstance(body, DecisionMade) and body.target == "create_ticket"
-    ]
+    refused = [one.decision.policies for one in await decisions(world, run) if one.target == "create_ticket"]
     assert offered == {"lookup_order"}
     assert [rules[0] for rules in refused] == ["publisher/tool-not-given"]
     assert world.office.effects(TENANT) == []
@@ -174,3 +200,27 @@ async def test_a_collection_outside_what_was_agreed_is_not_searched(world: World
     await narrowed(world, confidentiality_ceiling="public")
     await world.ask(ASKER, "Which colour?", knowledge=True)
     assert ["The lamp is yellow." in text for text in seen] == [True, False, False]
+
+
+async def test_a_search_goes_no_further_than_what_was_agreed_when_it_was_decided(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.letters(ASKER, [("Lamp", "The lamp is yellow.")])
+    seen: list[str] = []
+
+    def script(request: ChatRequest) -> Completion:
+        seen.append("\n".join(message.text for message in request.messages))
+        return said("Read.")
+
+    asked = type(world.services.gate).scoped
+
+    async def narrowed_right_after(gate: Gate, data: TenantData, agent: AgentFacts) -> AgentFacts:
+        scope = await asked(gate, data, agent)
+        await narrowed(world, confidentiality_ceiling="public")
+        return scope
+
+    monkeypatch.setattr(Gate, "scoped", narrowed_right_after)
+    world.model.script = script
+    await world.ask(ASKER, "Which colour?", knowledge=True)
+    assert len(seen) == 1
+    assert "The lamp is yellow." not in seen[0]

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 from store_places import Place
@@ -10,9 +11,26 @@ from store_samples import Note, chain, member, opened, prompt, run_id, step
 
 from control import contexts
 from core import RunId
-from core.errors import Conflict, Defect, NotFound, PreconditionFailed, TooLarge
+from core.errors import Conflict, Defect, NotFound, PreconditionFailed, Timeout, TooLarge
 from core.events import Stored
-from data import MAX_APPEND_BYTES, MAX_APPEND_EVENTS, RunWriter, Seen, Store, TenantData, append_shared, read_run
+from data import (
+    MAX_APPEND_BYTES,
+    MAX_APPEND_EVENTS,
+    Record,
+    RunWriter,
+    Seen,
+    Store,
+    TenantData,
+    append_shared,
+    read_run,
+)
+
+
+class Shared(Record):
+    """Of the kind of the publisher's switches, on which everybody's decisions rest."""
+
+    kind: ClassVar[str] = "switches"
+    text: str
 
 
 def writer_of(data: TenantData, run: RunId | None = None) -> RunWriter:
@@ -156,11 +174,11 @@ async def test_a_failed_append_leaves_neither_events_nor_content(store: Store) -
 async def test_what_rests_on_a_record_is_written_only_as_long_as_that_is_as_it_was_seen(
     store: Store, neighbour: Store, publishers: bool, change: str
 ) -> None:
-    data, whose = store.tenant(member()), contexts.publisher("test") if publishers else None
-    key, whose = run_id(), whose or data.context
+    data = store.tenant(member())
+    key, whose = run_id(), contexts.publisher("test") if publishers else data.context
     records = neighbour.tenant(whose).records
-    etag = None if change == "made" else await records.put(key, Note(text="one"), etag=None)
-    seen = [Seen(whose.tenant, Note.kind, key, etag)]
+    etag = None if change == "made" else await records.put(key, Shared(text="one"), etag=None)
+    seen = [Seen(whose.tenant, Shared.kind, key, etag)]
     writer, before = writer_of(data), prompt(b"before")
     writer.stage([opened()], [before])
     await writer.commit(resting_on=seen)
@@ -168,30 +186,52 @@ async def test_what_rests_on_a_record_is_written_only_as_long_as_that_is_as_it_w
     await writer.append([step(2)], resting_on=seen)
 
     if change == "deleted":
-        await records.delete(Note, key, etag=etag or "")
+        await records.delete(Shared, key, etag=etag or "")
     else:
-        await records.put(key, Note(text="two"), etag=etag)
-    content = prompt(b"for what is not written")
-    writer.stage([step(3)])
+        await records.put(key, Shared(text="two"), etag=etag)
+    content, staged_before = prompt(b"for what is not written"), prompt(b"staged before")
+    writer.stage([step(3)], [staged_before])
     with pytest.raises(PreconditionFailed):
         await writer.append([step(4), step(5)], [content], resting_on=seen)
     assert (writer.seq, writer.durable) == (4, 3)
     assert len(await read_run(data, writer.run)) == 3
+    await writer.append([step(6)])
     with pytest.raises(NotFound):
         await data.content.get(content.ref)
-    await writer.append([step(6)])
+    assert await data.content.get(staged_before.ref) == b"staged before"
     stored = [event.event.body for event in await read_run(data, writer.run)]
     assert stored == [opened(), step(1), step(2), step(3), step(6)]
     assert await data.content.get(before.ref) == b"before"
 
 
 async def test_nothing_is_written_that_rests_on_a_record_of_another_tenant(store: Store) -> None:
-    data, another = store.tenant(member()), store.tenant(member())
-    etag = await another.records.put("a", Note(text="theirs"), etag=None)
-    for seen in (etag, None):
-        with pytest.raises(Defect) as refused:
-            await data.log.append(staged(data, 1), resting_on=[Seen(another.context.tenant, Note.kind, "a", seen)])
-        assert refused.value.code == "defect.tenant"
+    data, publisher = store.tenant(member()), contexts.publisher("test")
+    for another, model in ((member(), Shared), (publisher, Note)):
+        key = run_id()
+        etag = await store.tenant(another).records.put(key, model(text="theirs"), etag=None)
+        for seen in (etag, None):
+            with pytest.raises(Defect) as refused:
+                await data.log.append(staged(data, 1), resting_on=[Seen(another.tenant, model.kind, key, seen)])
+            assert refused.value.code == "defect.tenant"
+
+
+@pytest.mark.parametrize("error", [Timeout("No answer."), asyncio.CancelledError()])
+async def test_what_an_append_that_failed_staged_is_in_no_later_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    data = store.tenant(member())
+    writer = writer_of(data)
+    writer.stage([opened()])
+
+    async def away(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(data.log), "append", away)
+        with pytest.raises(type(error)):
+            await writer.append([step(1)], [prompt()])
+    await writer.append([step(2)])
+    assert [event.event.body for event in await read_run(data, writer.run)] == [opened(), step(2)]
 
 
 async def test_one_failing_append_among_many_fails_alone(store: Store) -> None:

@@ -13,11 +13,11 @@ from typing import cast
 
 import apsw
 import pytest
-from store_samples import index, member, opened, passage, permit, prompt, run_id, step, vector
+from store_samples import Note, index, member, opened, passage, permit, prompt, run_id, step, vector
 
 from core import ActionKind, DocumentId, PrincipalId, SystemClock, TenantContext, TenantId
-from core.errors import Defect, Unavailable
-from data import KNOWLEDGE, Broken, Hit, Query, Reader, RunWriter, Store, verify_all, verify_one
+from core.errors import Defect, PreconditionFailed, Unavailable
+from data import KNOWLEDGE, Broken, Hit, Query, Reader, RunWriter, Seen, Store, verify_all, verify_one
 from data.sqlite import database, open_store, passages
 from data.sqlite.connections import Connection, open_writer
 from data.sqlite.database import open_database
@@ -156,6 +156,21 @@ async def test_many_submissions_share_a_transaction(path: Path) -> None:
         hold.set()
         await asyncio.gather(first, *group)
         assert wal_size(path) - before < 20 * 4096  # two hundred commits would be two hundred pages at least
+
+
+async def test_what_rests_on_a_record_is_compared_in_the_transaction_that_writes(path: Path) -> None:
+    async with open_store(path) as store:
+        data = store.tenant(member())
+        etag = await data.records.put("a", Note(text="one"), etag=None)
+        writer = RunWriter(data, run_id(), actor=data.context.principal.actor)
+        await writer.append([opened()])
+        changed, refused = await asyncio.gather(  # both are in one round of the loop, and so in one transaction
+            data.records.put("a", Note(text="two"), etag=etag),
+            writer.append([step(1)], resting_on=[Seen(data.context.tenant, Note.kind, "a", etag)]),
+            return_exceptions=True,
+        )
+        assert isinstance(changed, str)
+        assert isinstance(refused, PreconditionFailed)
 
 
 async def test_reading_does_not_wait_for_the_writer(path: Path) -> None:

@@ -69,9 +69,9 @@ class CosmosRunLog:
             raise _conflict()
         if content or may_be_refused(events):
             (await self._decided.rules(self._tenant)).refuse()
-        new, etags = await asyncio.gather(self._content.write(content), self._etags(resting_on))
+        new = await self._content.write(content)
         try:
-            check_seen(resting_on, etags)
+            check_seen(resting_on, await self._etags(resting_on))
             if not await self._create(key, events):
                 raise _conflict()
         except (Conflict, PreconditionFailed):

@@ -1,7 +1,7 @@
 """How long a whole decision takes: facts gathered, policies asked; the append that puts it on disk apart.
 
 The gate is asked for a tool that reads, as a run's step asks it, and as it is shipped: with the policies of the
-publisher, the environment and an organisation, a sponsored agent, and the switches looked up.
+publisher, the environment and an organisation, a sponsored agent, and the switches.
 """
 
 import asyncio
