@@ -8,8 +8,7 @@ from typing import Any, ClassVar, cast
 
 from store_samples import index, member, opened, passage, permit, prompt, vector
 
-from control import SwitchesRecord
-from core import PUBLISHER, ActionKind, Content, RunId, TenantContext, new_id
+from core import ActionKind, Content, RunId, TenantContext, new_id
 from core.errors import MandateError
 from core.events import Stored
 from data import (
@@ -136,10 +135,6 @@ def _on_log(data: TenantData, held: Held) -> Iterator[Attempt]:
             rested = [Seen(held.context.tenant, kind, "the-key", seen)]
             ask = partial(_resting, data, rested)
             yield Attempt("log", "append", f"resting on another's record of kind {kind}", ask, "defect.tenant")
-        if kind != SwitchesRecord.kind:  # which are about everybody
-            rested = [Seen(PUBLISHER, kind, "the-key", None)]
-            ask = partial(_resting, data, rested)
-            yield Attempt("log", "append", f"resting on the publisher's record of kind {kind}", ask, "defect.tenant")
         none = partial(_resting, data, [Seen(data.context.tenant, kind, "the-key", None)])
         yield Attempt("log", "append", f"resting on it that there is none of kind {kind}", none, "own")
     yield Attempt("log", "append", "behind another's", lambda: _behind(data, held), "own")
