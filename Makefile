@@ -43,13 +43,13 @@ test: setup
 # Isolation shares one product, in the order of its files, and tells its own process of it: so it is a run of its own.
 test-alone:
 	$(BIN)/python -m pytest -q tests/isolation
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q tests/unit tests/contract
 
 # What is slow first, so that no core waits for a slow file at the end; three, since many tests wait more than they work.
 SLOW := tests/infra/test_image.py tests/e2e/ tests/faults/ tests/infra/
 test-others:
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
-	  $(SLOW) $(filter-out $(SLOW) tests/isolation/ tests/unit/ %/__pycache__/,$(wildcard tests/*/))
+	  $(SLOW) $(filter-out $(SLOW) tests/isolation/ tests/unit/ tests/contract/ %/__pycache__/,$(wildcard tests/*/))
 
 check: setup
 	$(BIN)/ruff check --no-cache .
