@@ -43,7 +43,7 @@ test: setup
 # Isolation shares one product, in the order of its files, and tells its own process of it: so it is a run of its own.
 test-alone:
 	$(BIN)/python -m pytest -q tests/isolation
-	$(BIN)/python -m pytest -q tests/unit tests/contract
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contract
 
 # What is slow first, so that no core waits for a slow file at the end; three, since many tests wait more than they work.
 SLOW := tests/infra/test_image.py tests/e2e/ tests/faults/ tests/infra/
