@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from clocks import MovableClock
 from control import (
     ActionRequest,
     AgentFacts,
@@ -460,7 +462,11 @@ async def test_where_switches_change_all_the_time_nothing_is_allowed(setting: Se
 
 
 async def test_a_decision_waits_for_no_read_of_a_record_whatever_is_decided(setting: Setting) -> None:
-    await lookup(setting, setting.gate)  # policies and switches are known now, and the writer has the tenant's key
+    clock = MovableClock(SystemClock().now())
+    switches = Switches(setting.store, clock, agents=["support"], tools=TOOLS)
+    gate = Gate(policies=setting.policies, switches=switches, environment="local", clock=SystemClock())
+    await lookup(setting, gate)  # policies and switches are known now, and the writer has the tenant's key
+    clock.time += timedelta(hours=1)  # what was read is as good as it was: its age decides nothing
     reads: list[str] = []
     original = type(setting.data.records).get
 
@@ -471,7 +477,7 @@ async def test_a_decision_waits_for_no_read_of_a_record_whatever_is_decided(sett
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(setting.data.records), "get", counted)
         many = [tool("lookup_order", Effect.READ), tool("issue_refund", Effect.WRITE, amount_cents=1)]
-        await setting.gate.authorize(setting.run, AGENT, many, situation=SITUATION)
+        await gate.authorize(setting.run, AGENT, many, situation=SITUATION)
     assert reads == []
 
 
