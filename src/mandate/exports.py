@@ -35,7 +35,8 @@ from orchestration import MANIFEST, SEAL, Manifest
 console = Console()
 
 _UNREADABLE = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
-"""What `zipfile` raises of a stranger's archive: no zip, damaged, cut off, of an unknown method, encrypted."""
+"""What `zipfile` raises of a stranger's archive, in this order: it is no zip or its sums are wrong; a piece of it
+is damaged, is cut off, lies outside of the file, is packed in an unknown way, is encrypted (`RuntimeError`)."""
 
 _UNPARSABLE = (ValidationError, binascii.Error, UnicodeError)
 

@@ -18,10 +18,11 @@ def parse(text: str) -> Object:
     Raises:
         ValueError: it is none.
     """
-    found = cast("Json", json.loads(text))
-    if not isinstance(found, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - the same as for a text that is no JSON
-    return found
+    match cast("Json", json.loads(text)):
+        case dict() as found:
+            return found
+        case _:
+            raise ValueError("not an object")
 
 
 def at(node: Json, *path: str) -> Json:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString, cast
 
 import apsw  # mandate: allow[tenant-handle] - copies of whole files, for the operator on the machine
 
@@ -22,9 +22,11 @@ from mandate.settings import ROOT
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
 
+    from data.sqlite.connections import Connection
+
 FILES: Mapping[StoreKind, str] = {"sqlite": "mandate.db", "cosmos": "cosmos.db"}
 
-_TAMPER: Mapping[StoreKind, str] = {
+_TAMPER: Mapping[StoreKind, LiteralString] = {
     "sqlite": "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), ?1, ?2) AS BLOB)"
     " WHERE run = ?3 AND seq = ?4 AND instr(CAST(data AS TEXT), ?1) > 0",
     "cosmos": "UPDATE items SET body = json_set(body, '$.data', replace(body ->> '$.data', ?1, ?2))"
@@ -93,8 +95,8 @@ def copy_store(folder: Path, copy: Path, store: StoreKind) -> None:
 
 def tamper(folder: Path, store: StoreKind, run: str, seq: int, old: str, new: str) -> int:
     """Rewrite one stored event past the product, as who owns the disk could; return how many rows changed. Blocking."""
-    with closing(apsw.Connection(str(folder / FILES[store]))) as connection:
-        connection.execute(_TAMPER[store], (old, new, run, seq))  # pyright: ignore[reportUnknownMemberType] - a type that its stubs do not resolve
+    with closing(cast("Connection", apsw.Connection(str(folder / FILES[store])))) as connection:
+        connection.execute(_TAMPER[store], (old, new, run, seq))
         return connection.changes()
 
 
