@@ -12,7 +12,6 @@ from core import (
     ActionKind,
     ApprovalId,
     Clock,
-    Content,
     Decision,
     Lane,
     Permit,
@@ -117,11 +116,9 @@ class Gate:
         requests: Sequence[ActionRequest],
         *,
         situation: Situation,
-        preceding: Sequence[Body] = (),
-        content: Sequence[Content] = (),
         following: Callable[[Sequence[Ruling]], Sequence[Body]] = lambda _: (),
     ) -> list[Verdict]:
-        """Decide all requests, and write down, in one append, `preceding`, one decision each, then `following`.
+        """Decide all requests, and write down, in one append, what is staged, one decision each, then `following`.
 
         A switch that was thrown since it was last read counts: then all is decided once more, and nothing else is
         written. `following` is asked each time.
@@ -131,8 +128,6 @@ class Gate:
             agent: who acts, with all that it was given; its sponsor may let it do less.
             requests: in the order in which their verdicts are returned.
             situation: what holds for all of them.
-            preceding: the outcome of the step before.
-            content: what the bodies refer to.
             following: given all rulings, returns what the decisions cause in the run, such as that it is parked.
 
         Raises:
@@ -143,10 +138,10 @@ class Gate:
         """
         for _ in range(_ATTEMPTS):
             asked = await self._asked(run, agent, situation)
-            rulings = await self._ruled(asked, requests, run.seq + len(preceding) + 1)
-            bodies = [*preceding, *(ruling.event() for ruling in rulings), *following(rulings)]
+            rulings = await self._ruled(asked, requests, run.seq + 1)
+            bodies = [*(ruling.event() for ruling in rulings), *following(rulings)]
             try:
-                await run.append(bodies, content, resting_on=asked.thrown.read)
+                await run.append(bodies, resting_on=asked.thrown.read)
             except PreconditionFailed:
                 self._switches.forget(run.data)
             else:

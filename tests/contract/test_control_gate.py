@@ -139,6 +139,7 @@ async def test_each_request_gets_its_verdict_and_one_append_holds_them_all(setti
         seen.extend(rulings)
         return [RunParked(cause="approval", until="2026-11-26T00:00:00.000Z")]
 
+    setting.run.stage([RunOpened(kind=RunKind.TURN, versions=Versions(code="the step before"))])
     read, refund, other = await setting.gate.authorize(
         setting.run,
         AGENT,
@@ -148,7 +149,6 @@ async def test_each_request_gets_its_verdict_and_one_append_holds_them_all(setti
             tool("delete_customer", Effect.IRREVERSIBLE),
         ],
         situation=SITUATION,
-        preceding=[RunOpened(kind=RunKind.TURN, versions=Versions(code="preceding"))],
         following=park,
     )
     assert isinstance(read, Granted)
@@ -419,13 +419,13 @@ async def test_a_switch_thrown_while_a_decision_is_on_its_way_to_the_disk_counts
         return [RunParked(cause="approval", until=f"2026-11-26T00:00:0{len(lanes)}.000Z")]
 
     await another_switches(setting).switch_off(setting.admin, "tool/lookup_order", "Something is wrong with it.")
-    before, preceding = setting.run.seq, RunOpened(kind=RunKind.TURN, versions=Versions(code="preceding"))
+    before = setting.run.seq
+    setting.run.stage([RunOpened(kind=RunKind.TURN, versions=Versions(code="the step before"))])
     (verdict,) = await setting.gate.authorize(
         setting.run,
         AGENT,
         [tool("lookup_order", Effect.READ)],
         situation=SITUATION,
-        preceding=[preceding],
         following=meanwhile,
     )
     assert isinstance(verdict, Refused)
